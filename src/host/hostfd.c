@@ -1,0 +1,35 @@
+// Counted host descriptors.
+#include "host/hostfd.h"
+
+#include <unistd.h>
+
+#include "lib/kmem.h"
+
+KMEM_TYPE(hostfd_type, hostfd);
+
+struct hostfd *hostfd_create(int fd)
+{
+	struct hostfd *h = kmem_alloc(&hostfd_type);
+
+	if (!h) {
+		close(fd);
+		return NULL;
+	}
+	ref_init(&h->ref);
+	h->fd = fd;
+	return h;
+}
+
+struct hostfd *hostfd_get(struct hostfd *h)
+{
+	ref_get(&h->ref);
+	return h;
+}
+
+void hostfd_put(struct hostfd *h)
+{
+	if (!h || !ref_put(&h->ref))
+		return;
+	close(h->fd);
+	kmem_free(&hostfd_type, h);
+}

@@ -1,0 +1,157 @@
+// A platform runs application code and traps its system calls.
+//
+// The contract: an address space (`as`) holds one application's memory as the host's own; a context (`ctx`) is one thread of
+// execution in it. A context is either with the application, or stopped and in the sentry's hands with an event. While it is
+// stopped the sentry reads and sets its registers, copies to and from its memory, and queues operations on its
+// memory; platform_resume() sends it back.
+//
+// Operations are queued and carried out by the context itself, in order, before it next runs application code: so they cost
+// no extra hand-over. If one fails, the rest are dropped and the context comes back with PLATFORM_OP_FAILED.
+// platform_flush() carries them out at once, for the few callers (execve) that need the memory before going on.
+//
+// One process may be hostile with its own stub, so an op may fail, never end, or lie: the sentry's safety rests on none of them.
+//
+// Locking: a stopped ctx belongs to the worker that handles its task; no call on one ctx is made from two threads at once, except
+// platform_interrupt() and platform_ops_pending(). as and ctx handles of different contexts are independent.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+
+#include "abi/types.h"
+
+struct hostfd;
+struct platform_as;  // an application address space
+struct platform_ctx; // a thread of execution in one
+
+// The range that applications may use; the platform's own parts lie outside it, or in ranges that platform_reserved() lists.
+#define APP_MIN 0x10000ull
+#define APP_MAX 0x7fff00000000ull // exclusive; the stub lives above
+
+enum platform_event_kind {
+	PLATFORM_NONE,
+	PLATFORM_SYSCALL,     // the application made a call: nr, args
+	PLATFORM_FAULT,       // its code faulted or trapped: the signal Linux would raise
+	PLATFORM_INTERRUPTED, // platform_interrupt() took effect
+	PLATFORM_OP_FAILED,   // a queued op failed on the host: err (positive), op_tag
+	PLATFORM_DEAD,        // its host thread or process is gone: nothing can be done with ctx but ctx_destroy
+};
+
+struct platform_event {
+	enum platform_event_kind kind;
+	union {
+		struct {
+			uint64_t nr;
+			uint64_t args[6];
+		} call;
+		struct {
+			int signo, code;
+			uaddr_t addr;
+			uint64_t trapno, error_code, cr2; // for the signal frame
+		} fault;
+		struct {
+			int err;
+			uint32_t op_tag;
+		} failed;
+	};
+};
+
+struct platform_ops {
+	const char *name;
+	bool single_worker; // every call below must come from the one thread that called start()
+
+	// Called once in the sentry before it is locked down, while it has one thread: makes the stub template. 0 or -errno.
+	int (*init)(void);
+	// Called on the worker thread(s) before the loop; ptrace attaches to its template here. 0 or -errno.
+	int (*start)(void);
+	void (*fini)(void);
+
+	// --- events
+	// A stopped context with its event, or NULL if none is waiting. Never sleeps. Called by one thread at a time (the leader).
+	struct platform_ctx *(*poll)(struct platform_event *out_event);
+	// Before a worker sleeps: from now on an event makes wait_fd readable. False: one is there already, don't sleep.
+	bool (*prepare_sleep)(void);
+	void (*after_sleep)(void); // undoes prepare_sleep and empties wait_fd; events are found by poll again
+	int (*wait_fd)(void);
+
+	// --- address spaces and contexts
+	// A new empty address space with one stopped context, registers zero. 0 or -errno (EAGAIN, ENOMEM).
+	int (*as_create)(struct platform_ctx **out_ctx);
+	// Queued on ctx: a copy-on-write copy of its address space with one context. The child is stopped at once, with a copy
+	// of ctx's registers; it may be given ops and resumed before the host has made it. If the host fails to make it, ctx gets
+	// PLATFORM_OP_FAILED with the given tag and the child must be destroyed.
+	int (*fork)(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
+	// Queued on ctx: another context in the same address space, else as fork.
+	int (*spawn)(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
+	// Ends the context, wherever it is now; the address space ends with its last one. Never waits.
+	void (*ctx_destroy)(struct platform_ctx *ctx);
+	// Ends the whole address space's host process at once (group exit with no sharer). Each ctx is still to be destroyed.
+	void (*as_kill)(struct platform_ctx *ctx);
+	void (*set_owner)(struct platform_ctx *ctx, void *owner);
+	void *(*owner)(struct platform_ctx *ctx);
+
+	// --- running
+	// Carries out the queued ops, then runs the application. Asynchronous; the outcome is the next event.
+	void (*resume)(struct platform_ctx *ctx);
+	// Makes a context that is with the application stop soon with PLATFORM_INTERRUPTED; no effect on a stopped one,
+	// but one that is being resumed at the same moment does stop. Any thread.
+	void (*interrupt)(struct platform_ctx *ctx);
+
+	// --- registers of a stopped context
+	void (*get_regs)(struct platform_ctx *ctx, struct user_regs_struct *out_regs); // orig_rax is the call's number, or -1
+	void (*set_regs)(struct platform_ctx *ctx, const struct user_regs_struct *regs); // all, fs_base and gs_base too
+	void (*set_ret)(struct platform_ctx *ctx, uint64_t rax); // the cheap way: only the call's result
+	// Extended state (XSAVE format, as in a signal frame, but without the software-reserved bytes). Queued, in order.
+	uint32_t (*xstate_size)(void);     // bytes that save_xstate writes; 64-byte aligned address required
+	uint64_t (*xstate_features)(void); // XCR0 as the application sees it
+	int (*save_xstate)(struct platform_ctx *ctx, uaddr_t dst);
+	int (*load_xstate)(struct platform_ctx *ctx, uaddr_t src, uint64_t features); // a bad image fails the op
+	int (*reset_xstate)(struct platform_ctx *ctx); // to the state after execve
+
+	// --- application memory of a stopped context. 0, or -EFAULT with nothing promised about a partial copy.
+	int (*copy_in)(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len);
+	// May be carried out with the queued ops, in order with them (visible to copy_in only after that).
+	int (*copy_out)(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len);
+	// A place of len bytes that will be copied to dst when ctx resumes, for filling by a host read; NULL if len is too long for it
+	// (then use copy_out). commit gives the bytes really written there (0 drops it); one reservation at a time.
+	void *(*copy_out_reserve)(struct platform_ctx *ctx, uaddr_t dst, size_t len);
+	void (*copy_out_commit)(struct platform_ctx *ctx, size_t len);
+	// The application's bytes [src, src+len) if they already lie in memory shared with the sentry: for passing straight to a host
+	// write, never for looking at twice. NULL if they don't (then use copy_in).
+	const void *(*peek_in)(struct platform_ctx *ctx, uaddr_t src, size_t len);
+	// Atomic compare and exchange of a 32-bit word in application memory, now. 0 or -EFAULT; *actual is the old value.
+	int (*cmpxchg32)(struct platform_ctx *ctx, uaddr_t addr, uint32_t expected, uint32_t desired, uint32_t *actual);
+
+	// --- operations on the address space, queued on ctx. The sentry has checked that the ranges are page-aligned and inside
+	// [APP_MIN, APP_MAX). 0, or -ENOMEM when the queue is full after a flush was tried. Maps replace what was there (MAP_FIXED).
+	int (*map_anon)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool noreserve);
+	// Borrows file until the op is done (takes its own reference). shared: MAP_SHARED, else MAP_PRIVATE.
+	int (*map_file)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool shared,
+			struct hostfd *file, uint64_t offset);
+	int (*unmap)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len);
+	int (*protect)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot);
+	// flags: 0 or MREMAP_DONTUNMAP; moves to new_addr if that differs, replacing what is there.
+	int (*remap)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len,
+		     int flags);
+	int (*advise)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+	// Unmaps every application mapping (execve in place); forgets patched call sites.
+	int (*unmap_all)(struct platform_ctx *ctx, uint32_t op_tag);
+	// Carries out what is queued now and waits for it: 0 or the -errno of the op that failed, -ESRCH if the stub died.
+	int (*flush)(struct platform_ctx *ctx);
+	// True while ops that ctx was resumed with are not done yet: then no other context of this address space may be given
+	// operations (they could be carried out in the wrong order). The platform calls kernel_ops_done(owner) once, later, if it
+	// answered true.
+	bool (*ops_pending)(struct platform_ctx *ctx);
+
+	// --- for procfs and the loader
+	pid_t (*host_pid)(struct platform_ctx *ctx); // of the address space's host process; 0 if there is none yet
+	uaddr_t (*vdso)(void); // where the host's vDSO lies in every address space (its image is in the sentry's own, too); 0: none
+};
+
+// The platform in use, chosen at start; const after that.
+extern const struct platform_ops *platform;
+extern const struct platform_ops systrap_ops, ptrace_ops;
+
+// What the platform calls in the kernel (implemented in sentry/kernel; in the platform's own tests by a small double).
+void kernel_ops_done(void *owner);
