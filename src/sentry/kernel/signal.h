@@ -1,0 +1,55 @@
+// Signals: queues, dispositions, sending; delivery is in signal_deliver.c.
+//
+// Lock: kernel()->tasks_mu guards every queue, mask and disposition (short sections; the order stands in ARCHITECTURE.md).
+#pragma once
+
+#include <bsd/sys/queue.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "lib/ref.h"
+
+struct task;
+struct thread_group;
+
+#define NSIG_MAX 64
+typedef uint64_t ksigset_t; // bit n-1: signal n
+#define SIGBIT(sig) (1ull << ((sig) - 1))
+#define SIG_UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+
+// Linux's struct sigaction of the kernel ABI.
+struct ksigaction {
+	uint64_t handler; // SIG_DFL 0, SIG_IGN 1, or the handler's address
+	uint64_t flags;
+	uint64_t restorer;
+	ksigset_t mask;
+};
+
+struct sigqueue_entry {
+	TAILQ_ENTRY(sigqueue_entry) link;
+	siginfo_t info;
+	struct posix_timer *timer; // of a POSIX timer's signal: its own preallocated entry (never freed by the queue)
+};
+
+struct sigpending {
+	ksigset_t set;
+	TAILQ_HEAD(, sigqueue_entry) queue;
+};
+
+struct sighand { // dispositions; shared with CLONE_SIGHAND
+	struct ref ref;
+	struct ksigaction action[NSIG_MAX];
+};
+
+// Sends as the kernel or as the sender in info; permission was checked by the caller. 0, or -EAGAIN when the queue limit of
+// a real-time signal is reached. Any thread; takes tasks_mu.
+int signal_send_task(struct task *t, int sig, const siginfo_t *info);
+int signal_send_group(struct thread_group *tg, int sig, const siginfo_t *info);
+int signal_send_pgrp(int pgid, int sig, const siginfo_t *info); // -ESRCH when it has no member
+// A fault of the task itself: unblocks and resets to default if it is blocked or ignored, as Linux's force_sig.
+void signal_force(struct task *t, int sig, const siginfo_t *info);
+void siginfo_kernel(siginfo_t *out, int sig); // SI_KERNEL
+// A signal waits that isn't blocked (and would do something), or the task must stop or die: the current wait must end.
+bool signal_pending(struct task *t);

@@ -1,0 +1,182 @@
+// Tasks and thread groups: what Linux calls threads and processes.
+//
+// Locks: kernel()->tasks_mu guards the process tree, the pid table, process groups, sessions, exit states and signals.
+// A task's own fields that only its own calls touch need no lock: one worker at a time handles a task.
+#pragma once
+
+#include <bsd/sys/queue.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#include "abi/types.h"
+#include "lib/ref.h"
+#include "sentry/kernel/signal.h"
+#include "sentry/kernel/timer.h"
+#include "sentry/kernel/waitq.h"
+
+struct container;
+struct cred;
+struct fdtable;
+struct file;
+struct fs_context;
+struct mm;
+struct platform_ctx;
+struct tty;
+
+enum task_state {
+	TASK_RUNNING,  // with the application, or being handled by a worker
+	TASK_RUNNABLE, // on the run queue: woken, waits for a worker
+	TASK_BLOCKED,  // parked on wait queues
+	TASK_DEAD,     // exited; maybe a zombie
+};
+
+enum { TASK_COMM_LEN = 16, TASK_WAITS_INLINE = 2 };
+
+// The system call under way. Zeroed when a call begins, kept while it blocks and is entered again.
+struct task_call {
+	uint64_t nr;
+	uint64_t args[6];
+	uint32_t entries; // how often the handler was entered: 1 the first time
+	int64_t deadline_ns; // absolute CLOCK_MONOTONIC; 0: not set yet; KTIME_NEVER: none (see block.h)
+	bool timed_out; // the deadline passed while it was blocked
+	union { // what the handler needs to go on
+		uint64_t word[6];
+		struct {
+			uint64_t done_bytes;
+		} io;
+	};
+	void *state; // kmem_bytes that a handler keeps across entries; freed when the call ends
+	void (*state_free)(struct task *t, void *state); // instead of kmem_bytes_free, if set
+};
+
+// One wait of a blocked task; task_wait_on() links it.
+struct task_wait {
+	struct waitq_entry entry;
+	struct task *task;
+	SLIST_ENTRY(task_wait) next;
+};
+
+struct task {
+	struct ref ref;
+	struct platform_ctx *ctx; // NULL once it has exited
+	struct thread_group *tg;
+	int tid;
+	TAILQ_ENTRY(task) tg_link; // Guarded by tasks_mu.
+	LIST_ENTRY(task) pid_link; // Guarded by tasks_mu.
+
+	// The scheduler's. Guarded by kernel()->run_mu.
+	enum task_state state;
+	TAILQ_ENTRY(task) run_link;
+	bool wake_pending; // woken while it was still being handled: don't park
+
+	// Touched by its own handler only.
+	struct task_call call;
+	SLIST_HEAD(, task_wait) waits;
+	struct task_wait inline_waits[TASK_WAITS_INLINE];
+	int inline_waits_used;
+	struct ktimer block_timer;
+	int64_t restart_deadline_ns; // of a call that goes on through restart_syscall
+	uint64_t restart_nr, restart_args[6];
+	struct mm *mm; // NULL once it has exited
+	struct fdtable *files;
+	struct fs_context *fs;
+	struct cred *cred; // replaced under tasks_mu, read by others under it
+	char comm[TASK_COMM_LEN]; // Guarded by tasks_mu.
+	uaddr_t clear_child_tid, set_child_tid, robust_list;
+	uint64_t vfork_done; // see task_clone.c
+	struct task *vfork_parent; // waits for this task's exec or exit; a reference
+
+	// Signals. Guarded by tasks_mu.
+	struct sighand *sighand;
+	struct sigpending pending;
+	ksigset_t blocked, saved_blocked;
+	bool restore_blocked; // saved_blocked is put back after the handler (sigsuspend, ppoll, …)
+	stack_t altstack;
+	_Atomic bool signal_wake; // something for signal_pending() to look at; cleared on the way back
+	_Atomic bool exiting; // must die: exit_group of another thread, or SIGKILL
+	int exit_code; // wait status
+	int pdeath_signal;
+
+	// Statistics.
+	uint64_t utime_ns, stime_ns, start_ns, nvcsw, nivcsw, minflt, majflt;
+	bool in_group_stop;
+};
+
+// A process. Lives until it has been waited for.
+struct thread_group {
+	struct ref ref;
+	int tgid;
+	struct container *container;
+	struct task *leader; // Guarded by tasks_mu, as all below that isn't marked.
+	TAILQ_HEAD(, task) tasks;
+	int ntasks;
+
+	struct thread_group *parent; // NULL for the first process of a container
+	TAILQ_HEAD(, thread_group) children;
+	TAILQ_ENTRY(thread_group) sibling;
+	TAILQ_ENTRY(thread_group) all_link; // kernel()->groups
+	struct pgrp *pgrp;
+	TAILQ_ENTRY(thread_group) pgrp_link;
+	struct session *session;
+	LIST_ENTRY(thread_group) pid_link;
+	bool is_subreaper, has_execed, dumpable;
+	int exit_signal; // sent to the parent; SIGCHLD as a rule
+
+	struct sigpending pending; // shared
+	struct waitq child_waitq; // woken when a child changes state
+	struct waitq signalfd_waitq; // woken when a signal is queued to a member or to the group
+	bool group_exit, group_stop, stop_reported, continued;
+	int group_exit_code, group_stop_signal;
+	bool zombie;
+	int wait_status;
+
+	struct rlimit64 rlimits[RLIM_NLIMITS];
+	struct posix_timers *posix_timers; // timers.c's own
+	struct itimers *itimers;
+	struct rusage_sum {
+		uint64_t utime_ns, stime_ns, minflt, majflt, nvcsw, nivcsw, maxrss_kb;
+	} dead_threads, dead_children;
+	int oom_score_adj;
+	struct file *exe; // a reference; NULL before the first execve
+};
+
+struct pgrp {
+	struct ref ref;
+	int pgid;
+	struct session *session;
+	TAILQ_HEAD(, thread_group) members;
+	LIST_ENTRY(pgrp) pid_link;
+};
+
+struct session {
+	struct ref ref;
+	int sid;
+	struct thread_group *leader; // NULL once it has exited
+	struct tty *tty; // controlling terminal; a reference
+	LIST_ENTRY(session) pid_link;
+};
+
+struct task *task_get(struct task *t);
+void task_put(struct task *t);
+struct task *task_find(int tid); // with a reference; NULL. Takes tasks_mu
+struct thread_group *group_find(int tgid); // with a reference; NULL. Zombies too
+struct thread_group *group_get(struct thread_group *tg);
+void group_put(struct thread_group *tg);
+static inline uint64_t task_rlimit(struct task *t, int resource)
+{
+	return t->tg->rlimits[resource].rlim_cur;
+}
+
+// Ends the calling task with a wait status (code << 8, or the signal); never returns to the application.
+void task_exit(struct task *t, int wait_status);
+void task_exit_group(struct task *t, int wait_status);
+
+// --- application memory, for handlers: 0 or -EFAULT. t must be the task being handled.
+int copy_in(struct task *t, void *dst, uaddr_t src, size_t len);
+int copy_out(struct task *t, uaddr_t dst, const void *src, size_t len);
+// A NUL-terminated string of less than cap bytes (its length without the NUL), or -EFAULT, -ENAMETOOLONG.
+long copy_in_str(struct task *t, char *dst, uaddr_t src, size_t cap);
+// A path in one call: up to PATH_MAX with the NUL into buf.
+#define copy_in_path(t, buf, src) copy_in_str((t), (buf), (src), PATH_MAX)
+#define copy_in_obj(t, ptr, src) copy_in((t), (ptr), (src), sizeof(*(ptr)))
+#define copy_out_obj(t, dst, ptr) copy_out((t), (dst), (ptr), sizeof(*(ptr)))
