@@ -1,15 +1,46 @@
 # Thin front for Meson: see CONTRIBUTING.md.
 BUILD ?= build
+ASAN_BUILD ?= build-asan
+# More options for tests/run, for instance make test TESTS='--suite abi -k fork'.
+TESTS ?=
 
-.PHONY: all deps run test bench clean
+.PHONY: all deps run test bench asan test-deps bench-deps clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(NINJA_FLAGS) hull
 
 $(BUILD)/build.ninja: meson.build | deps
 	@meson setup $(BUILD) >/dev/null || meson setup --reconfigure $(BUILD)
 
+$(ASAN_BUILD)/build.ninja: meson.build | deps
+	@meson setup $(ASAN_BUILD) -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
 deps:
 	@tools/install-deps
 
+test-deps:
+	@tools/install-deps python3 runc debootstrap musl-tools procps
+
+bench-deps:
+	@tools/install-deps python3 runc debootstrap
+
+# A newcomer's first look: their own tools on Hull's kernel.
+run: all
+	@tools/run-demo $(BUILD)/hull
+
+test: test-deps all
+	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs
+	@tests/run --build $(BUILD) $(TESTS)
+
+# The suite once more on a sentry built with AddressSanitizer and UBSan; the programs inside are the plain ones.
+asan: test-deps all $(ASAN_BUILD)/build.ninja
+	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs
+	@ninja -C $(ASAN_BUILD) $(NINJA_FLAGS) hull
+	@tests/run --build $(BUILD) --hull $(ASAN_BUILD)/hull --log $(ASAN_BUILD)/test-log --slow 4 \
+		--suite abi --suite guard --suite bad --platform systrap --platform ptrace $(TESTS)
+
+bench: bench-deps all
+	@ninja -C $(BUILD) $(NINJA_FLAGS) bench-programs
+	@bench/run --build $(BUILD) $(BENCH)
+
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(ASAN_BUILD)

@@ -1,0 +1,49 @@
+"""The conformance programs: first on the host, the oracle, then the same binaries inside on each platform."""
+import functools
+import glob
+import os
+import re
+
+from .job import Job, Result
+
+LINE = re.compile(r"^(ok|not ok|skip) (\w+)(?:: (.*))?$")
+SECONDS = 150
+
+
+def programs(ctx):
+    return [p for p in sorted(glob.glob(os.path.join(ctx.args.build, "tests/abi-*"))) if os.access(p, os.X_OK)
+            and os.path.isfile(p)]
+
+
+def run_program(program, family, where, ctx):
+    def name(case):
+        return f"abi/{family}.{case}@{where}"
+
+    listing = ctx.run([program, "--list"], 10)
+    cases = [c for c in listing.out.split() if ctx.wanted(name(c))]
+    if not cases:
+        return [], ""
+    argv = [program] + (cases if ctx.args.pattern else [])
+    if where != "host":
+        argv = ctx.hull(where, "do", "--", *argv)
+    done = ctx.run(argv, SECONDS, cwd="/tmp")
+    results, seen = [], set()
+    for line in done.out.splitlines():
+        m = LINE.match(line)
+        if m:
+            status = {"ok": "pass", "not ok": "fail", "skip": "skip"}[m[1]]
+            results.append(Result(name(m[2]), status, m[3] or ""))
+            seen.add(m[2])
+    missing = [c for c in cases if c not in seen]
+    for case in missing:
+        results.append(Result(name(case), "fail", f"never ran to its end ({done.said})"))
+    if not missing and done.status not in (0, 1):
+        results.append(Result(name("program"), "fail", done.said))
+    return results, done.out + done.err
+
+
+def jobs(ctx):
+    for where in ["host", "systrap", "ptrace"]:
+        for program in programs(ctx):
+            family = os.path.basename(program)[len("abi-"):]
+            yield Job(f"abi/{family}@{where}", functools.partial(run_program, program, family, where), where)

@@ -1,0 +1,5 @@
+"""Hostile programs: the sandbox and the other processes in it survive them."""
+
+
+def jobs(ctx):
+    return []

@@ -1,0 +1,102 @@
+"""What the suites share: a job, its results, the context of a run, and a way to run a command within a time limit."""
+import fnmatch
+import os
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from typing import Callable
+
+
+@dataclass
+class Result:
+    name: str
+    status: str             # pass, fail, skip
+    why: str = ""
+
+
+@dataclass
+class Job:
+    """One unit of scheduling: one or more tests that run together."""
+    name: str
+    body: Callable          # (ctx) -> (list of Result, captured output)
+    where: str = ""         # host, systrap, ptrace; empty: no matter where
+    alone: bool = False     # not at the same time as others
+
+    def run(self, ctx):
+        return self.body(ctx)
+
+    def failed(self, why):
+        return Result(self.name, "fail", why)
+
+
+@dataclass
+class Finished:
+    status: int | None      # None: it had to be killed after the time limit
+    out: str
+    err: str
+
+    @property
+    def said(self):
+        """How it ended and its last words, for a failure's message."""
+        how = "no end within the time limit" if self.status is None else f"status {self.status}"
+        lines = (self.err.strip() or self.out.strip()).splitlines()
+        return f"{how}: {lines[-1][:300]}" if lines else how
+
+
+@dataclass
+class Context:
+    source: str
+    scratch: str
+    args: object
+    cleanups: list = field(default_factory=list)
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+    counter: int = 0
+
+    def wanted(self, name):
+        k = self.args.pattern
+        return not k or k in name or fnmatch.fnmatchcase(name, k)
+
+    def folder(self, name):
+        """A new empty folder."""
+        with self.mutex:
+            self.counter += 1
+            path = os.path.join(self.scratch, f"{self.counter}-{name}")
+        os.makedirs(path)
+        return path
+
+    def hull(self, platform, *rest, root=None):
+        """A hull command line."""
+        flags = ["--root", root] if root else []
+        return [self.args.hull, *flags, f"--platform={platform}", "--network=none", *self.args.hull_flag, *rest]
+
+    def run(self, argv, seconds=60, cwd=None, env=None, stdin=subprocess.DEVNULL, **more):
+        """Runs a command to its end, or kills its process group when the time is over."""
+        proc = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                cwd=cwd, env=env, start_new_session=True, **more)
+        try:
+            out, err = proc.communicate(timeout=seconds * self.args.slow)
+            status = proc.returncode
+        except subprocess.TimeoutExpired:
+            kill_group(proc.pid)
+            try:
+                out, err = proc.communicate(timeout=5)
+            except subprocess.TimeoutExpired as e:      # somebody else holds the pipe
+                out, err = e.stdout or b"", e.stderr or b""
+            status = None
+        return Finished(status, out.decode(errors="replace"), err.decode(errors="replace"))
+
+    def on_close(self, action):
+        with self.mutex:
+            self.cleanups.append(action)
+
+    def close(self):
+        for action in reversed(self.cleanups):
+            action()
+
+
+def kill_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
