@@ -1,0 +1,83 @@
+// An application's address space as the sentry sees it: the tree of its mappings. The pages are the host's business
+// (DESIGN 5): each change is decided here under mm->mu, queued on the calling task's context, and carried out by it.
+#pragma once
+
+#include <bsd/sys/tree.h>
+#include <sys/mman.h>
+
+#include "abi/types.h"
+#include "lib/mutex.h"
+#include "lib/ref.h"
+#include "sentry/kernel/waitq.h"
+
+struct file;
+struct hostfd;
+struct platform_ctx;
+struct task;
+
+// What a file's mmap answers: the host object behind it. hostfd NULL: anonymous private memory (MAP_PRIVATE of /dev/zero).
+struct vm_backing {
+	struct hostfd *hostfd; // counted; the caller takes it over
+	uint64_t offset; // in hostfd
+	bool deny_shared_write; // MAP_SHARED of a file opened read-only: mprotect can't add PROT_WRITE
+};
+
+struct vma {
+	RB_ENTRY(vma) node;
+	uaddr_t start, end; // page-aligned, end exclusive
+	int prot; // PROT_*
+	int max_prot;
+	int flags; // MAP_SHARED or MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_GROWSDOWN, MAP_LOCKED
+	struct file *file; // counted; for /proc/PID/maps and msync; NULL: anonymous
+	uint64_t file_offset; // of start, bytes
+	struct hostfd *hostfd; // counted; what the stub maps; NULL: anonymous private
+	uint64_t host_offset;
+	const char *name; // "[heap]", "[stack]", "[vdso]"; constant strings
+	int advice; // MADV_DONTFORK, MADV_WIPEONFORK as set
+};
+
+struct mm {
+	struct ref ref; // tasks, and readers (procfs)
+	_Atomic int users; // tasks only
+	struct mutex mu;
+	// Guarded by mu.
+	RB_HEAD(vma_tree, vma) vmas;
+	uint64_t total_bytes, locked_bytes, data_bytes;
+	uaddr_t brk_start, brk, mmap_top; // mmap searches downwards from mmap_top
+	uaddr_t code_start, code_end, data_start, data_end, stack_start, arg_start, arg_end, env_start, env_end;
+	uint64_t auxv[64]; // as on the stack, for /proc/PID/auxv
+	struct platform_ctx *last_ops; // the context that was last given operations; see platform ops_pending
+	struct waitq ops_done; // kernel_ops_done wakes it
+};
+
+struct mm *mm_create(void);
+struct mm *mm_get(struct mm *mm);
+void mm_put(struct mm *mm);
+
+// All below: t is the task being handled, and its mm. 0 or -errno; -EAGAINNOW/-EBLOCKED pass through when another thread's
+// operations are still under way (a handler returns them).
+// addr: a hint, or the place with MAP_FIXED. The mapping's address through out_addr. backing NULL: anonymous (MAP_SHARED anonymous
+// gets a memfd here). Takes backing->hostfd over in any case. file: borrowed.
+int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t file_offset,
+	   struct vm_backing *backing, const char *name, uaddr_t *out_addr);
+int mm_unmap(struct task *t, uaddr_t addr, uint64_t len);
+int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot);
+int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr);
+int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk);
+// Must precede platform fork/spawn, too: waits for other threads' operations. 0, or codes to return.
+int mm_ops_begin(struct task *t);
+void mm_op_failed(struct task *t, uint32_t op_tag, int err); // PLATFORM_OP_FAILED: takes the mapping out of the tree again
+// A copy of the tree for a forked child (the host copies the pages). NULL: no memory.
+struct mm *mm_fork(struct task *t);
+// True if [addr, addr+len) is mapped and allows prot everywhere: the early EFAULT check of copy_out.
+bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
+// Calls fn for each mapping in order, with mm->mu held.
+void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void *arg);
+// From any task (procfs, process_vm_readv): copies from or to another process's memory. Bytes or -EFAULT.
+int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len);
+
+// --- execve (loader/)
+// Replaces t's program: reads file (borrowed), builds the address space (in place if t alone uses it, else a new one), sets registers.
+// argv and envp are kernel copies. Up to the point of no return errors come back as -errno; beyond it the task is killed.
+// 0: the task runs the new program.
+int loader_exec(struct task *t, struct file *file, const char *filename, char *const *argv, char *const *envp);

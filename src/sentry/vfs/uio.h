@@ -1,0 +1,31 @@
+// Where bytes of a read or write go: application memory (an iovec of it) or kernel memory. One type, so that files don't care.
+#pragma once
+
+#include "abi/types.h"
+
+struct task;
+
+struct uio_seg {
+	uint64_t base; // uaddr_t, or a kernel pointer when task is NULL
+	uint64_t len;
+};
+
+struct uio {
+	struct task *task; // whose memory; NULL: the kernel's own
+	const struct uio_seg *segs; // borrowed
+	int nsegs, seg; // seg: the current one
+	uint64_t seg_done; // bytes of it done
+	uint64_t resid; // bytes left in all
+};
+
+void uio_init_user(struct uio *u, struct task *t, struct uio_seg *seg, uaddr_t base, uint64_t len); // one piece; fills *seg
+void uio_init_kernel(struct uio *u, struct uio_seg *seg, void *base, uint64_t len);
+// Copies len <= resid bytes from src into the place that u stands for and advances. 0 or -EFAULT (what was done before stays done).
+int uio_put(struct uio *u, const void *src, uint64_t len);
+// Copies len <= resid bytes out of the place that u stands for and advances.
+int uio_take(struct uio *u, void *dst, uint64_t len);
+int uio_zero(struct uio *u, uint64_t len); // puts zeros
+// preadv/pwritev on a host descriptor (offset < 0: read/write at its own position), straight to or from application memory
+// where the platform allows it. Bytes moved (u advanced) or -errno; may be short.
+int64_t uio_host_read(struct uio *u, int fd, int64_t offset);
+int64_t uio_host_write(struct uio *u, int fd, int64_t offset);
