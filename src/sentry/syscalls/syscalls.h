@@ -46,6 +46,10 @@ enum sys_arg_kind {
 	ARG_INARR,  // in: array, aux: (element bytes << 8) | argument with its count
 };
 
+enum sys_flagset { // how strace names the bits of an ARG_FLAGS argument
+	FLAGSET_AT, FLAGSET_CLONE, FLAGSET_FUTEX, FLAGSET_MAP, FLAGSET_MREMAP, FLAGSET_MSG, FLAGSET_OPEN, FLAGSET_PROT
+};
+
 struct sys_arg {
 	uint8_t kind; // enum sys_arg_kind
 	uint32_t aux;
