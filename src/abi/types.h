@@ -5,9 +5,13 @@
 #include <stdint.h>
 #include <stddef.h>
 #include <stdbool.h>
+#include <sys/user.h> // its PAGE_SIZE and PAGE_MASK give way to ours
 
 typedef uint64_t uaddr_t; // an address in an application; an integer, so that it can't be dereferenced
 
+#undef PAGE_SHIFT
+#undef PAGE_SIZE
+#undef PAGE_MASK
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096ul
 #define PAGE_MASK (~(PAGE_SIZE - 1))

@@ -1,6 +1,8 @@
 // The table of system calls, made from syscalls.def.
 #include "sentry/syscalls/syscalls.h"
 
+#include <stddef.h>
+
 #define HANDLER_NONE(name) NULL
 #define HANDLER_PARTIAL(name) sys_##name
 #define HANDLER_FULL(name) sys_##name

@@ -25,6 +25,7 @@ struct dentry;
 struct file;
 struct hostfd;
 struct inode;
+struct path;
 struct task;
 struct vm_backing;
 
