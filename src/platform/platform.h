@@ -94,8 +94,8 @@ struct platform_ops {
 	// --- running
 	// Carries out the queued ops, then runs the application. Asynchronous; the outcome is the next event.
 	void (*resume)(struct platform_ctx *ctx);
-	// Makes a context that is with the application stop soon with PLATFORM_INTERRUPTED; no effect on a stopped one,
-	// but one that is being resumed at the same moment does stop. Any thread.
+	// Makes a context that is with the application stop soon with PLATFORM_INTERRUPTED. Sticky: if it is stopped, or just being
+	// resumed, its next resume comes back at once so (a spurious interruption is harmless). Any thread.
 	void (*interrupt)(struct platform_ctx *ctx);
 
 	// --- registers of a stopped context
@@ -111,6 +111,8 @@ struct platform_ops {
 
 	// --- application memory of a stopped context. 0, or -EFAULT with nothing promised about a partial copy.
 	int (*copy_in)(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len);
+	// A NUL-terminated string into dst[cap]: its length without the NUL, -EFAULT, or -ENAMETOOLONG if there is no NUL in cap bytes.
+	long (*copy_in_str)(struct platform_ctx *ctx, char *dst, uaddr_t src, size_t cap);
 	// May be carried out with the queued ops, in order with them (visible to copy_in only after that).
 	int (*copy_out)(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len);
 	// A place of len bytes that will be copied to dst when ctx resumes, for filling by a host read; NULL if len is too long for it

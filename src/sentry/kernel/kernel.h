@@ -29,16 +29,15 @@ struct kernel {
 	TAILQ_HEAD(, task) runq; // Guarded by run_mu.
 	_Atomic uint32_t runq_len;
 	_Atomic bool stopping; // workers leave
+	struct sched *sched; // the workers (sched.c)
 
 	// --- the rest
 	struct utsname uts; // Guarded by tasks_mu.
 	struct vfs *vfs;
 	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started
-	int epoll_fd; // the workers' own; see kernel_watch_fd
 	int nworkers_max;
 	bool strace; // --strace
 	const char *strace_filter; // --strace-syscalls; NULL: all
-	bool debug_no_patch;
 };
 
 extern struct kernel *kernel_root; // the only global: the arena's first object
@@ -77,6 +76,9 @@ void kernel_away_end(void);
 // The kernel's message log that dmesg shows (syslog(2)).
 size_t kernel_dmesg(char *dst, size_t cap);
 
-// --- entered from the platform's events
+// --- between the scheduler and the tasks
+// Makes the task look at signal_wake, exiting and its pending signals soon: wakes it if it is parked, interrupts it if it is with the
+// application. The caller has set what it should see and holds tasks_mu.
+void task_kick(struct task *t);
 void task_start(struct task *t); // a new task: its first way to the application
 struct task *current_task(void); // the task that this worker handles, or NULL: for log lines and strace only

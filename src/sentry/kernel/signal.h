@@ -53,3 +53,9 @@ void signal_force(struct task *t, int sig, const siginfo_t *info);
 void siginfo_kernel(siginfo_t *out, int sig); // SI_KERNEL
 // A signal waits that isn't blocked (and would do something), or the task must stop or die: the current wait must end.
 bool signal_pending(struct task *t);
+
+// On the way back to the application: stops, dies, or gets frames for the signals that wait; turns ERESTART* into a restart or EINTR.
+// ret: the call's result when in_call (ENOREPLY: the registers are set), else ignored. Answers true if t may go to the application;
+// false if it is dead (t is gone) or parked by a group stop (entered again when it is woken).
+// Entered again after a group stop with in_call false: what the call left is kept by signal_deliver itself.
+bool signal_deliver(struct task *t, long ret, bool in_call);

@@ -92,14 +92,16 @@ struct task {
 	ksigset_t blocked, saved_blocked;
 	bool restore_blocked; // saved_blocked is put back after the handler (sigsuspend, ppoll, …)
 	stack_t altstack;
+	_Atomic bool in_user; // with the application, or on the way there: a sender must interrupt it (task_kick)
 	_Atomic bool signal_wake; // something for signal_pending() to look at; cleared on the way back
 	_Atomic bool exiting; // must die: exit_group of another thread, or SIGKILL
 	int exit_code; // wait status
+	uint64_t fault_trapno, fault_error_code, fault_cr2; // of the last fault, for the signal frame
 	int pdeath_signal;
 
 	// Statistics.
 	uint64_t utime_ns, stime_ns, start_ns, nvcsw, nivcsw, minflt, majflt;
-	bool in_group_stop;
+	bool in_group_stop; // parked by signal_deliver, not by a call
 };
 
 // A process. Lives until it has been waited for.

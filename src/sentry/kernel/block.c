@@ -1,0 +1,127 @@
+// Parking: links a task to what it waits for, and decides whether it may wait.
+#include "sentry/kernel/block.h"
+
+#include <poll.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "sentry/kernel/task.h"
+#include "sentry/kernel/task_wait.h"
+#include "sentry/vfs/vfs.h"
+
+KMEM_TYPE(task_wait_type, task_wait);
+
+static bool wait_woken(struct waitq_entry *e, uint32_t events)
+{
+	(void)events;
+	task_wake(container_of(e, struct task_wait, entry)->task);
+	return true;
+}
+
+static int wait_on(struct task *t, struct waitq *q, uint32_t events, bool exclusive)
+{
+	struct task_wait *w;
+
+	if (t->inline_waits_used < TASK_WAITS_INLINE)
+		w = &t->inline_waits[t->inline_waits_used++];
+	else
+		w = kmem_alloc(&task_wait_type);
+	if (!w)
+		return -ENOMEM;
+	*w = (struct task_wait){.task = t, .entry = {.fn = wait_woken, .events = events, .exclusive = exclusive}};
+	SLIST_INSERT_HEAD(&t->waits, w, next);
+	waitq_add(q, &w->entry);
+	return 0;
+}
+
+int task_wait_on(struct task *t, struct waitq *q, uint32_t events)
+{
+	return wait_on(t, q, events, false);
+}
+
+int task_wait_on_exclusive(struct task *t, struct waitq *q, uint32_t events)
+{
+	return wait_on(t, q, events, true);
+}
+
+void task_waits_clear(struct task *t)
+{
+	struct task_wait *w;
+
+	while ((w = SLIST_FIRST(&t->waits))) {
+		SLIST_REMOVE_HEAD(&t->waits, next);
+		waitq_remove(&w->entry);
+		if (w < t->inline_waits || w >= t->inline_waits + TASK_WAITS_INLINE)
+			kmem_free(&task_wait_type, w);
+	}
+	t->inline_waits_used = 0;
+	ktimer_cancel(&t->block_timer);
+}
+
+static bool deadline_passed(struct task *t)
+{
+	int64_t d = t->call.deadline_ns;
+
+	return d != 0 && d != KTIME_NEVER && (t->call.timed_out || ktime_now(CLOCK_MONOTONIC) >= d);
+}
+
+long task_block(struct task *t)
+{
+	if (deadline_passed(t))
+		return -ETIMEDOUT;
+	if (signal_pending(t))
+		return -ERESTARTSYS;
+	return -EBLOCKED;
+}
+
+long task_block_killable(struct task *t)
+{
+	if (deadline_passed(t))
+		return -ETIMEDOUT;
+	if (t->exiting)
+		return -EINTR;
+	return -EBLOCKED;
+}
+
+struct block_poll {
+	struct poll_table table;
+	struct task *task;
+	int err;
+};
+
+static void block_poll_add(struct poll_table *pt, struct waitq *q, uint32_t events)
+{
+	struct block_poll *bp = container_of(pt, struct block_poll, table);
+	int err = task_wait_on(bp->task, q, events);
+
+	if (err)
+		bp->err = err;
+}
+
+long task_block_file(struct task *t, struct file *f, uint32_t events)
+{
+	struct block_poll bp = {.table = {.add = block_poll_add, .events = events | POLLERR | POLLHUP}, .task = t};
+	uint32_t ready = file_poll(f, &bp.table);
+
+	if (bp.err)
+		return bp.err;
+	if (ready & bp.table.events)
+		return -EAGAINNOW;
+	return task_block(t);
+}
+
+void task_deadline_in(struct task *t, int64_t timeout_ns)
+{
+	int64_t now;
+
+	if (t->call.deadline_ns)
+		return;
+	if (timeout_ns < 0) {
+		t->call.deadline_ns = KTIME_NEVER;
+		return;
+	}
+	now = ktime_now(CLOCK_MONOTONIC);
+	if (__builtin_add_overflow(now, timeout_ns, &t->call.deadline_ns))
+		t->call.deadline_ns = KTIME_NEVER;
+}

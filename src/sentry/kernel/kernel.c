@@ -1,0 +1,74 @@
+// The kernel's root: created once a sandbox.
+#include "sentry/kernel/kernel.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "abi/types.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "lib/log.h"
+#include "platform/platform.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/vfs/vfs.h"
+
+KMEM_TYPE(kernel_type, kernel);
+
+struct kernel *kernel_root;
+
+// The release that programs see: glibc refuses to start on one that is too old, and some compare features by it.
+static const struct utsname uts_at_boot = {
+	.sysname = "Linux",
+	.nodename = "hull",
+	.release = "6.1.0-hull",
+	.version = "#1 SMP Hull " HULL_VERSION,
+	.machine = "x86_64",
+};
+
+int kernel_create(const struct kernel_config *config)
+{
+	struct kernel *k = kmem_alloc(&kernel_type);
+	int err;
+
+	if (!k)
+		return -ENOMEM;
+	kernel_root = k;
+	mutex_init(&k->tasks_mu);
+	mutex_init(&k->run_mu);
+	TAILQ_INIT(&k->groups);
+	TAILQ_INIT(&k->runq);
+	k->uts = uts_at_boot;
+	k->boot_ns = ktime_now(CLOCK_MONOTONIC);
+	k->boot_realtime_ns = ktime_now(CLOCK_REALTIME);
+	k->nworkers_max = config->nworkers_max > 0 ? config->nworkers_max : (int)sysconf(_SC_NPROCESSORS_ONLN);
+	k->strace = config->strace;
+	k->strace_filter = config->strace_filter;
+	err = sched_create(k->nworkers_max);
+	return err ?: vfs_init();
+}
+
+int kernel_run(void)
+{
+	return sched_run();
+}
+
+void kernel_stop(void)
+{
+	sched_stop();
+}
+
+size_t kernel_dmesg(char *dst, size_t cap)
+{
+	struct kernel *k = kernel();
+	long pages = sysconf(_SC_PHYS_PAGES);
+	int n = snprintf(dst, cap,
+			 "<5>[    0.000000] Linux version %s (Hull application kernel) %s\n"
+			 "<6>[    0.000000] hull: platform %s, %ld CPUs, %ld MiB of host memory in reach\n"
+			 "<6>[    0.000000] hull: every system call of this sandbox is served by the sentry\n",
+			 k->uts.release, k->uts.version, platform->name, sysconf(_SC_NPROCESSORS_ONLN),
+			 pages / 256);
+
+	return n < 0 ? 0 : MIN((size_t)n, cap);
+}

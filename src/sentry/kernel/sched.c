@@ -1,0 +1,503 @@
+// The workers: who leads, who sleeps, who runs which task.
+//
+// Every worker runs the same loop. The lead is a token: its holder alone polls the platform. It spins for a while after the last
+// event, longer the more often that paid, then lays the lead down, tells the platform (so that stubs ring the doorbell), and sleeps in
+// epoll_wait like the others. Descriptors, the timer and the doorbell are in one epoll set; sleepers are woken one at a time.
+// A pool of two is enough while no handler waits for the host; kernel_away_begin makes it grow.
+#include "sentry/kernel/sched.h"
+
+#include <immintrin.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "abi/types.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "lib/log.h"
+#include "platform/platform.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task_run.h"
+
+enum {
+	WORKERS_LIMIT = 64,
+	WORKER_STACK_BYTES = 512 << 10,
+	EVENTS_BATCH = 16,
+	CLOCK_EVERY = 64, // spins between two looks at the clock
+	SPIN_MIN_NS = 2 * NSEC_PER_USEC,
+	SPIN_MAX_NS = 200 * NSEC_PER_USEC,
+};
+
+// What an epoll event stands for, in its data: one of these, or the number of a watch.
+enum { DATA_KICK = 1, DATA_TIMER, DATA_PLATFORM, DATA_WATCH };
+
+struct watch_slot {
+	struct fd_watch *watch; // NULL: free
+	uint32_t generation; // told apart from an earlier user of the slot by this
+	bool running, again;
+	pthread_t runner;
+};
+
+enum { WATCHES_MAX = 1024 };
+
+struct sched {
+	int epoll_fd, kick_fd, timer_fd;
+	struct mutex lead_mu; // guards has_leader's changes together with the platform's prepare_sleep
+	_Atomic bool has_leader;
+	_Atomic int sleepers, nworkers;
+	int nworkers_max;
+	int64_t spin_ns; // the leader's; touched by the leader only
+	_Atomic int64_t timer_deadline_ns; // the earliest timer
+	struct mutex watch_mu;
+	pthread_cond_t watch_idle; // with watch_mu
+	struct watch_slot watches[WATCHES_MAX]; // Guarded by watch_mu.
+};
+
+struct worker {
+	bool leads;
+	struct task *task; // being handled
+	int away; // depth of kernel_away_begin
+};
+
+static _Thread_local struct worker self;
+
+KMEM_TYPE(sched_type, sched);
+
+static struct sched *sched(void)
+{
+	return kernel()->sched;
+}
+
+struct task *current_task(void)
+{
+	return self.task;
+}
+
+// --- the lead
+
+static bool lead_take(struct sched *s)
+{
+	bool taken = false;
+
+	if (atomic_load_explicit(&s->has_leader, memory_order_relaxed))
+		return false;
+	mutex_lock(&s->lead_mu);
+	if (!s->has_leader) {
+		s->has_leader = true;
+		self.leads = taken = true;
+		platform->after_sleep();
+	}
+	mutex_unlock(&s->lead_mu);
+	return taken;
+}
+
+// Lays the lead down. False: there is work already, somebody must take it up again.
+static bool lead_drop(struct sched *s)
+{
+	bool idle;
+
+	mutex_lock(&s->lead_mu);
+	self.leads = false;
+	s->has_leader = false;
+	idle = platform->prepare_sleep();
+	mutex_unlock(&s->lead_mu);
+	return idle && atomic_load(&kernel()->runq_len) == 0;
+}
+
+static void kick(struct sched *s)
+{
+	uint64_t one = 1;
+
+	if (write(s->kick_fd, &one, sizeof(one)) < 0)
+		return; // full: somebody is kicked already
+}
+
+// --- the run queue
+
+static struct task *runq_pop(void)
+{
+	struct kernel *k = kernel();
+	struct task *t;
+
+	if (atomic_load_explicit(&k->runq_len, memory_order_relaxed) == 0)
+		return NULL;
+	mutex_lock(&k->run_mu);
+	t = TAILQ_FIRST(&k->runq);
+	if (t) {
+		TAILQ_REMOVE(&k->runq, t, run_link);
+		k->runq_len--;
+		t->state = TASK_RUNNING;
+	}
+	mutex_unlock(&k->run_mu);
+	return t;
+}
+
+static void enqueue_locked(struct task *t)
+{
+	t->state = TASK_RUNNABLE;
+	TAILQ_INSERT_TAIL(&kernel()->runq, t, run_link);
+	kernel()->runq_len++;
+}
+
+void sched_enqueue(struct task *t)
+{
+	mutex_lock(&kernel()->run_mu);
+	enqueue_locked(t);
+	mutex_unlock(&kernel()->run_mu);
+}
+
+bool sched_park(struct task *t)
+{
+	bool parked;
+
+	mutex_lock(&kernel()->run_mu);
+	parked = !t->wake_pending;
+	if (parked)
+		t->state = TASK_BLOCKED;
+	t->wake_pending = false;
+	mutex_unlock(&kernel()->run_mu);
+	return parked;
+}
+
+void task_wake(struct task *t)
+{
+	mutex_lock(&kernel()->run_mu);
+	if (t->state == TASK_BLOCKED)
+		enqueue_locked(t);
+	else if (t->state == TASK_RUNNING)
+		t->wake_pending = true;
+	mutex_unlock(&kernel()->run_mu);
+}
+
+void task_kick(struct task *t)
+{
+	mutex_assert_held(&kernel()->tasks_mu);
+	task_wake(t);
+	if (atomic_load(&t->in_user) && t->ctx)
+		platform->interrupt(t->ctx);
+}
+
+// --- timers
+
+static void timer_arm_fd(struct sched *s, int64_t deadline_ns)
+{
+	struct itimerspec when = {0};
+
+	if (deadline_ns != KTIME_NEVER) {
+		if (deadline_ns < 1)
+			deadline_ns = 1;
+		when.it_value.tv_sec = deadline_ns / NSEC_PER_SEC;
+		when.it_value.tv_nsec = deadline_ns % NSEC_PER_SEC;
+	}
+	if (timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
+		log_error("timerfd_settime: %m");
+}
+
+void sched_timer_changed(int64_t deadline_ns)
+{
+	struct sched *s = sched();
+
+	atomic_store(&s->timer_deadline_ns, deadline_ns);
+	// A leader looks at the clock itself, and arms the descriptor when it lays the lead down.
+	if (!atomic_load(&s->has_leader))
+		timer_arm_fd(s, deadline_ns);
+}
+
+// --- watched descriptors
+
+int kernel_watch_fd(struct fd_watch *w, uint32_t epoll_events)
+{
+	struct sched *s = sched();
+	struct epoll_event ev = {.events = epoll_events | EPOLLET};
+	int slot;
+
+	mutex_lock(&s->watch_mu);
+	for (slot = 0; slot < WATCHES_MAX && (s->watches[slot].watch || s->watches[slot].running); slot++)
+		;
+	if (slot == WATCHES_MAX) {
+		mutex_unlock(&s->watch_mu);
+		return -ENOSPC;
+	}
+	s->watches[slot].watch = w;
+	s->watches[slot].generation++;
+	ev.data.u64 = (uint64_t)s->watches[slot].generation << 32 | (uint32_t)(slot + DATA_WATCH);
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, w->fd, &ev) < 0) {
+		s->watches[slot].watch = NULL;
+		mutex_unlock(&s->watch_mu);
+		return -errno;
+	}
+	mutex_unlock(&s->watch_mu);
+	return 0;
+}
+
+void kernel_unwatch_fd(struct fd_watch *w)
+{
+	struct sched *s = sched();
+
+	mutex_lock(&s->watch_mu);
+	for (int i = 0; i < WATCHES_MAX; i++) {
+		struct watch_slot *slot = &s->watches[i];
+
+		if (slot->watch != w)
+			continue;
+		epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+		slot->watch = NULL;
+		while (slot->running && !pthread_equal(slot->runner, pthread_self()))
+			pthread_cond_wait(&s->watch_idle, &s->watch_mu.m);
+	}
+	mutex_unlock(&s->watch_mu);
+}
+
+static void watch_run(struct sched *s, uint64_t data, uint32_t events)
+{
+	uint32_t index = (uint32_t)data - DATA_WATCH;
+	struct watch_slot *slot;
+
+	if (index >= WATCHES_MAX)
+		return;
+	slot = &s->watches[index];
+	mutex_lock(&s->watch_mu);
+	if (slot->generation != data >> 32 || !slot->watch) {
+		mutex_unlock(&s->watch_mu);
+		return;
+	}
+	if (slot->running) {
+		slot->again = true;
+		mutex_unlock(&s->watch_mu);
+		return;
+	}
+	slot->running = true;
+	slot->runner = pthread_self();
+	do {
+		struct fd_watch *w = slot->watch;
+
+		slot->again = false;
+		mutex_unlock(&s->watch_mu);
+		w->fn(w, events);
+		mutex_lock(&s->watch_mu);
+	} while (slot->again && slot->watch);
+	slot->running = false;
+	pthread_cond_broadcast(&s->watch_idle);
+	mutex_unlock(&s->watch_mu);
+}
+
+// --- a worker's life
+
+static void run_task(struct task *t)
+{
+	self.task = t;
+	task_continue(t);
+	self.task = NULL;
+}
+
+static bool run_event(void)
+{
+	struct platform_event ev;
+	struct platform_ctx *ctx = platform->poll(&ev);
+
+	if (!ctx)
+		return false;
+	self.task = platform->owner(ctx);
+	task_event(self.task, &ev);
+	self.task = NULL;
+	return true;
+}
+
+// Polls and runs until it has spun in vain for long enough, or its lead is gone (a handler went away).
+static void lead(struct sched *s)
+{
+	int64_t last = 0, now;
+	unsigned spins = 0, events = 0;
+
+	while (self.leads && !kernel()->stopping) {
+		struct task *t;
+		bool did = run_event();
+
+		if (self.leads && (t = runq_pop())) {
+			run_task(t);
+			did = true;
+		}
+		if (did) {
+			events++;
+			last = 0;
+			if (++spins % CLOCK_EVERY)
+				continue;
+		} else if (++spins % CLOCK_EVERY) {
+			_mm_pause();
+			continue;
+		}
+		now = ktime_now(CLOCK_MONOTONIC);
+		if (now >= atomic_load_explicit(&s->timer_deadline_ns, memory_order_relaxed)) {
+			timers_run();
+			continue;
+		}
+		if (did)
+			continue;
+		if (!last)
+			last = now;
+		if (now - last >= s->spin_ns)
+			break;
+	}
+	if (!self.leads)
+		return;
+	// It pays if more came than what the lead was taken for.
+	s->spin_ns = events > 1 ? MIN(s->spin_ns * 2, SPIN_MAX_NS) : MAX(s->spin_ns / 2, SPIN_MIN_NS);
+}
+
+static void sleep_for_events(struct sched *s)
+{
+	struct epoll_event evs[EVENTS_BATCH];
+	int n;
+
+	s->sleepers++;
+	n = epoll_wait(s->epoll_fd, evs, EVENTS_BATCH, -1);
+	s->sleepers--;
+	for (int i = 0; i < n; i++) {
+		uint64_t drained;
+
+		switch ((uint32_t)evs[i].data.u64) {
+		case DATA_KICK:
+			if (kernel()->stopping)
+				break; // leave it readable for the next sleeper
+			if (read(s->kick_fd, &drained, sizeof(drained)) < 0)
+				continue;
+			break;
+		case DATA_TIMER:
+			if (read(s->timer_fd, &drained, sizeof(drained)) < 0)
+				continue;
+			timers_run();
+			break;
+		case DATA_PLATFORM:
+			break; // taking the lead empties it
+		default:
+			watch_run(s, evs[i].data.u64, evs[i].events);
+		}
+	}
+}
+
+static void worker_loop(struct sched *s)
+{
+	while (!kernel()->stopping) {
+		struct task *t;
+
+		if (lead_take(s)) {
+			lead(s);
+			if (self.leads) {
+				if (!lead_drop(s))
+					continue;
+				timer_arm_fd(s, atomic_load(&s->timer_deadline_ns));
+			}
+		} else if ((t = runq_pop())) {
+			run_task(t);
+			continue;
+		}
+		sleep_for_events(s);
+	}
+}
+
+static void *worker_main(void *arg)
+{
+	worker_loop(arg);
+	return NULL;
+}
+
+static int worker_spawn(struct sched *s)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_t thread;
+	int err;
+
+	if (s->nworkers >= WORKERS_LIMIT)
+		return -EAGAIN;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	s->nworkers++;
+	err = pthread_create(&thread, &attr, worker_main, s);
+	if (err)
+		s->nworkers--;
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -err;
+}
+
+void kernel_away_begin(void)
+{
+	struct sched *s = sched();
+
+	if (self.away++ || platform->single_worker || !self.leads)
+		return;
+	if (!lead_drop(s)) {
+		kick(s);
+	} else {
+		int64_t deadline = atomic_load(&s->timer_deadline_ns);
+
+		if (deadline != KTIME_NEVER)
+			timer_arm_fd(s, deadline);
+	}
+	if (s->sleepers == 0 && worker_spawn(s) < 0)
+		log_warning("no further worker could be started");
+}
+
+void kernel_away_end(void)
+{
+	self.away--;
+}
+
+static int watch_own(struct sched *s, int fd, uint64_t data, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = data};
+
+	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+int sched_create(int nworkers_max)
+{
+	struct sched *s = kmem_alloc(&sched_type);
+
+	if (!s)
+		return -ENOMEM;
+	kernel()->sched = s;
+	mutex_init(&s->lead_mu);
+	mutex_init(&s->watch_mu);
+	pthread_cond_init(&s->watch_idle, NULL);
+	s->nworkers_max = nworkers_max;
+	s->spin_ns = SPIN_MAX_NS;
+	s->timer_deadline_ns = KTIME_NEVER;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	s->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->epoll_fd < 0 || s->kick_fd < 0 || s->timer_fd < 0)
+		return -errno;
+	return watch_own(s, s->kick_fd, DATA_KICK, EPOLLIN) ?: watch_own(s, s->timer_fd, DATA_TIMER, EPOLLIN);
+}
+
+int sched_run(void)
+{
+	struct sched *s = sched();
+	int err = platform->start();
+
+	if (!err && platform->wait_fd() >= 0)
+		err = watch_own(s, platform->wait_fd(), DATA_PLATFORM, EPOLLIN | EPOLLET);
+	s->nworkers = 1;
+	if (!err && !platform->single_worker)
+		err = worker_spawn(s);
+	if (err)
+		return err;
+	worker_loop(s);
+	return 0;
+}
+
+void sched_stop(void)
+{
+	kernel()->stopping = true;
+	kick(sched());
+}

@@ -1,0 +1,23 @@
+// The workers: threads of the sentry that run any task (DESIGN 6).
+//
+// One of them leads: it polls the platform for events and runs woken tasks, spinning for as long as that pays; the others sleep in
+// epoll_wait on host descriptors, the timer and the doorbell that stubs ring when nobody leads. A leader whose handler is about to
+// wait for the host (kernel_away_begin) lays the lead down, and whoever is woken first takes it.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct task;
+
+int sched_create(int nworkers_max); // 0 or -errno; kernel()->sched
+int sched_run(void); // see kernel_run
+void sched_stop(void);
+void sched_timer_changed(int64_t deadline_ns); // the earliest timer's CLOCK_MONOTONIC deadline became this (KTIME_NEVER: none)
+// Parks t unless it was woken meanwhile. False: it was; go on with it.
+bool sched_park(struct task *t);
+void sched_enqueue(struct task *t); // a new task, or a woken one
+
+// timer.c's side: runs what is due; the earliest deadline, on CLOCK_MONOTONIC.
+int64_t timers_next_deadline(void);
+void timers_run(void);

@@ -1,0 +1,161 @@
+// A task's round trip: an event comes in, a call is dispatched, and the task goes back, parks, or is gone.
+#include "sentry/kernel/task_run.h"
+
+#include <string.h>
+
+#include "abi/errno.h"
+#include "lib/kmem.h"
+#include "lib/log.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task_wait.h"
+#include "sentry/mm/mm.h"
+#include "sentry/strace/strace.h"
+#include "sentry/syscalls/syscalls.h"
+
+// Sends the task to the application, by way of what waits for it. ret as in signal_deliver.
+static void task_return(struct task *t, long ret, bool in_call)
+{
+	bool restart = in_call && ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK;
+
+	if (in_call && ret != -ENOREPLY)
+		platform->set_ret(t->ctx, (uint64_t)ret);
+	// in_user first: whoever sets signal_wake after our look finds it set and interrupts the context.
+	atomic_store(&t->in_user, true);
+	while (restart || atomic_load(&t->signal_wake)) {
+		atomic_store(&t->in_user, false);
+		if (!signal_deliver(t, ret, in_call))
+			return;
+		restart = in_call = false;
+		atomic_store(&t->in_user, true);
+	}
+	platform->resume(t->ctx);
+}
+
+static void call_end(struct task *t)
+{
+	if (t->call.state) {
+		if (t->call.state_free)
+			t->call.state_free(t, t->call.state);
+		else
+			kmem_bytes_free(t->call.state);
+		t->call.state = NULL;
+	}
+	t->call.state_free = NULL;
+}
+
+static long log_missing(struct task *t, uint64_t nr)
+{
+	static _Atomic bool logged[SYS_TABLE_LEN];
+
+	if (nr < SYS_TABLE_LEN && !atomic_exchange(&logged[nr], true))
+		log_info("%s: %s (call %lu) is not built: ENOSYS", t->comm, sys_table[nr].name ?: "?", (unsigned long)nr);
+	return -ENOSYS;
+}
+
+// Enters the handler until it finishes or the task is parked.
+static void call_run(struct task *t)
+{
+	const struct sys_entry *e = t->call.nr < SYS_TABLE_LEN ? &sys_table[t->call.nr] : NULL;
+	struct sysargs args;
+	long ret;
+
+	for (;;) {
+		t->wake_pending = false;
+		t->call.entries++;
+		memcpy(args.a, t->call.args, sizeof(args.a));
+		ret = e && e->handler ? e->handler(t, &args) : log_missing(t, t->call.nr);
+		if (t->state == TASK_DEAD)
+			return; // exit: the handler ended it
+		if (ret == -EBLOCKED) {
+			int64_t deadline = t->call.deadline_ns;
+
+			if (deadline && deadline != KTIME_NEVER)
+				ktimer_arm(&t->block_timer, deadline);
+			if (sched_park(t))
+				return; // from here on another worker may have it
+		} else if (ret != -EAGAINNOW) {
+			break;
+		}
+		task_waits_clear(t);
+	}
+	task_waits_clear(t);
+	call_end(t);
+	if (kernel()->strace)
+		strace_exit(t, ret);
+	task_return(t, ret, true);
+}
+
+static void call_begin(struct task *t, uint64_t nr, const uint64_t args[6])
+{
+	// Everything but nr and args, which follow, is zero after a call unless the call used it.
+	memset(&t->call, 0, sizeof(t->call));
+	t->call.nr = nr;
+	memcpy(t->call.args, args, sizeof(t->call.args));
+	if (kernel()->strace)
+		strace_enter(t);
+	call_run(t);
+}
+
+static void fault(struct task *t, const struct platform_event *ev)
+{
+	siginfo_t info = {.si_signo = ev->fault.signo, .si_code = ev->fault.code};
+
+	info.si_addr = (void *)ev->fault.addr; // for the application, never followed here
+	t->fault_trapno = ev->fault.trapno;
+	t->fault_error_code = ev->fault.error_code;
+	t->fault_cr2 = ev->fault.cr2;
+	signal_force(t, ev->fault.signo, &info);
+}
+
+void task_event(struct task *t, const struct platform_event *ev)
+{
+	atomic_store_explicit(&t->in_user, false, memory_order_relaxed);
+	switch (ev->kind) {
+	case PLATFORM_SYSCALL:
+		call_begin(t, ev->call.nr, ev->call.args);
+		return;
+	case PLATFORM_FAULT:
+		fault(t, ev);
+		break;
+	case PLATFORM_OP_FAILED: {
+		long ret = -ev->failed.err;
+
+		if (ev->failed.op_tag & TASK_OP_CLONE)
+			ret = task_clone_failed(t, ev->failed.op_tag, ev->failed.err);
+		else
+			mm_op_failed(t, ev->failed.op_tag, ev->failed.err);
+		task_return(t, ret, true);
+		return;
+	}
+	case PLATFORM_DEAD:
+		log_info("%s[%d]: its stub died", t->comm, t->tid);
+		task_exit_group(t, SIGKILL);
+		break;
+	case PLATFORM_INTERRUPTED:
+	case PLATFORM_NONE:
+		break;
+	}
+	if (t->state == TASK_DEAD)
+		return;
+	atomic_store(&t->signal_wake, true);
+	task_return(t, 0, false);
+}
+
+void task_continue(struct task *t)
+{
+	if (t->in_group_stop) {
+		if (signal_deliver(t, 0, false))
+			task_return(t, 0, false);
+		return;
+	}
+	task_waits_clear(t);
+	call_run(t);
+}
+
+void task_start(struct task *t)
+{
+	t->state = TASK_RUNNING;
+	task_return(t, 0, false);
+}
