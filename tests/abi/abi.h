@@ -281,6 +281,7 @@ static int abi_run(struct abi_case *c)
 		close(p[0]);
 		close(p[1]);
 		setpgid(0, 0);
+		signal(SIGALRM, SIG_DFL);
 		if (have_dir && (chmod(dir, 0777) < 0 || chdir(dir) < 0))
 			have_dir = false;
 		c->run();

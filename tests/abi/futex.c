@@ -1,0 +1,412 @@
+/* futex: every operation that glibc and musl use, and robust lists. */
+#include "abi.h"
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+
+static long futex(volatile int *a, int op, int val, const void *timeout, volatile int *b, int val3)
+{
+	return syscall(SYS_futex, a, op, val, timeout, b, val3);
+}
+
+static volatile int *shared(void)
+{
+	int *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+CASE(wait_value_differs)
+{
+	int f = 1;
+
+	ERR(futex(&f, FUTEX_WAIT, 0, NULL, NULL, 0), EAGAIN);
+	ERR(futex(&f, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0), EAGAIN);
+}
+
+CASE(wait_times_out)
+{
+	int f = 0;
+	struct timespec ts = { 0, 20000000 };
+	int64_t t = now_ns();
+
+	ERR(futex(&f, FUTEX_WAIT_PRIVATE, 0, &ts, NULL, 0), ETIMEDOUT);
+	CHECK(now_ns() - t >= 20000000);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ERR(futex(&f, FUTEX_WAIT_BITSET_PRIVATE, 0, &ts, NULL, -1), ETIMEDOUT);
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_nsec += 5000000;
+	if (ts.tv_nsec >= 1000000000)
+		ts.tv_sec++, ts.tv_nsec -= 1000000000;
+	ERR(futex(&f, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 0, &ts, NULL, -1), ETIMEDOUT);
+	ts = (struct timespec){ 0, 1000000000 };
+	ERR(futex(&f, FUTEX_WAIT, 0, &ts, NULL, 0), EINVAL);
+	ts = (struct timespec){ -1, 0 };
+	ERR(futex(&f, FUTEX_WAIT, 0, &ts, NULL, 0), EINVAL);
+}
+
+CASE(bad_addresses)
+{
+	char buf[16] __attribute__((aligned(8))) = "";
+
+	ERR(futex((int *)(buf + 1), FUTEX_WAIT, 0, NULL, NULL, 0), EINVAL);
+	ERR(futex((int *)16, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+	ERR(futex((int *)16, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0), EFAULT);
+	EQ(futex((int *)16, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 0);
+	ERR(futex((int *)16, FUTEX_WAKE, 1, NULL, NULL, 0), EFAULT);
+	ERR(futex((int *)buf, 77, 0, NULL, NULL, 0), ENOSYS);
+	ERR(futex((int *)buf, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0), EINVAL);
+	ERR(futex((int *)buf, FUTEX_WAKE_BITSET, 1, NULL, NULL, 0), EINVAL);
+}
+
+CASE(wake_nobody)
+{
+	int f = 0;
+
+	EQ(futex(&f, FUTEX_WAKE, 100, NULL, NULL, 0), 0);
+	EQ(futex(&f, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0), 0);
+}
+
+CASE(wake_across_processes)
+{
+	volatile int *f = shared();
+	pid_t p = CHILD({
+		long r = futex(f, FUTEX_WAIT, 0, NULL, NULL, 0);
+		CHECK(r == 0 || errno == EAGAIN);
+		EQ(*f, 1);
+	});
+
+	EVENTUALLY(proc_state(p) == 'S');
+	*f = 1;
+	EQ(futex(f, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+	EXITED(p, 0);
+}
+
+CASE(private_is_per_process)
+{
+	volatile int *f = shared();
+	pid_t p = CHILD({
+		struct timespec ts = { 0, 100000000 };
+		ERR(futex(f, FUTEX_WAIT_PRIVATE, 0, &ts, NULL, 0), ETIMEDOUT);
+	});
+
+	EVENTUALLY(proc_state(p) == 'S');
+	EQ(futex(f, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 0);
+	EXITED(p, 0);
+}
+
+CASE(shared_by_file_mapping)
+{
+	int fd = OK(open("f", O_RDWR | O_CREAT, 0600));
+
+	OK(ftruncate(fd, 4096));
+	pid_t p = CHILD({
+		volatile int *f = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		CHECK(futex(f, FUTEX_WAIT, 0, NULL, NULL, 0) == 0);
+		EQ(*f, 9);
+	});
+	volatile int *g = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	EVENTUALLY(proc_state(p) == 'S');
+	*g = 9;
+	EVENTUALLY(futex(g, FUTEX_WAKE, 1, NULL, NULL, 0) == 1);
+	EXITED(p, 0);
+}
+
+static volatile int word, woken, ready;
+
+static void *waiter(void *arg)
+{
+	__atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
+	futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (int)(long)arg);
+	__atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* How many threads of this process sleep. */
+static int sleepers(void)
+{
+	char path[64], buf[512];
+	int n = 0;
+
+	for (pid_t t = getpid() + 1; t < getpid() + 20; t++) {
+		snprintf(path, sizeof path, "/proc/self/task/%d/stat", t);
+		int fd = open(path, O_RDONLY);
+		if (fd < 0)
+			continue;
+		int len = read(fd, buf, sizeof buf - 1);
+		close(fd);
+		buf[len > 0 ? len : 0] = 0;
+		char *p = strrchr(buf, ')');
+		n += p && p[2] == 'S';
+	}
+	return n;
+}
+
+CASE(wake_counts)
+{
+	pthread_t t[4];
+
+	for (long i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, waiter, (void *)-1l);
+	EVENTUALLY(sleepers() == 4);
+	EQ(futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
+	EVENTUALLY(woken == 1);
+	EQ(futex(&word, FUTEX_WAKE_PRIVATE, 2, NULL, NULL, 0), 2);
+	EVENTUALLY(woken == 3);
+	EQ(futex(&word, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0), 1);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+CASE(bitset_selects)
+{
+	pthread_t t[2];
+
+	pthread_create(&t[0], NULL, waiter, (void *)1l);
+	pthread_create(&t[1], NULL, waiter, (void *)2l);
+	EVENTUALLY(sleepers() == 2);
+	EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 4), 0);
+	EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 2), 1);
+	pthread_join(t[1], NULL);
+	EQ(woken, 1);
+	EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 5), 1);
+	pthread_join(t[0], NULL);
+}
+
+CASE(requeue)
+{
+	pthread_t t[4];
+	volatile int other = 0;
+
+	for (long i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, waiter, (void *)-1l);
+	EVENTUALLY(sleepers() == 4);
+	ERR(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)100, &other, 55), EAGAIN);
+	/* One woken, three moved. */
+	EQ(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)100, &other, 0), 4);
+	EVENTUALLY(woken == 1);
+	EQ(futex(&word, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0), 0);
+	EQ(futex(&other, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
+	EQ(futex(&other, FUTEX_REQUEUE_PRIVATE, 0, (void *)1, &word, 0), 1);
+	EQ(futex(&word, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0), 1);
+	EQ(futex(&other, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0), 1);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+CASE(wake_op)
+{
+	pthread_t t;
+	volatile int second = 5;
+
+	pthread_create(&t, NULL, waiter, (void *)-1l);
+	EVENTUALLY(sleepers() == 1);
+	/* second += 3; wake one on second because the old value was 5 (nobody is there), and one on word. */
+	EQ(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &second, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)), 1);
+	EQ(second, 8);
+	pthread_join(t, NULL);
+	EQ(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &second, FUTEX_OP(FUTEX_OP_SET, 7, FUTEX_OP_CMP_EQ, 0)), 0);
+	EQ(second, 7);
+	futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &second, FUTEX_OP(FUTEX_OP_OR, 8, FUTEX_OP_CMP_EQ, 0));
+	EQ(second, 15);
+	futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &second, FUTEX_OP(FUTEX_OP_ANDN, 1, FUTEX_OP_CMP_EQ, 0));
+	EQ(second, 14);
+	futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &second, FUTEX_OP(FUTEX_OP_XOR, 2, FUTEX_OP_CMP_EQ, 0));
+	EQ(second, 12);
+	futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &second, FUTEX_OP((FUTEX_OP_OPARG_SHIFT | FUTEX_OP_SET), 4, FUTEX_OP_CMP_EQ, 0));
+	EQ(second, 16);
+}
+
+CASE(pi_lock_uncontended)
+{
+	volatile int f = 0;
+	int tid = syscall(SYS_gettid);
+
+	OK(futex(&f, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	EQ(f, tid);
+	ERR(futex(&f, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0), EDEADLK);
+	OK(futex(&f, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	EQ(f, 0);
+	ERR(futex(&f, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0), EPERM);
+	f = 0x3fffff;
+	ERR(futex(&f, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0), ESRCH);
+}
+
+static pthread_mutex_t pi_mutex;
+static volatile int in_section, turns;
+
+static void *pi_worker(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		CHECK(pthread_mutex_lock(&pi_mutex) == 0);
+		CHECK(in_section++ == 0);
+		turns++;
+		if (i % 16 == 0)
+			sched_yield();
+		in_section--;
+		CHECK(pthread_mutex_unlock(&pi_mutex) == 0);
+	}
+	return arg;
+}
+
+CASE(pi_mutex_contended)
+{
+	pthread_mutexattr_t a;
+	pthread_t t[4];
+
+	pthread_mutexattr_init(&a);
+	pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_INHERIT);
+	CHECK(pthread_mutex_init(&pi_mutex, &a) == 0);
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, pi_worker, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	EQ(turns, 800);
+}
+
+CASE(pi_timed_lock)
+{
+	volatile int *f = shared();
+	int q[2];
+
+	OK(pipe(q));
+	pid_t p = CHILD({
+		OK(futex(f, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
+		tell(q[1]);
+		pause();
+	});
+	hear(q[0]);
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ERR(futex(f, FUTEX_LOCK_PI, 0, &ts, NULL, 0), ETIMEDOUT);
+	ERR(futex(f, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0), EAGAIN);
+	CHECK(*f & FUTEX_WAITERS);
+	kill(p, SIGKILL);
+	KILLED(p, SIGKILL);
+}
+
+CASE(robust_list_marks_owner_died)
+{
+	volatile int *f = shared();
+	pid_t p = CHILD({
+		struct robust_list_head head;
+		struct robust_list entry = { &head.list };
+		/* The futex word stands in the shared page, the entry here: the offset joins them. */
+		head.list.next = &entry;
+		head.futex_offset = (char *)f - (char *)&entry;
+		head.list_op_pending = NULL;
+		*f = syscall(SYS_gettid) | FUTEX_WAITERS;
+		OK(syscall(SYS_set_robust_list, &head, sizeof head));
+	});
+	EXITED(p, 0);
+	EQ(*f & FUTEX_OWNER_DIED, FUTEX_OWNER_DIED);
+	EQ(*f & FUTEX_TID_MASK, 0);
+}
+
+CASE(robust_list_calls)
+{
+	struct robust_list_head *head = NULL;
+	size_t len = 0;
+
+	OK(syscall(SYS_get_robust_list, 0, &head, &len));
+	EQ(len, sizeof *head);
+	ERR(syscall(SYS_set_robust_list, head, 3), EINVAL);
+	ERR(syscall(SYS_get_robust_list, 0x3ffffff, &head, &len), ESRCH);
+}
+
+static pthread_mutex_t robust;
+
+static void *die_holding(void *arg)
+{
+	pthread_mutex_lock(&robust);
+	return arg;
+}
+
+CASE(robust_mutex)
+{
+	pthread_mutexattr_t a;
+	pthread_t t;
+
+	pthread_mutexattr_init(&a);
+	pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&robust, &a);
+	pthread_create(&t, NULL, die_holding, NULL);
+	pthread_join(t, NULL);
+	EQ(pthread_mutex_lock(&robust), EOWNERDEAD);
+	EQ(pthread_mutex_consistent(&robust), 0);
+	EQ(pthread_mutex_unlock(&robust), 0);
+	EQ(pthread_mutex_lock(&robust), 0);
+}
+
+CASE(robust_shared_mutex_wakes_waiter)
+{
+	pthread_mutexattr_t a;
+	pthread_mutex_t *m = (void *)shared();
+	int q[2];
+
+	OK(pipe(q));
+	pthread_mutexattr_init(&a);
+	pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+	pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(m, &a);
+	pid_t p = CHILD({
+		pthread_mutex_lock(m);
+		tell(q[1]);
+		pause();
+	});
+	hear(q[0]);
+	pid_t w = CHILD({
+		EQ(pthread_mutex_lock(m), EOWNERDEAD);
+		pthread_mutex_consistent(m);
+		pthread_mutex_unlock(m);
+	});
+	EVENTUALLY(proc_state(w) == 'S');
+	kill(p, SIGKILL);
+	KILLED(p, SIGKILL);
+	EXITED(w, 0);
+}
+
+CASE(wait_interrupted)
+{
+	volatile int f = 0;
+	struct sigaction sa = { .sa_handler = abi_timeout };
+	pid_t me = getpid();
+
+	abi_child = 0x3ffffff;			/* the handler's kill hits nobody */
+	sigaction(SIGUSR1, &sa, NULL);
+	pid_t p = CHILD({
+		EVENTUALLY(proc_state(me) == 'S');
+		kill(me, SIGUSR1);
+	});
+	ERR(futex(&f, FUTEX_WAIT, 0, NULL, NULL, 0), EINTR);
+	EXITED(p, 0);
+}
+
+static volatile int baton;
+
+static void *pingpong(void *arg)
+{
+	for (int i = 0; i < 2000; i++) {
+		while (baton != 1)
+			futex(&baton, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+		baton = 0;
+		futex(&baton, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
+	return arg;
+}
+
+CASE(ping_pong)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, pingpong, NULL);
+	for (int i = 0; i < 2000; i++) {
+		baton = 1;
+		futex(&baton, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		while (baton != 0)
+			futex(&baton, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+	}
+	pthread_join(t, NULL);
+}

@@ -1,0 +1,471 @@
+/* Threads as the C library makes them: create, join, cancel, locks, thread-local state, and who shares what. */
+#include "abi.h"
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <sys/prctl.h>
+#include <asm/prctl.h>
+
+static void *identity(void *arg)
+{
+	return arg;
+}
+
+CASE(create_and_join)
+{
+	for (long i = 0; i < 200; i++) {
+		pthread_t t;
+		void *r;
+		CHECK(pthread_create(&t, NULL, identity, (void *)i) == 0);
+		CHECK(pthread_join(t, &r) == 0);
+		EQ((long)r, i);
+	}
+}
+
+CASE(many_at_once)
+{
+	pthread_t t[64];
+
+	for (long i = 0; i < 64; i++)
+		CHECK(pthread_create(&t[i], NULL, identity, (void *)i) == 0);
+	for (long i = 0; i < 64; i++) {
+		void *r;
+		CHECK(pthread_join(t[i], &r) == 0);
+		EQ((long)r, i);
+	}
+}
+
+static volatile pid_t thread_pid, thread_tid, thread_ppid;
+
+static void *who(void *arg)
+{
+	thread_pid = getpid();
+	thread_tid = syscall(SYS_gettid);
+	thread_ppid = getppid();
+	return NULL;
+}
+
+CASE(identity_of_a_thread)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, who, NULL);
+	pthread_join(t, NULL);
+	EQ(thread_pid, getpid());
+	EQ(thread_ppid, getppid());
+	CHECK(thread_tid != getpid() && thread_tid > 0);
+	ERR(waitpid(thread_tid, NULL, __WALL), ECHILD);
+}
+
+static __thread int tls = 5;
+
+static void *use_tls(void *arg)
+{
+	EQ(tls, 5);
+	tls = (int)(long)arg;
+	for (int i = 0; i < 100; i++) {
+		sched_yield();
+		EQ(tls, (long)arg);
+	}
+	return NULL;
+}
+
+CASE(thread_local_storage)
+{
+	pthread_t t[4];
+
+	tls = 77;
+	for (long i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, use_tls, (void *)(i + 100));
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	EQ(tls, 77);
+}
+
+CASE(arch_prctl)
+{
+	unsigned long fs = 0, gs = 0;
+
+	OK(syscall(SYS_arch_prctl, ARCH_GET_FS, &fs));
+	CHECK(fs != 0);
+	OK(syscall(SYS_arch_prctl, ARCH_SET_GS, 0x123456000ul));
+	OK(syscall(SYS_arch_prctl, ARCH_GET_GS, &gs));
+	EQ(gs, 0x123456000ul);
+	sched_yield();
+	usleep(1000);
+	OK(syscall(SYS_arch_prctl, ARCH_GET_GS, &gs));
+	EQ(gs, 0x123456000ul);
+	pid_t p = CHILD({
+		OK(syscall(SYS_arch_prctl, ARCH_GET_GS, &gs));
+		EQ(gs, 0x123456000ul);
+	});
+	EXITED(p, 0);
+	ERR(syscall(SYS_arch_prctl, ARCH_SET_FS, 0xffff800000000000ul), EPERM);
+	ERR(syscall(SYS_arch_prctl, ARCH_GET_FS, 8), EFAULT);
+	ERR(syscall(SYS_arch_prctl, 0x9999, 8), EINVAL);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static long total;
+
+static void *add(void *arg)
+{
+	for (int i = 0; i < 20000; i++) {
+		pthread_mutex_lock(&mutex);
+		total++;
+		pthread_mutex_unlock(&mutex);
+	}
+	return NULL;
+}
+
+CASE(mutex_counts)
+{
+	pthread_t t[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, add, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	EQ(total, 80000);
+}
+
+static int queue, done;
+
+static void *consumer(void *arg)
+{
+	long got = 0;
+
+	pthread_mutex_lock(&mutex);
+	for (;;) {
+		while (!queue && !done)
+			pthread_cond_wait(&cond, &mutex);
+		if (!queue && done)
+			break;
+		queue--;
+		got++;
+	}
+	pthread_mutex_unlock(&mutex);
+	return (void *)got;
+}
+
+CASE(condition_variable)
+{
+	pthread_t t[3];
+	long sum = 0;
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, consumer, NULL);
+	for (int i = 0; i < 3000; i++) {
+		pthread_mutex_lock(&mutex);
+		queue++;
+		pthread_cond_signal(&cond);
+		pthread_mutex_unlock(&mutex);
+	}
+	pthread_mutex_lock(&mutex);
+	done = 1;
+	pthread_cond_broadcast(&cond);
+	pthread_mutex_unlock(&mutex);
+	for (int i = 0; i < 3; i++) {
+		void *r;
+		pthread_join(t[i], &r);
+		sum += (long)r;
+	}
+	EQ(sum, 3000);
+}
+
+CASE(condition_timeout)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_nsec += 20000000;
+	if (ts.tv_nsec >= 1000000000)
+		ts.tv_sec++, ts.tv_nsec -= 1000000000;
+	pthread_mutex_lock(&mutex);
+	EQ(pthread_cond_timedwait(&cond, &mutex, &ts), ETIMEDOUT);
+}
+
+static pthread_barrier_t barrier;
+static volatile int arrived;
+
+static void *at_barrier(void *arg)
+{
+	for (int round = 1; round <= 50; round++) {
+		__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
+		pthread_barrier_wait(&barrier);
+		CHECK(arrived >= 4 * round);
+		pthread_barrier_wait(&barrier);
+	}
+	return NULL;
+}
+
+CASE(barriers)
+{
+	pthread_t t[4];
+
+	pthread_barrier_init(&barrier, NULL, 4);
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, at_barrier, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+static pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
+static volatile long a, b;
+
+static void *rw_worker(void *arg)
+{
+	for (int i = 0; i < 500; i++) {
+		if ((i + (long)arg) % 5 == 0) {
+			pthread_rwlock_wrlock(&rw);
+			a++;
+			sched_yield();
+			b++;
+			pthread_rwlock_unlock(&rw);
+		} else {
+			pthread_rwlock_rdlock(&rw);
+			CHECK(a == b);
+			pthread_rwlock_unlock(&rw);
+		}
+	}
+	return NULL;
+}
+
+CASE(rwlock)
+{
+	pthread_t t[4];
+
+	for (long i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, rw_worker, (void *)i);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	EQ(a, b);
+}
+
+CASE(semaphore_between_processes)
+{
+	sem_t *s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	OK(sem_init(s, 1, 0));
+	OK(sem_init(s + 1, 1, 0));
+	pid_t p = CHILD({
+		for (int i = 0; i < 200; i++) {
+			OK(sem_wait(s));
+			OK(sem_post(s + 1));
+		}
+	});
+	for (int i = 0; i < 200; i++) {
+		OK(sem_post(s));
+		OK(sem_wait(s + 1));
+	}
+	EXITED(p, 0);
+}
+
+static void *sleeper(void *arg)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+CASE(cancel_in_blocking_call)
+{
+	pthread_t t;
+	void *r;
+
+	pthread_create(&t, NULL, sleeper, NULL);
+	EQ(pthread_cancel(t), 0);
+	EQ(pthread_join(t, &r), 0);
+	CHECK(r == PTHREAD_CANCELED);
+}
+
+static void *spinner(void *arg)
+{
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	for (;;)
+		asm volatile("pause");
+	return NULL;
+}
+
+CASE(cancel_of_running_thread)
+{
+	pthread_t t;
+	void *r;
+
+	pthread_create(&t, NULL, spinner, NULL);
+	msleep(5);
+	EQ(pthread_cancel(t), 0);
+	EQ(pthread_join(t, &r), 0);
+	CHECK(r == PTHREAD_CANCELED);
+}
+
+static void *detached(void *arg)
+{
+	tell(*(int *)arg);
+	return NULL;
+}
+
+CASE(detached_thread)
+{
+	pthread_attr_t at;
+	pthread_t t;
+	int p[2];
+
+	OK(pipe(p));
+	pthread_attr_init(&at);
+	pthread_attr_setdetachstate(&at, PTHREAD_CREATE_DETACHED);
+	pthread_create(&t, &at, detached, &p[1]);
+	hear(p[0]);
+}
+
+static void *open_and_chdir(void *arg)
+{
+	*(int *)arg = open("/dev/null", O_RDONLY);
+	CHECK(chdir("/") == 0);
+	return NULL;
+}
+
+CASE(threads_share_descriptors_and_cwd)
+{
+	pthread_t t;
+	int fd = -1;
+	char buf[100];
+
+	pthread_create(&t, NULL, open_and_chdir, &fd);
+	pthread_join(t, NULL);
+	OK(fcntl(fd, F_GETFD));
+	STREQ(getcwd(buf, sizeof buf), "/");
+}
+
+static void *fork_in_thread(void *arg)
+{
+	/* Only this thread lives on in the child. */
+	pid_t p = CHILD({
+		EQ(syscall(SYS_gettid), getpid());
+		struct stat st;
+		OK(stat("/proc/self/task", &st));
+		EQ(st.st_nlink, 3);
+	});
+	EXITED(p, 0);
+	return NULL;
+}
+
+CASE(fork_from_thread)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, fork_in_thread, NULL);
+	pthread_join(t, NULL);
+}
+
+static void *wait_for_child(void *arg)
+{
+	EXITED(*(pid_t *)arg, 5);
+	return NULL;
+}
+
+CASE(any_thread_may_wait_for_a_child)
+{
+	pthread_t t;
+	pid_t p = CHILD({ _exit(5); });
+
+	pthread_create(&t, NULL, wait_for_child, &p);
+	pthread_join(t, NULL);
+}
+
+static void *name_me(void *arg)
+{
+	char buf[32];
+	char path[64];
+
+	OK(prctl(PR_SET_NAME, "worker-bee", 0, 0, 0));
+	snprintf(path, sizeof path, "/proc/self/task/%ld/comm", syscall(SYS_gettid));
+	int fd = OK(open(path, O_RDONLY));
+	int n = OK(read(fd, buf, sizeof buf));
+	buf[n] = 0;
+	STREQ(buf, "worker-bee\n");
+	return NULL;
+}
+
+CASE(names_are_per_thread)
+{
+	pthread_t t;
+	char name[17];
+
+	OK(prctl(PR_SET_NAME, "main-one", 0, 0, 0));
+	pthread_create(&t, NULL, name_me, NULL);
+	pthread_join(t, NULL);
+	OK(prctl(PR_GET_NAME, name, 0, 0, 0));
+	STREQ(name, "main-one");
+}
+
+static int slots[64];
+
+static void *touch_stack(void *arg)
+{
+	volatile char big[64 * 1024];
+
+	for (unsigned i = 0; i < sizeof big; i += 4096)
+		big[i] = 1;
+	__atomic_add_fetch(&slots[(long)arg], big[0], __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+CASE(create_from_many_threads)
+{
+	/* Maps, unmaps and faults of several threads at the same time. */
+	for (int round = 0; round < 20; round++) {
+		pthread_t t[8];
+		for (long i = 0; i < 8; i++)
+			CHECK(pthread_create(&t[i], NULL, touch_stack, (void *)i) == 0);
+		for (int i = 0; i < 8; i++)
+			pthread_join(t[i], NULL);
+	}
+	for (int i = 0; i < 8; i++)
+		EQ(slots[i], 20);
+}
+
+static void *compute(void *arg)
+{
+	/* Floating-point state is each thread's own. */
+	double x = (long)arg + 0.5;
+
+	for (int i = 0; i < 300; i++) {
+		double y = x;
+		for (int j = 0; j < 100; j++)
+			y = y * 1.5 / 1.5;
+		sched_yield();
+		CHECK(y > x - 0.001 && y < x + 0.001);
+	}
+	return NULL;
+}
+
+CASE(floating_point_per_thread)
+{
+	pthread_t t[4];
+
+	for (long i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, compute, (void *)i);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+CASE(getcpu_and_rseq)
+{
+	unsigned cpu = 9999, node = 9999;
+
+	OK(syscall(SYS_getcpu, &cpu, &node, NULL));
+	CHECK(cpu < 4096 && node < 1024);
+	CHECK(sched_getcpu() >= 0);
+}
+
+CASE(membarrier)
+{
+	long r = OK(syscall(SYS_membarrier, 0, 0, 0));
+
+	CHECK(r & 1);
+	OK(syscall(SYS_membarrier, 16, 0, 0));		/* register private expedited */
+	OK(syscall(SYS_membarrier, 8, 0, 0));		/* private expedited */
+	ERR(syscall(SYS_membarrier, 0x40000000, 0, 0), EINVAL);
+}
