@@ -99,6 +99,7 @@ struct task {
 	uint64_t fault_trapno, fault_error_code, fault_cr2; // of the last fault, for the signal frame
 	int pdeath_signal;
 
+	struct strace_call *strace; // the line of --strace under way
 	// Statistics.
 	uint64_t utime_ns, stime_ns, start_ns, nvcsw, nivcsw, minflt, majflt;
 	bool in_group_stop; // parked by signal_deliver, not by a call

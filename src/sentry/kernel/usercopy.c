@@ -4,8 +4,10 @@
 // only when the task resumes; the platform does the rest.
 #include "abi/errno.h"
 #include "platform/platform.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/strace/strace.h"
 
 static bool range_bad(uaddr_t addr, size_t len)
 {
@@ -29,6 +31,8 @@ int copy_out(struct task *t, uaddr_t dst, const void *src, size_t len)
 		return 0;
 	if (range_bad(dst, len) || !mm_range_ok(t->mm, dst, len, PROT_WRITE))
 		return -EFAULT;
+	if (kernel()->strace)
+		strace_note_out(t, dst, src, len);
 	return platform->copy_out(t->ctx, dst, src, len);
 }
 
