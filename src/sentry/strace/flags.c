@@ -1,6 +1,7 @@
 // The named bits and values of flag arguments, from flags.def.
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <linux/futex.h>
