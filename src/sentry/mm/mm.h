@@ -47,6 +47,11 @@ struct mm {
 	uaddr_t code_start, code_end, data_start, data_end, stack_start, arg_start, arg_end, env_start, env_end;
 	uint64_t auxv[64]; // as on the stack, for /proc/PID/auxv
 	struct platform_ctx *last_ops; // the context that was last given operations; see platform ops_pending
+	struct platform_ctx *ctx_hint; // some living context, for mm_read_remote
+	struct mm_op { // the latest operations by tag, to undo one that the host refused
+		uaddr_t start, end; // what it mapped; empty: nothing to undo
+	} recent[16];
+	uint32_t next_tag;
 	struct waitq ops_done; // kernel_ops_done wakes it
 };
 
@@ -63,10 +68,16 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 int mm_unmap(struct task *t, uaddr_t addr, uint64_t len);
 int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot);
 int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr);
+int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice);
 int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk);
 // Must precede platform fork/spawn, too: waits for other threads' operations. 0, or codes to return.
 int mm_ops_begin(struct task *t);
+// A context of mm is about to be destroyed, or (attach) has come.
+void mm_ctx_gone(struct mm *mm, struct platform_ctx *ctx);
+void mm_ctx_attach(struct mm *mm, struct platform_ctx *ctx);
 void mm_op_failed(struct task *t, uint32_t op_tag, int err); // PLATFORM_OP_FAILED: takes the mapping out of the tree again
+// Forgets every mapping (execve in place); the caller has queued platform unmap_all.
+void mm_clear(struct mm *mm);
 // A copy of the tree for a forked child (the host copies the pages). NULL: no memory.
 struct mm *mm_fork(struct task *t);
 // True if [addr, addr+len) is mapped and allows prot everywhere: the early EFAULT check of copy_out.
