@@ -13,5 +13,6 @@
 #define EBLOCKED 600 // the task is parked; the handler is entered again when it is woken (see kernel/block.h)
 #define EAGAINNOW 601 // something changed while parking: enter the handler again at once
 #define ENOREPLY 602 // the handler set the registers itself (sigreturn, execve): leave the result alone
+#define EGONE 603 // the handler ended the task: nobody touches it any more
 
-#define IS_INTERNAL_ERR(ret) ((ret) <= -EBLOCKED && (ret) >= -ENOREPLY)
+#define IS_INTERNAL_ERR(ret) ((ret) <= -EBLOCKED && (ret) >= -EGONE)

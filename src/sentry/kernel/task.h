@@ -170,7 +170,8 @@ static inline uint64_t task_rlimit(struct task *t, int resource)
 	return t->tg->rlimits[resource].rlim_cur;
 }
 
-// Ends the calling task with a wait status (code << 8, or the signal); never returns to the application.
+// Ends the task being handled with a wait status (code << 8, or the signal). t is gone afterwards: a handler that calls it
+// returns -EGONE at once.
 void task_exit(struct task *t, int wait_status);
 void task_exit_group(struct task *t, int wait_status);
 

@@ -66,8 +66,8 @@ static void call_run(struct task *t)
 		t->call.entries++;
 		memcpy(args.a, t->call.args, sizeof(args.a));
 		ret = e && e->handler ? e->handler(t, &args) : log_missing(t, t->call.nr);
-		if (t->state == TASK_DEAD)
-			return; // exit: the handler ended it
+		if (ret == -EGONE)
+			return; // the handler ended it: t is gone
 		if (ret == -EBLOCKED) {
 			int64_t deadline = t->call.deadline_ns;
 
@@ -132,13 +132,11 @@ void task_event(struct task *t, const struct platform_event *ev)
 	case PLATFORM_DEAD:
 		log_info("%s[%d]: its stub died", t->comm, t->tid);
 		task_exit_group(t, SIGKILL);
-		break;
+		return;
 	case PLATFORM_INTERRUPTED:
 	case PLATFORM_NONE:
 		break;
 	}
-	if (t->state == TASK_DEAD)
-		return;
 	atomic_store(&t->signal_wake, true);
 	task_return(t, 0, false);
 }

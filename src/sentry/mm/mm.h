@@ -86,9 +86,3 @@ bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
 void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void *arg);
 // From any task (procfs, process_vm_readv): copies from or to another process's memory. Bytes or -EFAULT.
 int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len);
-
-// --- execve (loader/)
-// Replaces t's program: reads file (borrowed), builds the address space (in place if t alone uses it, else a new one), sets registers.
-// argv and envp are kernel copies. Up to the point of no return errors come back as -errno; beyond it the task is killed.
-// 0: the task runs the new program.
-int loader_exec(struct task *t, struct file *file, const char *filename, char *const *argv, char *const *envp);

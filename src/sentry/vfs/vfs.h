@@ -260,6 +260,10 @@ uint32_t file_poll(struct file *f, struct poll_table *pt);
 int vfs_open(struct task *t, const struct path *dir, const char *path, int flags, uint32_t mode, uint64_t resolve,
 	     struct file **out_file);
 int vfs_open_path(struct task *t, const struct path *p, int flags, struct file **out_file); // an existing file
+// A flag for both, of the kernel's own: open to execute. Needs MAY_EXEC instead of MAY_READ, a regular file (else -EACCES), and a mount
+// without noexec (else -EACCES).
+#define VFS_O_EXEC 0x20
+unsigned mount_flags(const struct mount *m); // ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC, …
 // For the kernel (loader): reads at pos into kernel memory; bytes or -errno.
 int64_t file_read_kernel(struct file *f, void *dst, size_t len, int64_t pos);
 // Execution denies writing and the other way round: 0 or -ETXTBSY.
