@@ -62,14 +62,14 @@ CASE(socketpair_stream)
 
 CASE(socketpair_flags_and_errors)
 {
-	int s[2];
+	int s[2], t[2];
 	char c;
 
 	OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s));
 	EQ(fcntl(s[0], F_GETFD), FD_CLOEXEC);
 	ERR(read(s[0], &c, 1), EAGAIN);
-	ERR(socketpair(AF_UNIX, SOCK_RDM, 0, s), ESOCKTNOSUPPORT);
-	ERR(socketpair(AF_UNIX, SOCK_STREAM, 5, s), EPROTONOSUPPORT);
+	ERR(socketpair(AF_UNIX, SOCK_RDM, 0, t), ESOCKTNOSUPPORT);
+	ERR(socketpair(AF_UNIX, SOCK_STREAM, 5, t), EPROTONOSUPPORT);
 	ERR(socket(99, SOCK_STREAM, 0), EAFNOSUPPORT);
 	ERR(lseek(s[0], 0, SEEK_SET), ESPIPE);
 	ERR(getsockname(0x7fff, (void *)&c, (void *)&c), EBADF);

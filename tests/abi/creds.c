@@ -1,0 +1,303 @@
+/* Credentials, capabilities and resource limits. */
+#include "abi.h"
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#define ROOT() do { if (geteuid() != 0) SKIP("needs root"); } while (0)
+
+static void caps(uint64_t *eff, uint64_t *perm)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+
+	OK(syscall(SYS_capget, &h, d));
+	*eff = d[0].effective | (uint64_t)d[1].effective << 32;
+	*perm = d[0].permitted | (uint64_t)d[1].permitted << 32;
+}
+
+static void set_caps(uint64_t eff, uint64_t perm, uint64_t inh)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2] = { { eff, perm, inh }, { eff >> 32, perm >> 32, inh >> 32 } };
+
+	OK(syscall(SYS_capset, &h, d));
+}
+
+CASE(set_user_ids)
+{
+	uid_t r, e, s;
+
+	ROOT();
+	OK(setresuid(10, 20, 30));
+	OK(getresuid(&r, &e, &s));
+	EQ(r, 10);
+	EQ(e, 20);
+	EQ(s, 30);
+	ERR(setresuid(40, -1, -1), EPERM);
+	OK(setresuid(-1, 30, 10));
+	OK(seteuid(10));
+	ERR(setuid(77), EPERM);
+	OK(setuid(10));
+	OK(getresuid(&r, &e, &s));
+	EQ(e, 10);
+}
+
+CASE(setuid_by_root_sets_all)
+{
+	uid_t r, e, s;
+
+	ROOT();
+	OK(setuid(1000));
+	OK(getresuid(&r, &e, &s));
+	CHECK(r == 1000 && e == 1000 && s == 1000);
+	ERR(setuid(0), EPERM);
+	ERR(setgid(5), EPERM);
+	ERR(setgroups(0, NULL), EPERM);
+}
+
+CASE(setreuid_saves)
+{
+	uid_t r, e, s;
+
+	ROOT();
+	OK(setreuid(1000, 2000));
+	OK(getresuid(&r, &e, &s));
+	EQ(s, 2000);
+	OK(setreuid(-1, 1000));
+}
+
+CASE(group_ids)
+{
+	gid_t g[10] = { 3, 1, 2 }, r, e, s;
+
+	ROOT();
+	OK(setgroups(3, g));
+	EQ(getgroups(0, NULL), 3);
+	EQ(getgroups(10, g), 3);
+	ERR(getgroups(1, g), EINVAL);
+	OK(setresgid(5, 6, 7));
+	OK(getresgid(&r, &e, &s));
+	CHECK(r == 5 && e == 6 && s == 7);
+	ERR(setgroups(100000, g), EINVAL);
+	pid_t p = CHILD({
+		EQ(getgroups(10, g), 3);
+		EQ(getegid(), 6);
+	});
+	EXITED(p, 0);
+}
+
+CASE(fsuid_for_files)
+{
+	ROOT();
+	EQ(setfsuid(1234), 0);
+	EQ(setfsuid(-1), 1234);
+	close(OK(open("f", O_CREAT | O_RDWR, 0600)));
+	struct stat st;
+	OK(stat("f", &st));
+	EQ(st.st_uid, 1234);
+}
+
+CASE(capabilities_follow_uid)
+{
+	uint64_t eff, perm;
+
+	ROOT();
+	caps(&eff, &perm);
+	CHECK(perm != 0);
+	uint64_t all = perm;
+	OK(seteuid(1000));
+	caps(&eff, &perm);
+	EQ(eff, 0);
+	EQ(perm, all);
+	OK(seteuid(0));
+	caps(&eff, &perm);
+	EQ(eff, all);
+	OK(setresuid(1000, 1000, 1000));
+	caps(&eff, &perm);
+	EQ(eff, 0);
+	EQ(perm, 0);
+}
+
+CASE(keepcaps)
+{
+	uint64_t eff, perm, all;
+
+	ROOT();
+	caps(&eff, &all);
+	OK(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
+	EQ(prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0), 1);
+	OK(setresuid(1000, 1000, 1000));
+	caps(&eff, &perm);
+	EQ(eff, 0);
+	EQ(perm, all);
+	set_caps(1ull << CAP_CHOWN, perm, 0);
+	put_file("f", "", 0600);
+	OK(chown("f", 55, 66));
+}
+
+CASE(dropping_is_final)
+{
+	uint64_t eff, perm;
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+
+	ROOT();
+	set_caps(0, 1ull << CAP_KILL, 0);
+	caps(&eff, &perm);
+	EQ(eff, 0);
+	EQ(perm, 1ull << CAP_KILL);
+	d[0].permitted = 1u << CAP_CHOWN;
+	ERR(syscall(SYS_capset, &h, d), EPERM);
+	d[0].permitted = 1u << CAP_KILL;
+	d[0].effective = 1u << CAP_CHOWN;
+	ERR(syscall(SYS_capset, &h, d), EPERM);
+	put_file("f", "", 0600);
+	ERR(chown("f", 1, 1), EPERM);
+	h.version = 0;
+	ERR(syscall(SYS_capget, &h, d), EINVAL);
+	EQ(h.version, _LINUX_CAPABILITY_VERSION_3);
+}
+
+CASE(override_is_a_capability)
+{
+	ROOT();
+	put_file("f", "x", 0000);
+	OK(chown("f", 5, 5));
+	close(OK(open("f", O_RDONLY)));
+	set_caps(0, 0, 0);
+	ERR(open("f", O_RDONLY), EACCES);
+}
+
+CASE(bounding_set)
+{
+	ROOT();
+	CHECK(prctl(PR_CAPBSET_READ, CAP_CHOWN) == 1);
+	OK(prctl(PR_CAPBSET_DROP, CAP_CHOWN));
+	EQ(prctl(PR_CAPBSET_READ, CAP_CHOWN), 0);
+	ERR(prctl(PR_CAPBSET_READ, 999), EINVAL);
+	set_caps(0, 0, 0);
+	ERR(prctl(PR_CAPBSET_DROP, CAP_KILL), EPERM);
+}
+
+CASE(ambient_set)
+{
+	uint64_t eff, perm;
+
+	ROOT();
+	caps(&eff, &perm);
+	set_caps(eff, perm, 1ull << CAP_KILL);
+	OK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0));
+	EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0), 1);
+	EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0), 0);
+	OK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
+	EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_KILL, 0, 0), 0);
+}
+
+CASE(no_new_privs)
+{
+	EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
+	OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
+	ERR(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), EINVAL);
+	pid_t p = CHILD({ EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1); });
+	EXITED(p, 0);
+}
+
+CASE(dumpable)
+{
+	EQ(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 1);
+	OK(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+	EQ(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+	ERR(prctl(PR_SET_DUMPABLE, 7, 0, 0, 0), EINVAL);
+}
+
+CASE(limits_get_and_set)
+{
+	struct rlimit rl, now;
+
+	OK(getrlimit(RLIMIT_NOFILE, &rl));
+	CHECK(rl.rlim_cur <= rl.rlim_max);
+	rl.rlim_cur = 100;
+	OK(setrlimit(RLIMIT_NOFILE, &rl));
+	OK(getrlimit(RLIMIT_NOFILE, &now));
+	EQ(now.rlim_cur, 100);
+	pid_t p = CHILD({
+		OK(getrlimit(RLIMIT_NOFILE, &now));
+		EQ(now.rlim_cur, 100);
+	});
+	EXITED(p, 0);
+	rl.rlim_max = 50;
+	ERR(setrlimit(RLIMIT_NOFILE, &rl), EINVAL);
+	ERR(getrlimit(99, &rl), EINVAL);
+	ERR(syscall(SYS_getrlimit, RLIMIT_NOFILE, 8), EFAULT);
+	OK(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &now));
+	ERR(syscall(SYS_prlimit64, 0x3ffffff, RLIMIT_STACK, NULL, &now), ESRCH);
+}
+
+CASE(hard_limit_needs_capability)
+{
+	struct rlimit rl = { 100, 100 };
+
+	ROOT();
+	OK(setrlimit(RLIMIT_NOFILE, &rl));
+	pid_t p = CHILD({
+		OK(setresuid(1000, 1000, 1000));
+		rl.rlim_max = 200;
+		ERR(setrlimit(RLIMIT_NOFILE, &rl), EPERM);
+	});
+	EXITED(p, 0);
+}
+
+CASE(cpu_limit)
+{
+	struct rlimit rl = { 1, 2 };
+	pid_t p = CHILD({
+		OK(setrlimit(RLIMIT_CPU, &rl));
+		for (;;)
+			;
+	});
+
+	KILLED(p, SIGXCPU);
+}
+
+CASE(process_limit)
+{
+	struct rlimit rl = { 2, 2 };
+
+	ROOT();
+	pid_t p = CHILD({
+		OK(setresuid(65432, 65432, 65432));
+		OK(setrlimit(RLIMIT_NPROC, &rl));
+		pid_t a = fork();
+		if (a == 0) {
+			pause();
+			_exit(0);
+		}
+		CHECK(a > 0);
+		pid_t b = fork();
+		if (b == 0)
+			_exit(0);
+		int e = errno;
+		kill(a, SIGKILL);
+		EQ(b, -1);
+		EQ(e, EAGAIN);
+	});
+	EXITED(p, 0);
+}
+
+CASE(proc_status_shows_ids)
+{
+	char *s;
+
+	ROOT();
+	OK(setresgid(50, 60, 70));
+	OK(setresuid(10, 20, 30));
+	s = get_file("/proc/self/status");
+	CHECK(strstr(s, "\nUid:\t10\t20\t30\t20\n"));
+	CHECK(strstr(s, "\nGid:\t50\t60\t70\t60\n"));
+	CHECK(strstr(s, "\nCapEff:\t0000000000000000\n"));
+}
