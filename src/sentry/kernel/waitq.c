@@ -42,6 +42,10 @@ void waitq_wake_n(struct waitq *q, uint32_t events, int exclusive_max)
 {
 	struct waitq_entry *e, *next;
 
+	// Nobody there, the usual case. A waiter links itself before it looks at what it waits for, and the caller has changed that
+	// under a lock or with a sequentially consistent store, so one of the two sees the other.
+	if (!__atomic_load_n(&q->entries.tqh_first, __ATOMIC_SEQ_CST))
+		return;
 	mutex_lock(&q->mu);
 	TAILQ_FOREACH_SAFE(e, &q->entries, link, next) {
 		if (events && e->events && !(events & e->events))

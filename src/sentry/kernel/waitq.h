@@ -30,6 +30,7 @@ void waitq_init(struct waitq *q);
 void waitq_fini(struct waitq *q); // asserts that nobody waits
 void waitq_add(struct waitq *q, struct waitq_entry *e);
 void waitq_remove(struct waitq_entry *e); // no effect if it isn't linked; after it returns fn isn't running
+// The caller has changed what is waited for under a lock that it has released, or by a sequentially consistent atomic.
 void waitq_wake(struct waitq *q, uint32_t events);        // all, and one exclusive
 void waitq_wake_n(struct waitq *q, uint32_t events, int exclusive_max);
 bool waitq_empty(struct waitq *q);
