@@ -134,6 +134,8 @@ struct fs_type {
 };
 
 struct super_block *sb_create(const struct fs_type *type); // with a dev number of its own; root to be set by the file system
+struct super_block *sb_get(struct super_block *sb);
+void sb_put(struct super_block *sb);
 int sb_set_root(struct super_block *sb, struct inode *root); // takes the reference
 extern const struct fs_type *const fs_types[]; // NULL-terminated (vfs/fs_types.c)
 extern const struct fs_type tmpfs_type, proc_type, sysfs_type, devtmpfs_type, devpts_type, overlay_type, gofer_type, anon_type;
@@ -191,11 +193,15 @@ int vfs_lookup_parent(struct task *t, const struct path *dir, const char *path, 
 		      const char **out_name, size_t *out_len);
 // dirfd and path as system calls give them (AT_FDCWD, AT_EMPTY_PATH …); upath is copied in.
 int vfs_lookup_at(struct task *t, int dirfd, uaddr_t upath, unsigned flags, struct path *out_path);
+int vfs_lookup_from(struct task *t, int dirfd, const char *path, unsigned flags, struct path *out_path); // path is here already
+// Where a *at call starts: out_dir stays empty for AT_FDCWD and absolute paths (pass NULL on then). 0 or -EBADF.
+int vfs_dirfd(struct task *t, int dirfd, const char *path, struct path *out_dir);
 // Absolute path of p as seen from root (for getcwd, /proc links); "(unreachable)" prefix as Linux. Length or -ERANGE.
 int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst, size_t cap);
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 int inode_permission(struct inode *inode, const struct cred *cred, int mask); // 0, -EACCES, -EROFS
+int inode_permission_mode(struct inode *inode, const struct cred *cred, int mask); // by mode bits and capabilities alone
 int vfs_getattr(const struct path *p, struct inode_attr *out);
 int vfs_setattr(struct task *t, const struct path *p, const struct setattr *set); // with all permission checks
 
@@ -209,7 +215,8 @@ struct file {
 	struct mutex pos_mu;
 	int64_t pos; // Guarded by pos_mu.
 	void *priv; // the file type's
-	const struct cred *cred; // of the opener; counted
+	struct cred *cred; // of the opener; counted
+	bool counts_as_writer, denies_write; // what is to be undone in inode->writers
 	int owner_pid, owner_sig; // F_SETOWN, F_SETSIG
 	struct file_epolls *epolls; // epoll instances that watch it (sock/epoll.c)
 };
@@ -286,4 +293,12 @@ void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file 
 
 // --- the VFS itself
 int vfs_init(void); // kernel()->vfs
+// Character devices, by number: open(f) sets f->ops and f->priv. Registered once, at start.
+struct chrdev {
+	unsigned major, minor_first, minor_count;
+	int (*open)(struct task *t, struct file *f, unsigned minor); // 0 or -errno
+	LIST_ENTRY(chrdev) link;
+};
+void chrdev_register(struct chrdev *dev); // dev stays
+int fifo_open(struct task *t, struct file *f); // fs/pipe: the rest of opening a FIFO; may answer blocking codes
 void vfs_inotify(struct inode *inode, struct dentry *d, uint32_t mask, const char *name); // IN_* happened

@@ -1,0 +1,289 @@
+// Descriptor tables.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <fcntl.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "sentry/kernel/task.h"
+#include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/vfs.h"
+
+enum { FDS_FIRST = 64, FDS_LIMIT = 1 << 20 };
+
+struct fd_slot {
+	struct file *file; // counted
+	bool cloexec;
+};
+
+struct fdtable {
+	struct ref ref;
+	struct mutex mu;
+	// Guarded by mu.
+	struct fd_slot *slots;
+	int nslots, lowest_free; // no free number lies below lowest_free
+};
+
+KMEM_TYPE(fdtable_type, fdtable);
+
+struct fdtable *fdtable_create(void)
+{
+	struct fdtable *ft = kmem_alloc(&fdtable_type);
+
+	if (!ft)
+		return NULL;
+	ref_init(&ft->ref);
+	mutex_init(&ft->mu);
+	ft->slots = kmem_bytes(FDS_FIRST * sizeof(*ft->slots));
+	ft->nslots = FDS_FIRST;
+	if (!ft->slots) {
+		kmem_free(&fdtable_type, ft);
+		return NULL;
+	}
+	return ft;
+}
+
+struct fdtable *fdtable_dup(struct fdtable *ft)
+{
+	struct fdtable *copy = kmem_alloc(&fdtable_type);
+
+	if (!copy)
+		return NULL;
+	ref_init(&copy->ref);
+	mutex_init(&copy->mu);
+	mutex_lock(&ft->mu);
+	copy->nslots = ft->nslots;
+	while (copy->nslots > FDS_FIRST && !ft->slots[copy->nslots - 1].file)
+		copy->nslots--;
+	copy->slots = kmem_bytes(copy->nslots * sizeof(*copy->slots));
+	if (copy->slots) {
+		memcpy(copy->slots, ft->slots, copy->nslots * sizeof(*copy->slots));
+		for (int i = 0; i < copy->nslots; i++)
+			if (copy->slots[i].file)
+				file_get(copy->slots[i].file);
+		copy->lowest_free = MIN(ft->lowest_free, copy->nslots);
+	}
+	mutex_unlock(&ft->mu);
+	if (!copy->slots) {
+		kmem_free(&fdtable_type, copy);
+		return NULL;
+	}
+	return copy;
+}
+
+struct fdtable *fdtable_get(struct fdtable *ft)
+{
+	ref_get(&ft->ref);
+	return ft;
+}
+
+// What closing a descriptor does beside dropping the reference.
+static int close_file(struct file *f, struct fdtable *ft, struct task *t)
+{
+	int err = f->ops && f->ops->flush ? f->ops->flush(f, t) : 0;
+
+	if (f->inode->locks)
+		file_locks_fd_closed(f, ft);
+	file_put(f);
+	return err;
+}
+
+void fdtable_put(struct fdtable *ft, struct task *t)
+{
+	if (!ft || !ref_put(&ft->ref))
+		return;
+	for (int i = 0; i < ft->nslots; i++)
+		if (ft->slots[i].file)
+			close_file(ft->slots[i].file, ft, t);
+	kmem_bytes_free(ft->slots);
+	kmem_free(&fdtable_type, ft);
+}
+
+static struct file *take_out_locked(struct fdtable *ft, int fd)
+{
+	struct file *f;
+
+	if (fd < 0 || fd >= ft->nslots)
+		return NULL;
+	f = ft->slots[fd].file;
+	ft->slots[fd] = (struct fd_slot){0};
+	if (f && fd < ft->lowest_free)
+		ft->lowest_free = fd;
+	return f;
+}
+
+void fdtable_close_on_exec(struct fdtable *ft, struct task *t)
+{
+	for (int i = 0; i < ft->nslots; i++) {
+		struct file *f = NULL;
+
+		mutex_lock(&ft->mu);
+		if (i < ft->nslots && ft->slots[i].cloexec)
+			f = take_out_locked(ft, i);
+		mutex_unlock(&ft->mu);
+		if (f)
+			close_file(f, ft, t);
+	}
+}
+
+struct file *fd_file_any(struct task *t, int fd)
+{
+	struct fdtable *ft = t->files;
+	struct file *f = NULL;
+
+	mutex_lock(&ft->mu);
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file)
+		f = file_get(ft->slots[fd].file);
+	mutex_unlock(&ft->mu);
+	return f;
+}
+
+struct file *fd_file(struct task *t, int fd)
+{
+	struct file *f = fd_file_any(t, fd);
+
+	if (f && (f->flags & O_PATH)) {
+		file_put(f);
+		return NULL;
+	}
+	return f;
+}
+
+static int grow_locked(struct fdtable *ft, int fd)
+{
+	int n = ft->nslots;
+	struct fd_slot *slots;
+
+	while (n <= fd)
+		n *= 2;
+	slots = kmem_bytes_resize(ft->slots, n * sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	ft->slots = slots;
+	ft->nslots = n;
+	return 0;
+}
+
+static int limit(struct task *t)
+{
+	return (int)MIN(task_rlimit(t, RLIMIT_NOFILE), (uint64_t)FDS_LIMIT);
+}
+
+int fd_install(struct task *t, struct file *f, bool cloexec, int min)
+{
+	struct fdtable *ft = t->files;
+	int fd, err = 0;
+
+	mutex_lock(&ft->mu);
+	fd = MAX(min, ft->lowest_free);
+	while (fd < ft->nslots && ft->slots[fd].file)
+		fd++;
+	if (fd >= limit(t))
+		err = -EMFILE;
+	else if (fd >= ft->nslots)
+		err = grow_locked(ft, fd);
+	if (!err) {
+		ft->slots[fd] = (struct fd_slot){f, cloexec};
+		if (min <= ft->lowest_free)
+			ft->lowest_free = fd + 1;
+	}
+	mutex_unlock(&ft->mu);
+	if (err)
+		file_put(f);
+	return err ? err : fd;
+}
+
+int fd_install_at(struct task *t, struct file *f, bool cloexec, int fd)
+{
+	struct fdtable *ft = t->files;
+	struct file *old = NULL;
+	int err = 0;
+
+	mutex_lock(&ft->mu);
+	if (fd < 0 || fd >= limit(t))
+		err = -EBADF;
+	else if (fd >= ft->nslots)
+		err = grow_locked(ft, fd);
+	if (!err) {
+		old = ft->slots[fd].file;
+		ft->slots[fd] = (struct fd_slot){f, cloexec};
+	}
+	mutex_unlock(&ft->mu);
+	if (old)
+		close_file(old, ft, t);
+	if (err)
+		file_put(f);
+	return err ? err : fd;
+}
+
+int fd_close(struct task *t, int fd)
+{
+	struct fdtable *ft = t->files;
+	struct file *f;
+
+	mutex_lock(&ft->mu);
+	f = take_out_locked(ft, fd);
+	mutex_unlock(&ft->mu);
+	return f ? close_file(f, ft, t) : -EBADF;
+}
+
+int fd_cloexec(struct task *t, int fd, int set)
+{
+	struct fdtable *ft = t->files;
+	int ret = -EBADF;
+
+	mutex_lock(&ft->mu);
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file) {
+		ret = ft->slots[fd].cloexec;
+		if (set >= 0)
+			ft->slots[fd].cloexec = set;
+	}
+	mutex_unlock(&ft->mu);
+	return ret;
+}
+
+int fd_close_range(struct task *t, unsigned first, unsigned last, bool cloexec_only)
+{
+	struct fdtable *ft = t->files;
+
+	for (unsigned fd = first; fd <= last; fd++) {
+		struct file *f = NULL;
+		bool end;
+
+		mutex_lock(&ft->mu);
+		end = fd >= (unsigned)ft->nslots;
+		if (!end && cloexec_only && ft->slots[fd].file)
+			ft->slots[fd].cloexec = true;
+		else if (!end)
+			f = take_out_locked(ft, (int)fd);
+		mutex_unlock(&ft->mu);
+		if (f)
+			close_file(f, ft, t);
+		if (end)
+			break;
+	}
+	return 0;
+}
+
+void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file *f, bool cloexec), void *arg)
+{
+	bool more = true;
+
+	for (int i = 0; more; i++) {
+		struct file *f = NULL;
+		bool cloexec = false;
+
+		mutex_lock(&ft->mu);
+		more = i < ft->nslots;
+		if (more && ft->slots[i].file) {
+			f = file_get(ft->slots[i].file);
+			cloexec = ft->slots[i].cloexec;
+		}
+		mutex_unlock(&ft->mu);
+		if (f)
+			more = fn(arg, i, f, cloexec);
+		file_put(f);
+	}
+}

@@ -1,0 +1,203 @@
+// Open files: life, and the checks that every read and write goes through.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/vfs/open.h"
+#include "sentry/vfs/vfs_int.h"
+
+KMEM_TYPE(file_type, file);
+KMEM_TYPE(anon_inode_type, inode);
+
+struct file *file_get(struct file *f)
+{
+	ref_get(&f->ref);
+	return f;
+}
+
+void file_put(struct file *f)
+{
+	if (!f || !ref_put(&f->ref))
+		return;
+	if (f->ops && f->ops->release)
+		f->ops->release(f);
+	if (f->counts_as_writer)
+		f->inode->writers--;
+	if (f->denies_write)
+		f->inode->writers++;
+	path_put(&f->path);
+	cred_put(f->cred);
+	kmem_free(&file_type, f);
+}
+
+struct file *file_alloc(const struct path *p, unsigned flags, struct cred *cred)
+{
+	struct file *f = kmem_alloc(&file_type);
+
+	if (!f)
+		return NULL;
+	ref_init(&f->ref);
+	mutex_init(&f->pos_mu);
+	f->path = path_get(p);
+	f->inode = dentry_inode(p->dentry);
+	f->ops = f->inode->file_ops;
+	f->flags = flags;
+	f->cred = cred ? cred_get(cred) : NULL;
+	return f;
+}
+
+static void anon_destroy(struct inode *inode)
+{
+	inode_fini(inode);
+	kmem_free(&anon_inode_type, inode);
+}
+
+static const struct inode_ops anon_inode_ops = {.destroy = anon_destroy};
+
+struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned flags, uint32_t mode, const char *name)
+{
+	struct mount *mnt = kernel()->vfs->anon_mnt;
+	struct inode *inode = kmem_alloc(&anon_inode_type);
+	struct dentry *d;
+	struct file *f;
+	struct path p;
+	char shown[64];
+	int len;
+
+	if (!inode)
+		return NULL;
+	inode_init(inode, mnt->sb, &anon_inode_ops, mode | 0600);
+	inode->attr.ino = ++kernel()->vfs->next_anon_ino;
+	inode->file_ops = ops;
+	if (S_ISFIFO(mode) || S_ISSOCK(mode))
+		len = snprintf(shown, sizeof(shown), "%s:[%lu]", name, (unsigned long)inode->attr.ino);
+	else
+		len = snprintf(shown, sizeof(shown), "anon_inode:[%s]", name);
+	d = dentry_create_unhashed(mnt->root, shown, MIN((size_t)len, sizeof(shown) - 1), inode);
+	if (!d)
+		return NULL;
+	p = (struct path){mount_get(mnt), d};
+	f = file_alloc(&p, flags, NULL);
+	path_put(&p);
+	if (f)
+		f->priv = priv;
+	return f;
+}
+
+int64_t file_read(struct file *f, struct uio *u, int64_t *pos)
+{
+	if ((f->flags & O_ACCMODE) == O_WRONLY)
+		return -EBADF;
+	if (S_ISDIR(f->inode->attr.mode))
+		return -EISDIR;
+	if (!f->ops->read)
+		return -EINVAL;
+	return f->ops->read(f, u, pos);
+}
+
+// RLIMIT_FSIZE: how much of the write is allowed. 0 or -EFBIG, with SIGXFSZ sent.
+static int limit_size(struct file *f, struct uio *u, int64_t pos, uint64_t *out_cut)
+{
+	uint64_t limit = task_rlimit(u->task, RLIMIT_FSIZE);
+	siginfo_t info;
+
+	*out_cut = 0;
+	if (limit == RLIM64_INFINITY)
+		return 0;
+	if (f->flags & O_APPEND)
+		pos = f->inode->attr.size;
+	if ((uint64_t)pos >= limit && u->resid) {
+		siginfo_kernel(&info, SIGXFSZ);
+		signal_send_task(u->task, SIGXFSZ, &info);
+		return -EFBIG;
+	}
+	if (u->resid > limit - pos)
+		*out_cut = u->resid - (limit - pos);
+	return 0;
+}
+
+int64_t file_write(struct file *f, struct uio *u, int64_t *pos)
+{
+	uint64_t cut = 0;
+	int64_t n;
+
+	if ((f->flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if (!f->ops->write)
+		return -EINVAL;
+	if (u->task && S_ISREG(f->inode->attr.mode)) {
+		int err = limit_size(f, u, *pos, &cut);
+
+		if (err)
+			return err;
+	}
+	u->resid -= cut;
+	n = f->ops->write(f, u, pos);
+	u->resid += cut;
+	return n;
+}
+
+uint32_t file_poll(struct file *f, struct poll_table *pt)
+{
+	return f->ops->poll ? f->ops->poll(f, pt) : POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+}
+
+int64_t file_read_kernel(struct file *f, void *dst, size_t len, int64_t pos)
+{
+	struct uio_seg seg;
+	struct uio u;
+	int64_t done = 0;
+
+	if (!f->ops->read)
+		return -EINVAL;
+	while ((size_t)done < len) {
+		int64_t n;
+
+		uio_init_kernel(&u, &seg, (char *)dst + done, len - done);
+		n = f->ops->read(f, &u, &pos);
+		if (n <= 0)
+			return done ? done : n;
+		done += n;
+	}
+	return done;
+}
+
+int file_deny_write(struct file *f)
+{
+	int w = f->inode->writers;
+
+	if (f->denies_write)
+		return 0;
+	do {
+		if (w > 0)
+			return -ETXTBSY;
+	} while (!atomic_compare_exchange_weak(&f->inode->writers, &w, w - 1));
+	f->denies_write = true;
+	return 0;
+}
+
+void file_allow_write(struct file *f)
+{
+	if (f->denies_write)
+		f->inode->writers++;
+	f->denies_write = false;
+}
+
+int file_count_writer(struct file *f)
+{
+	int w = f->inode->writers;
+
+	do {
+		if (w < 0)
+			return -ETXTBSY;
+	} while (!atomic_compare_exchange_weak(&f->inode->writers, &w, w + 1));
+	f->counts_as_writer = true;
+	return 0;
+}

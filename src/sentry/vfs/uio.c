@@ -1,0 +1,192 @@
+// Bytes to and from application or kernel memory.
+#include "sentry/vfs/uio.h"
+
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "platform/platform.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+
+enum { BOUNCE_BYTES = 64 << 10 };
+
+void uio_init_user(struct uio *u, struct task *t, struct uio_seg *seg, uaddr_t base, uint64_t len)
+{
+	*seg = (struct uio_seg){base, len};
+	*u = (struct uio){.task = t, .segs = seg, .nsegs = 1, .resid = len};
+}
+
+void uio_init_kernel(struct uio *u, struct uio_seg *seg, void *base, uint64_t len)
+{
+	*seg = (struct uio_seg){(uint64_t)base, len};
+	*u = (struct uio){.segs = seg, .nsegs = 1, .resid = len};
+}
+
+// The current contiguous piece; 0 bytes only when resid is 0.
+static uint64_t piece(struct uio *u, uint64_t *out_base)
+{
+	while (u->seg < u->nsegs && u->seg_done == u->segs[u->seg].len) {
+		u->seg++;
+		u->seg_done = 0;
+	}
+	if (u->seg == u->nsegs)
+		return 0;
+	*out_base = u->segs[u->seg].base + u->seg_done;
+	return MIN(u->segs[u->seg].len - u->seg_done, u->resid);
+}
+
+static void advance(struct uio *u, uint64_t n)
+{
+	u->seg_done += n;
+	u->resid -= n;
+}
+
+int uio_put(struct uio *u, const void *src, uint64_t len)
+{
+	const char *p = src;
+
+	while (len) {
+		uint64_t base, n = MIN(piece(u, &base), len);
+
+		if (!n)
+			return -EFAULT;
+		if (!u->task)
+			memcpy((void *)base, p, n);
+		else if (copy_out(u->task, base, p, n) < 0)
+			return -EFAULT;
+		advance(u, n);
+		p += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int uio_take(struct uio *u, void *dst, uint64_t len)
+{
+	char *p = dst;
+
+	while (len) {
+		uint64_t base, n = MIN(piece(u, &base), len);
+
+		if (!n)
+			return -EFAULT;
+		if (!u->task)
+			memcpy(p, (void *)base, n);
+		else if (copy_in(u->task, p, base, n) < 0)
+			return -EFAULT;
+		advance(u, n);
+		p += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int uio_zero(struct uio *u, uint64_t len)
+{
+	static const char zeros[PAGE_SIZE];
+	int err = 0;
+
+	while (len && !err) {
+		uint64_t n = MIN(len, sizeof(zeros));
+
+		err = uio_put(u, zeros, n);
+		len -= n;
+	}
+	return err;
+}
+
+static ssize_t host_read(int fd, void *dst, size_t len, int64_t offset)
+{
+	ssize_t n = offset < 0 ? read(fd, dst, len) : pread(fd, dst, len, offset);
+
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t host_write(int fd, const void *src, size_t len, int64_t offset)
+{
+	ssize_t n = offset < 0 ? write(fd, src, len) : pwrite(fd, src, len, offset);
+
+	return n < 0 ? -errno : n;
+}
+
+// One piece, by the shortest way: into kernel memory, into memory shared with the stub, or through a buffer.
+static int64_t read_piece(struct uio *u, int fd, int64_t offset)
+{
+	char bounce[BOUNCE_BYTES];
+	uint64_t base, len = piece(u, &base);
+	ssize_t n;
+	void *shared;
+
+	if (!u->task) {
+		n = host_read(fd, (void *)base, len, offset);
+		if (n > 0)
+			advance(u, n);
+		return n;
+	}
+	if (!mm_range_ok(u->task->mm, base, len, PROT_WRITE)) // before anything is taken from a pipe
+		return -EFAULT;
+	shared = platform->copy_out_reserve(u->task->ctx, base, len);
+	if (shared) {
+		n = host_read(fd, shared, len, offset);
+		platform->copy_out_commit(u->task->ctx, n > 0 ? n : 0);
+		if (n > 0)
+			advance(u, n);
+		return n;
+	}
+	n = host_read(fd, bounce, MIN(len, sizeof(bounce)), offset);
+	if (n > 0 && uio_put(u, bounce, n) < 0)
+		return -EFAULT;
+	return n;
+}
+
+static int64_t write_piece(struct uio *u, int fd, int64_t offset)
+{
+	char bounce[BOUNCE_BYTES];
+	uint64_t base, len = piece(u, &base);
+	const void *src = (const void *)base;
+	ssize_t n;
+
+	if (u->task) {
+		src = platform->peek_in(u->task->ctx, base, len);
+		if (!src) {
+			len = MIN(len, sizeof(bounce));
+			if (copy_in(u->task, bounce, base, len) < 0)
+				return -EFAULT;
+			src = bounce;
+		}
+	}
+	n = host_write(fd, src, len, offset);
+	if (n > 0)
+		advance(u, n);
+	return n;
+}
+
+static int64_t transfer(struct uio *u, int fd, int64_t offset, int64_t (*one)(struct uio *u, int fd, int64_t offset))
+{
+	int64_t done = 0;
+
+	while (u->resid) {
+		uint64_t before = u->resid;
+		int64_t n = one(u, fd, offset < 0 ? offset : offset + done);
+
+		if (n <= 0)
+			return done ? done : n;
+		done += n;
+		if (before - u->resid < MIN(before, (uint64_t)PAGE_SIZE))
+			break; // short: the end, or all there is
+	}
+	return done;
+}
+
+int64_t uio_host_read(struct uio *u, int fd, int64_t offset)
+{
+	return transfer(u, fd, offset, read_piece);
+}
+
+int64_t uio_host_write(struct uio *u, int fd, int64_t offset)
+{
+	return transfer(u, fd, offset, write_piece);
+}

@@ -1,0 +1,113 @@
+// The VFS's own: dentries, mounts, and the walk. For this folder (and the overlay and mount calls).
+#pragma once
+
+#include <limits.h>
+
+#include "sentry/vfs/vfs.h"
+
+enum { DCACHE_BUCKETS = 16384, DCACHE_MAX = 131072, MOUNTS_MAX = 1024 };
+
+struct dentry {
+	struct ref ref; // one of them is the cache's while hashed
+	struct super_block *sb;
+	_Atomic(struct inode *) inode; // counted; NULL: negative
+	// Guarded by vfs->dcache_mu.
+	struct dentry *parent; // counted; itself for a root
+	LIST_ENTRY(dentry) hash_link;
+	TAILQ_ENTRY(dentry) lru_link;
+	bool hashed, recently_used;
+	uint32_t hash;
+	uint32_t len;
+	char *name; // inline_name or kmem_bytes
+	char inline_name[40];
+	_Atomic int mounted; // how many mounts lie on it
+};
+
+struct mount {
+	struct ref ref;
+	struct super_block *sb; // counted
+	struct dentry *root; // counted
+	unsigned flags; // ST_*
+	int id;
+	// Guarded by vfs->mount_mu.
+	struct mount *parent; // counted; NULL: the root of its namespace, or detached
+	struct dentry *mountpoint; // counted
+	struct mount_ns *ns; // NULL: detached
+	TAILQ_ENTRY(mount) ns_link;
+};
+
+struct mount_ns {
+	struct ref ref;
+	struct mount *root; // counted
+	TAILQ_HEAD(mount_list, mount) mounts; // each counted
+};
+
+struct vfs {
+	struct mutex dcache_mu;
+	// Guarded by dcache_mu.
+	LIST_HEAD(, dentry) buckets[DCACHE_BUCKETS];
+	TAILQ_HEAD(, dentry) lru; // hashed ones, oldest first
+	unsigned ncached;
+	struct mutex mount_mu; // guards every namespace's tree
+	LIST_HEAD(, chrdev) chrdevs; // written at start only
+	_Atomic int next_mount_id;
+	_Atomic unsigned next_dev;
+	struct mount *anon_mnt; // of anonymous files
+	_Atomic uint64_t next_anon_ino;
+};
+
+static inline bool dentry_is_root(const struct dentry *d)
+{
+	return d->parent == d;
+}
+
+void dcache_forget_sb(struct super_block *sb); // drops every cached dentry of it that nobody else holds
+struct dentry *dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d); // NULL is allowed
+struct dentry *dentry_create_root(struct super_block *sb, struct inode *root); // takes the inode
+struct dentry *dentry_create_unhashed(struct dentry *parent, const char *name, size_t len, struct inode *inode); // takes the inode
+// The cached child, counted (maybe negative); NULL: not cached.
+struct dentry *dentry_cached(struct dentry *dir, const char *name, size_t len);
+// The child, from the cache or the file system; a negative one is an answer, too. 0 or -errno.
+int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentry **out);
+int dentry_lookup_locked(struct dentry *dir, const char *name, size_t len, struct dentry **out); // dir's inode->mu is held
+// A just made inode (taken over) appears under the name: the cached negative becomes it. Counted; NULL: no memory.
+struct dentry *dentry_instantiate(struct dentry *dir, const char *name, size_t len, struct inode *inode);
+void dentry_unhash(struct dentry *d); // its name is gone
+void dentry_move(struct dentry *d, struct dentry *new_dir, const char *name, size_t len); // what was there is unhashed
+void dentry_exchange(struct dentry *a, struct dentry *b);
+bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); // or the same
+
+struct mount *mount_create(struct super_block *sb, struct dentry *root, unsigned flags); // gets both; detached
+struct mount *mount_get(struct mount *m);
+void mount_put(struct mount *m);
+// What is mounted on p, counted; NULL: nothing.
+struct mount *mount_on(const struct path *p);
+int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m); // takes m
+int mount_detach(struct mount *m, bool lazy); // out of its namespace: 0, -EBUSY, -EINVAL for a root
+// Goes up into what is mounted on *p, as often as there is something.
+void path_follow_mounts(struct path *p);
+// One step up, not beyond root.
+void path_up(struct path *p, const struct path *root);
+void path_set(struct path *dst, struct mount *m, struct dentry *d); // takes both references, drops the old ones
+
+// --- the walk
+struct walk {
+	struct task *t; // NULL: the kernel itself, which may everything
+	const struct cred *cred;
+	struct path at, root, start; // counted
+	unsigned flags; // LOOKUP_*
+	int links;
+	char *buf; // of the symlink under way; kmem_bytes
+	const char *rest; // what is left of the path
+	char last[NAME_MAX + 1];
+	size_t last_len;
+	enum { LAST_NAME, LAST_DOT, LAST_DOTDOT, LAST_ROOT } last_kind;
+	bool last_slash; // a slash follows it
+};
+
+int walk_begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags);
+int walk_to_parent(struct walk *w); // at: the last component's directory
+// The last component: 0 and a path that may be negative; 1: it was a link that is followed, call walk_to_parent and this again.
+int walk_last(struct walk *w, bool follow, struct path *out);
+void walk_end(struct walk *w);
