@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 
 #include "abi/errno.h"
+#include "sentry/fs/pipe/pipe.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/vfs/open.h"
@@ -106,7 +107,7 @@ static int open_existing(struct task *t, const struct path *p, int flags, bool f
 	if (S_ISREG(inode->attr.mode) && (wanted_access(flags) & MAY_WRITE))
 		err = file_count_writer(f);
 	if (!err && S_ISFIFO(inode->attr.mode))
-		err = fifo_open(t, f);
+		err = fifo_open(f);
 	else if (!err && (S_ISCHR(inode->attr.mode) || S_ISBLK(inode->attr.mode)))
 		err = open_device(t, f);
 	else if (!err && inode->ops->open)

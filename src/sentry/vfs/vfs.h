@@ -263,7 +263,8 @@ struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned f
 int64_t file_read(struct file *f, struct uio *u, int64_t *pos);  // checks the access mode, -EISDIR, …
 int64_t file_write(struct file *f, struct uio *u, int64_t *pos); // RLIMIT_FSIZE, seals, …; drops set-id bits; notifies
 uint32_t file_poll(struct file *f, struct poll_table *pt);
-// Opens what path leads to, with all of open(2)'s rules; how as in openat2. Answers a file.
+// Opens what path leads to, with all of open(2)'s rules; how as in openat2. Answers a file. A FIFO's other side may not be
+// there yet: the system call goes on with fifo_open_wait (fs/pipe/pipe.h).
 int vfs_open(struct task *t, const struct path *dir, const char *path, int flags, uint32_t mode, uint64_t resolve,
 	     struct file **out_file);
 int vfs_open_path(struct task *t, const struct path *p, int flags, struct file **out_file); // an existing file
@@ -300,5 +301,4 @@ struct chrdev {
 	LIST_ENTRY(chrdev) link;
 };
 void chrdev_register(struct chrdev *dev); // dev stays
-int fifo_open(struct task *t, struct file *f); // fs/pipe: the rest of opening a FIFO; may answer blocking codes
 void vfs_inotify(struct inode *inode, struct dentry *d, uint32_t mask, const char *name); // IN_* happened
