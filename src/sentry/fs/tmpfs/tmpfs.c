@@ -1,0 +1,237 @@
+// tmpfs: mounts, nodes and their attributes.
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <linux/magic.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "sentry/fs/tmpfs/tmpfs_int.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/timer.h"
+
+KMEM_TYPE(node_type, tmpfs_node);
+KMEM_TYPE(sb_type, tmpfs_sb);
+
+void tmpfs_touch(struct inode *inode, uint32_t which)
+{
+	int64_t ns = ktime_now(CLOCK_REALTIME);
+	struct timespec now = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
+
+	if (which & ATTR_ATIME)
+		inode->attr.atime = now;
+	if (which & ATTR_MTIME)
+		inode->attr.mtime = now;
+	if (which & ATTR_CTIME)
+		inode->attr.ctime = now;
+}
+
+void tmpfs_node_destroy(struct inode *inode)
+{
+	struct tmpfs_node *n = tmpfs_node(inode);
+
+	if (S_ISREG(inode->attr.mode))
+		tmpfs_file_free(n);
+	else if (S_ISLNK(inode->attr.mode))
+		kmem_bytes_free(n->link);
+	tmpfs_xattr_free(n);
+	tmpfs_sb(inode->sb)->inodes--;
+	inode_fini(inode);
+	kmem_free(&node_type, n);
+}
+
+int tmpfs_node_setattr(struct inode *inode, const struct setattr *set)
+{
+	if (set->valid & ATTR_SIZE) {
+		int err = S_ISREG(inode->attr.mode) ? tmpfs_file_resize(tmpfs_node(inode), set->size) : -EINVAL;
+
+		if (err)
+			return err;
+		tmpfs_touch(inode, ATTR_MTIME);
+	}
+	if (set->valid & ATTR_MODE)
+		inode->attr.mode = (inode->attr.mode & S_IFMT) | (set->mode & 07777);
+	if (set->valid & ATTR_UID)
+		inode->attr.uid = set->uid;
+	if (set->valid & ATTR_GID)
+		inode->attr.gid = set->gid;
+	if (set->valid & ATTR_ATIME)
+		inode->attr.atime = set->atime;
+	if (set->valid & ATTR_MTIME)
+		inode->attr.mtime = set->mtime;
+	tmpfs_touch(inode, ATTR_CTIME);
+	return 0;
+}
+
+static int node_readlink(struct inode *inode, char *dst, size_t cap)
+{
+	size_t len;
+
+	if (!S_ISLNK(inode->attr.mode))
+		return -EINVAL;
+	len = strnlen(tmpfs_node(inode)->link, cap);
+	memcpy(dst, tmpfs_node(inode)->link, len);
+	return (int)len;
+}
+
+static const struct inode_ops node_ops = { // all but directories
+	.readlink = node_readlink,
+	.setattr = tmpfs_node_setattr,
+	.getxattr = tmpfs_getxattr,
+	.setxattr = tmpfs_setxattr,
+	.listxattr = tmpfs_listxattr,
+	.removexattr = tmpfs_removexattr,
+	.destroy = tmpfs_node_destroy,
+};
+
+static const struct inode_ops *ops_for(uint32_t mode)
+{
+	return S_ISDIR(mode) ? &tmpfs_dir_ops : &node_ops;
+}
+
+int tmpfs_node_create(struct super_block *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, struct tmpfs_node **out)
+{
+	struct tmpfs_sb *tsb = tmpfs_sb(sb);
+	struct tmpfs_node *n;
+
+	if (++tsb->inodes > tsb->max_inodes && tsb->max_inodes) {
+		tsb->inodes--;
+		return -ENOSPC;
+	}
+	n = kmem_alloc(&node_type);
+	if (!n) {
+		tsb->inodes--;
+		return -ENOMEM;
+	}
+	inode_init(&n->inode, sb, ops_for(mode), mode);
+	n->inode.attr.ino = ++tsb->next_ino;
+	n->inode.attr.uid = uid;
+	n->inode.attr.gid = gid;
+	n->inode.attr.rdev = rdev;
+	LIST_INIT(&n->xattrs);
+	tmpfs_touch(&n->inode, ATTR_ATIME | ATTR_MTIME | ATTR_CTIME);
+	n->inode.attr.btime = n->inode.attr.ctime;
+	if (S_ISDIR(mode))
+		tmpfs_dir_init(n);
+	else if (S_ISREG(mode))
+		n->inode.file_ops = &tmpfs_file_ops;
+	*out = n;
+	return 0;
+}
+
+// "64k", "1g", "50%" (of memory). 0 or -EINVAL.
+static int parse_size(const char *s, int64_t *out)
+{
+	char *end;
+	unsigned long long v = strtoull(s, &end, 10);
+	int shift = 0;
+
+	switch (*end | 0x20) {
+	case 'g': shift = 30; break;
+	case 'm': shift = 20; break;
+	case 'k': shift = 10; break;
+	case '%' | 0x20: {
+		uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE;
+
+		*out = (int64_t)(all / 100 * v);
+		return end[1] && end[1] != ',' ? -EINVAL : 0;
+	}
+	}
+	if (end == s || (shift && end[1] && end[1] != ',') || (!shift && *end && *end != ',') || v > (INT64_MAX >> shift))
+		return -EINVAL;
+	*out = (int64_t)(v << shift);
+	return 0;
+}
+
+struct options {
+	int64_t size, inodes;
+	uint32_t mode, uid, gid;
+};
+
+static int parse_options(const char *data, struct options *o)
+{
+	const char *p = data;
+	int err = 0;
+
+	while (p && *p && !err) {
+		const char *next = strchr(p, ',');
+
+		if (strncmp(p, "size=", 5) == 0)
+			err = parse_size(p + 5, &o->size);
+		else if (strncmp(p, "nr_inodes=", 10) == 0)
+			err = parse_size(p + 10, &o->inodes);
+		else if (strncmp(p, "nr_blocks=", 10) == 0 && (err = parse_size(p + 10, &o->size)) == 0)
+			o->size *= PAGE_SIZE;
+		else if (strncmp(p, "mode=", 5) == 0)
+			o->mode = (uint32_t)strtoul(p + 5, NULL, 8) & 07777;
+		else if (strncmp(p, "uid=", 4) == 0)
+			o->uid = (uint32_t)strtoul(p + 4, NULL, 10);
+		else if (strncmp(p, "gid=", 4) == 0)
+			o->gid = (uint32_t)strtoul(p + 4, NULL, 10);
+		else if (strncmp(p, "huge=", 5) != 0 && strncmp(p, "mpol=", 5) != 0 && strncmp(p, "inode", 5) != 0)
+			err = -EINVAL;
+		p = next ? next + 1 : NULL;
+	}
+	return err;
+}
+
+int tmpfs_mount(const struct fs_type *type, const struct fs_mount_args *args, struct super_block **out_sb)
+{
+	struct options o = {.mode = 01777};
+	struct super_block *sb;
+	struct tmpfs_sb *tsb;
+	struct tmpfs_node *root;
+	int err;
+
+	err = parse_options(args->data, &o);
+	if (err)
+		return err;
+	sb = sb_create(type);
+	tsb = sb ? kmem_alloc(&sb_type) : NULL;
+	if (!tsb)
+		return -ENOMEM;
+	sb->priv = tsb;
+	tsb->max_bytes = o.size;
+	tsb->max_inodes = o.inodes;
+	err = tmpfs_node_create(sb, S_IFDIR | o.mode, 0, o.uid, o.gid, &root);
+	if (!err)
+		err = sb_set_root(sb, &root->inode);
+	if (err)
+		return err;
+	*out_sb = sb;
+	return 0;
+}
+
+void tmpfs_umount(struct super_block *sb)
+{
+	kmem_free(&sb_type, sb->priv);
+}
+
+int tmpfs_statfs(struct super_block *sb, struct statfs *out)
+{
+	struct tmpfs_sb *tsb = tmpfs_sb(sb);
+	uint64_t total = tsb->max_bytes ? (uint64_t)tsb->max_bytes : (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE / 2;
+	uint64_t used = (uint64_t)tsb->bytes;
+
+	memset(out, 0, sizeof(*out));
+	out->f_type = sb->type->magic;
+	out->f_bsize = out->f_frsize = PAGE_SIZE;
+	out->f_blocks = total / PAGE_SIZE;
+	out->f_bfree = out->f_bavail = used < total ? (total - used) / PAGE_SIZE : 0;
+	out->f_files = tsb->max_inodes ? (uint64_t)tsb->max_inodes : total / PAGE_SIZE;
+	out->f_ffree = out->f_files - MIN(out->f_files, (uint64_t)tsb->inodes);
+	out->f_namelen = 255;
+	return 0;
+}
+
+const struct fs_type tmpfs_type = {
+	.name = "tmpfs",
+	.magic = TMPFS_MAGIC,
+	.user_mountable = true,
+	.nodev = true,
+	.mount = tmpfs_mount,
+	.umount = tmpfs_umount,
+	.statfs = tmpfs_statfs,
+};

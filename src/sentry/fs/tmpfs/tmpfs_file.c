@@ -1,0 +1,261 @@
+// tmpfs's regular files: small contents in kernel memory; from TMPFS_SMALL_MAX on, or once they are mapped, in a memfd of their own.
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/falloc.h>
+
+#include "abi/errno.h"
+#include "host/hostfd.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "sentry/fs/tmpfs/tmpfs_int.h"
+#include "sentry/mm/mm.h"
+
+// The charge against the size limit, in whole pages. 0 or -ENOSPC.
+static int charge(struct super_block *sb, uint64_t old_size, uint64_t new_size)
+{
+	struct tmpfs_sb *tsb = tmpfs_sb(sb);
+	int64_t delta = (int64_t)PAGE_ALIGN(new_size) - (int64_t)PAGE_ALIGN(old_size);
+
+	if ((tsb->bytes += delta) > tsb->max_bytes && tsb->max_bytes && delta > 0) {
+		tsb->bytes -= delta;
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+// Moves the contents into a memfd. 0 or -errno.
+static int to_host(struct tmpfs_node *n)
+{
+	size_t size = MIN(n->inode.attr.size, n->file.small_cap);
+	int fd;
+
+	if (n->file.host)
+		return 0;
+	fd = memfd_create("tmpfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -ENOSPC;
+	if (ftruncate(fd, n->inode.attr.size) < 0 || (size && pwrite(fd, n->file.small, size, 0) != (ssize_t)size)) {
+		close(fd);
+		return -ENOSPC;
+	}
+	n->file.host = hostfd_create(fd);
+	if (!n->file.host)
+		return -ENOMEM;
+	kmem_bytes_free(n->file.small);
+	n->file.small = NULL;
+	n->file.small_cap = 0;
+	return 0;
+}
+
+// Kernel memory for len bytes; what is beyond the file's size is zero.
+static int grow_small(struct tmpfs_node *n, size_t len)
+{
+	size_t cap = n->file.small_cap ? n->file.small_cap : 256;
+	char *p;
+
+	while (cap < len)
+		cap *= 2;
+	if (cap == n->file.small_cap)
+		return 0;
+	p = kmem_bytes_resize(n->file.small, cap);
+	if (!p)
+		return -ENOMEM;
+	n->file.small = p;
+	n->file.small_cap = cap;
+	return 0;
+}
+
+int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
+{
+	uint64_t old = n->inode.attr.size;
+	int err;
+
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if ((size < old && (n->file.seals & F_SEAL_SHRINK)) || (size > old && (n->file.seals & F_SEAL_GROW)))
+		return -EPERM;
+	err = charge(n->inode.sb, old, size);
+	if (err)
+		return err;
+	if (!n->file.host && size > TMPFS_SMALL_MAX)
+		err = to_host(n);
+	if (!err && n->file.host)
+		err = ftruncate(n->file.host->fd, size) < 0 ? -errno : 0;
+	else if (!err && size > old)
+		err = grow_small(n, size);
+	else if (!err && n->file.small)
+		memset(n->file.small + size, 0, MIN(old, n->file.small_cap) - MIN(size, n->file.small_cap));
+	if (err) {
+		charge(n->inode.sb, size, old);
+		return err;
+	}
+	n->inode.attr.size = size;
+	n->inode.attr.blocks = PAGE_ALIGN(size) / 512;
+	return 0;
+}
+
+void tmpfs_file_free(struct tmpfs_node *n)
+{
+	charge(n->inode.sb, n->inode.attr.size, 0);
+	kmem_bytes_free(n->file.small);
+	hostfd_put(n->file.host);
+}
+
+static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+	int64_t done = 0;
+
+	mutex_lock(&n->inode.mu);
+	if (*pos >= 0 && (uint64_t)*pos < n->inode.attr.size && u->resid) {
+		uint64_t len = MIN(u->resid, n->inode.attr.size - (uint64_t)*pos);
+
+		if (n->file.host) {
+			uint64_t rest = u->resid - len;
+
+			u->resid = len;
+			done = uio_host_read(u, n->file.host->fd, *pos);
+			u->resid += rest;
+		} else {
+			done = uio_put(u, n->file.small + *pos, len) ? -EFAULT : (int64_t)len;
+		}
+	}
+	if (done > 0)
+		*pos += done;
+	if (!(f->flags & O_NOATIME))
+		tmpfs_touch(&n->inode, ATTR_ATIME);
+	mutex_unlock(&n->inode.mu);
+	return done;
+}
+
+static int64_t file_write_at(struct file *f, struct uio *u, int64_t *pos)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+	uint64_t end, old;
+	int64_t done;
+	int err = 0;
+
+	mutex_lock(&n->inode.mu);
+	if (f->flags & O_APPEND)
+		*pos = n->inode.attr.size;
+	old = n->inode.attr.size;
+	if (u->resid == 0) {
+		mutex_unlock(&n->inode.mu);
+		return 0;
+	}
+	if (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		err = -EPERM;
+	else if (*pos < 0 || __builtin_add_overflow((uint64_t)*pos, u->resid, &end) || end > INT64_MAX)
+		err = -EFBIG;
+	else if (end > old)
+		err = tmpfs_file_resize(n, end);
+	if (err) {
+		mutex_unlock(&n->inode.mu);
+		return err;
+	}
+	if (n->file.host) {
+		done = uio_host_write(u, n->file.host->fd, *pos);
+	} else {
+		uint64_t len = u->resid;
+
+		done = uio_take(u, n->file.small + *pos, len) ? -EFAULT : (int64_t)len;
+	}
+	if (done < (int64_t)(end - *pos) && end > old) // less came than was made room for
+		tmpfs_file_resize(n, MAX(old, (uint64_t)*pos + (done > 0 ? done : 0)));
+	if (done > 0) {
+		*pos += done;
+		tmpfs_touch(&n->inode, ATTR_MTIME | ATTR_CTIME);
+	}
+	mutex_unlock(&n->inode.mu);
+	return done;
+}
+
+static int file_mmap(struct file *f, uint64_t offset, uint64_t len, int prot, bool shared, struct vm_backing *out)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+	int err;
+
+	mutex_lock(&n->inode.mu);
+	err = to_host(n);
+	if (!err && shared && (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) {
+		if (prot & PROT_WRITE)
+			err = -EPERM;
+		out->deny_shared_write = true;
+	}
+	if (!err) {
+		out->hostfd = hostfd_get(n->file.host);
+		out->offset = offset;
+	}
+	mutex_unlock(&n->inode.mu);
+	return err;
+}
+
+static int64_t file_seek(struct file *f, int64_t offset, int whence)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+	int64_t size, at;
+
+	mutex_lock(&n->inode.mu);
+	size = n->inode.attr.size;
+	if (offset < 0 || offset >= size)
+		at = -ENXIO;
+	else if (n->file.host)
+		at = (at = lseek(n->file.host->fd, offset, whence)) < 0 ? -errno : at;
+	else
+		at = whence == SEEK_DATA ? offset : size;
+	mutex_unlock(&n->inode.mu);
+	return at;
+}
+
+static int64_t file_llseek(struct file *f, int64_t offset, int whence)
+{
+	int64_t base = whence == SEEK_CUR ? f->pos : whence == SEEK_END ? (int64_t)f->inode->attr.size : 0, at;
+
+	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+		at = file_seek(f, offset, whence);
+	else if (whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END)
+		return -EINVAL;
+	else if (__builtin_add_overflow(base, offset, &at))
+		return -EOVERFLOW;
+	else if (at < 0)
+		return -EINVAL;
+	if (at >= 0)
+		f->pos = at;
+	return at;
+}
+
+static int file_fallocate(struct file *f, int mode, int64_t offset, int64_t len)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+	uint64_t end = (uint64_t)offset + (uint64_t)len, size;
+	int err = 0;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	mutex_lock(&n->inode.mu);
+	size = n->inode.attr.size;
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+		if (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+			err = -EPERM;
+		else if (n->file.host)
+			err = fallocate(n->file.host->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len) < 0 ? -errno : 0;
+		else if ((uint64_t)offset < size)
+			memset(n->file.small + offset, 0, MIN(end, size) - offset);
+	}
+	if (!err && end > size && !(mode & FALLOC_FL_KEEP_SIZE))
+		err = tmpfs_file_resize(n, end);
+	if (!err)
+		tmpfs_touch(&n->inode, ATTR_MTIME | ATTR_CTIME);
+	mutex_unlock(&n->inode.mu);
+	return err;
+}
+
+const struct file_ops tmpfs_file_ops = {
+	.read = file_read_at,
+	.write = file_write_at,
+	.llseek = file_llseek,
+	.mmap = file_mmap,
+	.fallocate = file_fallocate,
+};
