@@ -1,0 +1,272 @@
+// read, write and their kin, and lseek. A call that waits keeps what it has done in t->call.io.
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/uio.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/task.h"
+#include "sentry/syscalls/iovec.h"
+#include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/vfs.h"
+
+enum { POS_OF_FILE = -1 }; // offset: the file's own position
+
+#define RW_MAX 0x7ffff000ull // bytes a call moves at most
+
+struct transfer {
+	bool write, nowait; // nowait: RWF_NOWAIT
+	int64_t offset; // or POS_OF_FILE
+};
+
+static int64_t once(struct file *f, struct uio *u, const struct transfer *x)
+{
+	int64_t (*op)(struct file *, struct uio *, int64_t *) = x->write ? file_write : file_read;
+	int64_t pos = x->offset, n;
+
+	if (f->ops->stream) {
+		pos = 0;
+		return op(f, u, &pos);
+	}
+	if (x->offset >= 0)
+		return op(f, u, &pos);
+	mutex_lock(&f->pos_mu);
+	pos = f->pos;
+	n = op(f, u, &pos);
+	if (n >= 0)
+		f->pos = pos;
+	mutex_unlock(&f->pos_mu);
+	return n;
+}
+
+static void skip(struct uio *u, uint64_t n)
+{
+	while (n) {
+		uint64_t step = MIN(n, u->segs[u->seg].len - u->seg_done);
+
+		u->seg_done += step;
+		u->resid -= step;
+		n -= step;
+		if (u->seg_done == u->segs[u->seg].len && u->seg + 1 < u->nsegs) {
+			u->seg++;
+			u->seg_done = 0;
+		}
+	}
+}
+
+static long run(struct task *t, struct file *f, struct uio *u, const struct transfer *x)
+{
+	uint64_t *done = &t->call.io.done_bytes;
+	int64_t n;
+	long ret;
+
+	if (u->resid > RW_MAX)
+		u->resid = RW_MAX;
+	skip(u, *done);
+	for (;;) {
+		n = once(f, u, x);
+		if (n > 0)
+			*done += n;
+		// A write to a stream goes on until all is written; everything else may be short.
+		if (n > 0 && x->write && f->ops->stream && u->resid && !(f->flags & O_NONBLOCK))
+			continue;
+		if (n != -EAGAIN)
+			return *done ? (long)*done : n;
+		if ((f->flags & O_NONBLOCK) || x->nowait)
+			return *done ? (long)*done : -EAGAIN;
+		ret = task_block_file(t, f, x->write ? POLLOUT | POLLWRNORM : POLLIN | POLLRDNORM);
+		if (ret == -EBLOCKED || ret == -EAGAINNOW)
+			return ret;
+		return *done ? (long)*done : ret;
+	}
+}
+
+static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer *x)
+{
+	struct file *f = fd_file(t, fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	if (x->offset >= 0 && f->ops->stream)
+		ret = -ESPIPE;
+	else
+		ret = run(t, f, u, x);
+	file_put(f);
+	return ret;
+}
+
+static long plain(struct task *t, const struct sysargs *args, bool write, int64_t offset)
+{
+	struct uio_seg seg;
+	struct uio u;
+
+	if ((int64_t)args->a[2] < 0)
+		return -EINVAL;
+	uio_init_user(&u, t, &seg, args->a[1], args->a[2]);
+	return run_fd(t, (int)args->a[0], &u, &(struct transfer){.write = write, .offset = offset});
+}
+
+long sys_read(struct task *t, const struct sysargs *args)
+{
+	return plain(t, args, false, POS_OF_FILE);
+}
+
+long sys_write(struct task *t, const struct sysargs *args)
+{
+	return plain(t, args, true, POS_OF_FILE);
+}
+
+long sys_pread64(struct task *t, const struct sysargs *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : plain(t, args, false, (int64_t)args->a[3]);
+}
+
+long sys_pwrite64(struct task *t, const struct sysargs *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : plain(t, args, true, (int64_t)args->a[3]);
+}
+
+long iovec_copy_in(struct task *t, uaddr_t uiov, uint64_t count, struct uio_seg *inline_segs, struct uio *out)
+{
+	struct uio_seg *segs = inline_segs;
+	uint64_t sum = 0;
+
+	if (count > IOV_MAX)
+		return -EINVAL;
+	if (count > IOVEC_INLINE) {
+		segs = kmem_bytes(count * sizeof(*segs));
+		if (!segs)
+			return -ENOMEM;
+	}
+	// struct iovec and struct uio_seg are laid out alike.
+	_Static_assert(sizeof(struct iovec) == sizeof(struct uio_seg), "an iovec is a segment");
+	if (copy_in(t, segs, uiov, count * sizeof(*segs)) < 0) {
+		iovec_free(segs, inline_segs);
+		return -EFAULT;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		if ((int64_t)segs[i].len < 0 || __builtin_add_overflow(sum, segs[i].len, &sum) || (int64_t)sum < 0) {
+			iovec_free(segs, inline_segs);
+			return -EINVAL;
+		}
+	}
+	*out = (struct uio){.task = t, .segs = segs, .nsegs = (int)count, .resid = sum};
+	return 0;
+}
+
+void iovec_free(const struct uio_seg *segs, const struct uio_seg *inline_segs)
+{
+	if (segs != inline_segs)
+		kmem_bytes_free((void *)segs);
+}
+
+static long vector(struct task *t, const struct sysargs *args, const struct transfer *x)
+{
+	struct uio_seg inline_segs[IOVEC_INLINE];
+	struct uio u;
+	long ret = iovec_copy_in(t, args->a[1], (uint32_t)args->a[2], inline_segs, &u);
+
+	if (ret < 0)
+		return ret;
+	ret = run_fd(t, (int)args->a[0], &u, x);
+	iovec_free(u.segs, inline_segs);
+	return ret;
+}
+
+long sys_readv(struct task *t, const struct sysargs *args)
+{
+	return vector(t, args, &(struct transfer){.offset = POS_OF_FILE});
+}
+
+long sys_writev(struct task *t, const struct sysargs *args)
+{
+	return vector(t, args, &(struct transfer){.write = true, .offset = POS_OF_FILE});
+}
+
+long sys_preadv(struct task *t, const struct sysargs *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : vector(t, args, &(struct transfer){.offset = (int64_t)args->a[3]});
+}
+
+long sys_pwritev(struct task *t, const struct sysargs *args)
+{
+	return (int64_t)args->a[3] < 0 ? -EINVAL : vector(t, args, &(struct transfer){.write = true, .offset = (int64_t)args->a[3]});
+}
+
+static long vector2(struct task *t, const struct sysargs *args, bool write)
+{
+	int64_t offset = (int64_t)args->a[3];
+	uint64_t flags = args->a[5];
+
+	if (offset < -1)
+		return -EINVAL;
+	// HIPRI, DSYNC and SYNC change nothing here; APPEND would need the file's help.
+	if (flags & ~(uint64_t)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT))
+		return -EOPNOTSUPP;
+	return vector(t, args, &(struct transfer){.write = write, .offset = offset, .nowait = flags & RWF_NOWAIT});
+}
+
+long sys_preadv2(struct task *t, const struct sysargs *args)
+{
+	return vector2(t, args, false);
+}
+
+long sys_pwritev2(struct task *t, const struct sysargs *args)
+{
+	return vector2(t, args, true);
+}
+
+// For files whose size is their inode's.
+static int64_t generic_llseek(struct file *f, int64_t offset, int whence)
+{
+	int64_t size = (int64_t)f->inode->attr.size, at;
+
+	switch (whence) {
+	case SEEK_SET:
+		at = offset;
+		break;
+	case SEEK_CUR:
+		if (__builtin_add_overflow(f->pos, offset, &at))
+			return -EOVERFLOW;
+		break;
+	case SEEK_END:
+		if (__builtin_add_overflow(size, offset, &at))
+			return -EOVERFLOW;
+		break;
+	case SEEK_DATA:
+		at = offset < 0 || offset >= size ? -ENXIO : offset;
+		break;
+	case SEEK_HOLE:
+		at = offset < 0 || offset >= size ? -ENXIO : size;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (at < 0)
+		return whence == SEEK_DATA || whence == SEEK_HOLE ? at : -EINVAL;
+	f->pos = at;
+	return at;
+}
+
+long sys_lseek(struct task *t, const struct sysargs *args)
+{
+	struct file *f = fd_file(t, (int)args->a[0]);
+	int whence = (int)args->a[2];
+	int64_t ret;
+
+	if (!f)
+		return -EBADF;
+	if (f->ops->stream) {
+		ret = -ESPIPE;
+	} else {
+		mutex_lock(&f->pos_mu);
+		ret = (f->ops->llseek ? f->ops->llseek : generic_llseek)(f, (int64_t)args->a[1], whence);
+		mutex_unlock(&f->pos_mu);
+	}
+	file_put(f);
+	return ret;
+}
