@@ -1,0 +1,369 @@
+// Server and client over a socket pair on a temporary tree: what is asked for comes, and what is hostile is refused.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gofer/client.h"
+#include "gofer/gofer.h"
+#include "gofer/message.h"
+#include "lib/log.h"
+
+#define NAME(literal) ((struct gofer_name){literal, sizeof(literal) - 1})
+
+static char tree_path[64];
+
+struct fixture {
+	struct gofer_client client;
+	pid_t pid;
+	struct gofer_entry root;
+	int raw; // the client's socket, for messages that the client wouldn't send
+};
+
+static void sh(const char *fmt, ...)
+{
+	char cmd[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void start(struct fixture *f, bool readonly)
+{
+	int socks[2];
+	uint32_t flags;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
+	f->pid = fork();
+	if (f->pid == 0) {
+		struct gofer_tree tree = {.dir_fd = open(tree_path, O_PATH | O_DIRECTORY), .readonly = readonly};
+		struct gofer_config config = {.conn_fd = socks[1], .proc_self_fd = -1, .trees = &tree, .ntrees = 1};
+
+		close(socks[0]);
+		_exit(gofer_main(&config));
+	}
+	close(socks[1]);
+	f->raw = socks[0];
+	assert_int_equal(gofer_client_init(&f->client, socks[0]), 0);
+	assert_int_equal(gofer_attach(&f->client, 0, &f->root, &flags), 0);
+	assert_int_equal(flags, readonly ? GOFER_TREE_READONLY : 0);
+}
+
+static void stop(struct fixture *f)
+{
+	int status;
+
+	gofer_client_fini(&f->client);
+	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+	assert_int_equal(status, 0);
+}
+
+static int make_tree(void **state)
+{
+	strcpy(tree_path, "/tmp/gofer-test-XXXXXX");
+	if (!mkdtemp(tree_path))
+		return -1;
+	sh("cd %s && mkdir -p a/b/c d && echo hello >a/b/file && ln -s /etc/passwd out && ln -s a/b in && mkfifo fifo", tree_path);
+	return 0;
+}
+
+static int remove_tree(void **state)
+{
+	sh("rm -rf %s", tree_path);
+	return 0;
+}
+
+static uint64_t walk1(struct fixture *f, uint64_t from, struct gofer_name name)
+{
+	struct gofer_entry entry;
+	uint32_t found;
+
+	assert_int_equal(gofer_walk(&f->client, from, &name, 1, &entry, &found), 0);
+	assert_int_equal(found, 1);
+	return entry.node;
+}
+
+static void reads_files(void **state)
+{
+	struct gofer_name path[] = {NAME("a"), NAME("b"), NAME("file"), NAME("beyond")};
+	struct gofer_entry entries[4];
+	struct fixture f;
+	char buf[32];
+	uint32_t found;
+	int fd;
+
+	start(&f, true);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 4, entries, &found), 0);
+	assert_int_equal(found, 3);
+	assert_true(S_ISREG(entries[2].attr.mode));
+	assert_int_equal(entries[2].attr.size, 6);
+	assert_int_equal(gofer_open(&f.client, entries[2].node, O_RDONLY, &fd), 0);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 6);
+	assert_memory_equal(buf, "hello\n", 6);
+	close(fd);
+	path[1] = NAME("missing");
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found), -ENOENT);
+	assert_int_equal(found, 1);
+	assert_int_equal(gofer_readlink(&f.client, walk1(&f, f.root.node, NAME("in")), buf, sizeof(buf)), 3);
+	assert_memory_equal(buf, "a/b", 3);
+	assert_int_equal(gofer_open(&f.client, walk1(&f, f.root.node, NAME("fifo")), O_RDONLY, &fd), -ENXIO);
+	assert_int_equal(gofer_open(&f.client, walk1(&f, f.root.node, NAME("a")), O_RDONLY, &fd), -EISDIR);
+	stop(&f);
+}
+
+static void never_leaves_the_tree(void **state)
+{
+	struct gofer_name through[] = {NAME("out"), NAME("x")};
+	struct gofer_entry entries[2];
+	struct fixture f;
+	uint32_t found;
+	int fd;
+
+	start(&f, true);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, through, 2, entries, &found), 0);
+	assert_int_equal(found, 1); // stops at the symlink
+	assert_true(S_ISLNK(entries[0].attr.mode));
+	assert_int_equal(gofer_open(&f.client, entries[0].node, O_RDONLY, &fd), -ENXIO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(".."), 1, entries, &found), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("."), 1, entries, &found), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("a/b"), 1, entries, &found), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(""), 1, entries, &found), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &(struct gofer_name){"a\0b", 3}, 1, entries, &found), -EPROTO);
+	stop(&f);
+}
+
+// Somebody swaps a directory of the tree for a symlink while the client walks.
+static void *swap_links(void *arg)
+{
+	char dir[96], spare[96];
+
+	snprintf(dir, sizeof(dir), "%s/swap", tree_path);
+	snprintf(spare, sizeof(spare), "%s/spare", tree_path);
+	for (int i = 0; i < 2000; i++) {
+		mkdir(dir, 0755);
+		rename(dir, spare);
+		if (symlink("/etc", dir) < 0)
+			break;
+		unlink(dir);
+		rmdir(spare);
+	}
+	return NULL;
+}
+
+static void survives_symlink_races(void **state)
+{
+	struct gofer_name path[] = {NAME("swap"), NAME("passwd")};
+	struct gofer_entry entries[2];
+	struct fixture f;
+	pthread_t swapper;
+	uint32_t found;
+
+	start(&f, true);
+	assert_int_equal(pthread_create(&swapper, NULL, swap_links, NULL), 0);
+	for (int i = 0; i < 2000; i++) {
+		gofer_walk(&f.client, f.root.node, path, 2, entries, &found);
+		assert_true(found < 2);
+		if (found)
+			gofer_forget(&f.client, entries[0].node);
+	}
+	pthread_join(swapper, NULL);
+	stop(&f);
+}
+
+static int count_entry(void *arg, const char *name, size_t len, const struct gofer_attr *attr)
+{
+	int *count = arg;
+
+	assert_true(S_ISREG(attr->mode));
+	++*count;
+	return 0;
+}
+
+static void lists_in_bulk(void **state)
+{
+	struct fixture f;
+	uint64_t dir, position = 0, trips;
+	bool at_end = false;
+	int count = 0;
+
+	sh("cd %s && mkdir many && cd many && seq -f 'entry-%%04g' 1 1000 | xargs touch", tree_path);
+	start(&f, true);
+	dir = walk1(&f, f.root.node, NAME("many"));
+	trips = f.client.round_trips;
+	while (!at_end)
+		assert_int_equal(gofer_list(&f.client, dir, &position, &at_end, count_entry, &count), 0);
+	assert_int_equal(count, 1000);
+	assert_true(f.client.round_trips - trips <= 4);
+	stop(&f);
+	sh("rm -r %s/many", tree_path);
+}
+
+static void changes_writable_trees(void **state)
+{
+	struct gofer_create file = {.mode = S_IFREG | 04751, .uid = 1000, .gid = 1001}, dir = {.mode = S_IFDIR | 0700};
+	struct gofer_setattr set = {.valid = GOFER_SET_SIZE | GOFER_SET_MTIME | GOFER_SET_MODE, .size = 2, .mode = 0640, .mtime.sec = 5};
+	struct gofer_entry entry, made;
+	struct gofer_attr attr;
+	struct fixture f;
+	char value[8];
+	uint32_t found;
+	int fd;
+
+	start(&f, false);
+	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("new"), &file, &entry, &fd), 0);
+	assert_int_equal(write(fd, "data", 4), 4);
+	close(fd);
+	assert_int_equal(entry.attr.mode, S_IFREG | 04751);
+	assert_int_equal(entry.attr.uid, 1000);
+	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("new"), &file, &made, &fd), -EEXIST);
+	assert_int_equal(gofer_setattr(&f.client, entry.node, &set, &attr), 0);
+	assert_int_equal(attr.size, 2);
+	assert_int_equal(attr.mode, S_IFREG | 0640);
+	assert_int_equal(attr.mtime.sec, 5);
+	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("dir"), &dir, &made, &fd), 0);
+	assert_int_equal(gofer_rename(&f.client, f.root.node, NAME("new"), made.node, NAME("moved"), 0), 0);
+	assert_int_equal(gofer_link(&f.client, f.root.node, NAME("again"), entry.node, &attr), 0);
+	assert_int_equal(attr.nlink, 2);
+	assert_int_equal(gofer_setxattr(&f.client, entry.node, "user.k", "v", 1, 0), 0);
+	assert_int_equal(gofer_getxattr(&f.client, entry.node, "user.k", value, sizeof(value)), 1);
+	assert_int_equal(gofer_removexattr(&f.client, entry.node, "user.k"), 0);
+	assert_int_equal(gofer_getxattr(&f.client, entry.node, "user.k", value, sizeof(value)), -ENODATA);
+	assert_int_equal(gofer_unlink(&f.client, made.node, NAME("moved"), 0), 0);
+	assert_int_equal(gofer_symlink(&f.client, made.node, NAME("l"), NAME("../../x"), &dir, &entry), 0);
+	assert_true(S_ISLNK(entry.attr.mode));
+	assert_int_equal(gofer_unlink(&f.client, f.root.node, NAME("dir"), AT_REMOVEDIR), -ENOTEMPTY);
+	assert_int_equal(gofer_unlink(&f.client, made.node, NAME("l"), 0), 0);
+	assert_int_equal(gofer_unlink(&f.client, f.root.node, NAME("dir"), AT_REMOVEDIR), 0);
+	assert_int_equal(gofer_tmpfile(&f.client, f.root.node, &file, &entry, &fd), 0);
+	close(fd);
+	assert_int_equal(gofer_link(&f.client, f.root.node, NAME("named"), entry.node, &attr), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("named"), 1, &entry, &found), 0);
+	assert_int_equal(gofer_fsync(&f.client, f.root.node), 0);
+	dir.mode = S_IFCHR | 0666;
+	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("dev"), &dir, &entry, &fd), -EPERM);
+	stop(&f);
+}
+
+static void keeps_readonly_trees(void **state)
+{
+	struct gofer_create file = {.mode = S_IFREG | 0644};
+	struct gofer_entry entry;
+	struct fixture f;
+	uint64_t node;
+	int fd;
+
+	start(&f, true);
+	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("new2"), &file, &entry, &fd), -EROFS);
+	assert_int_equal(gofer_unlink(&f.client, f.root.node, NAME("d"), AT_REMOVEDIR), -EROFS);
+	node = walk1(&f, walk1(&f, walk1(&f, f.root.node, NAME("a")), NAME("b")), NAME("file"));
+	assert_int_equal(gofer_open(&f.client, node, O_RDWR, &fd), -EROFS);
+	assert_int_equal(gofer_open(&f.client, node, O_RDONLY | O_TRUNC, &fd), -EPROTO);
+	stop(&f);
+}
+
+static int32_t raw(struct fixture *f, const void *msg, size_t len)
+{
+	_Alignas(8) uint8_t answer[GOFER_MSG_MAX];
+	struct gofer_answer head;
+	int fd;
+	long n;
+
+	assert_int_equal(msg_send(f->raw, msg, len, -1), 0);
+	n = msg_receive(f->raw, answer, sizeof(answer), &fd);
+	assert_true(n >= (long)sizeof(head));
+	assert_int_equal(fd, -1);
+	memcpy(&head, answer, sizeof(head));
+	return head.error;
+}
+
+static void refuses_hostile_messages(void **state)
+{
+	struct gofer_request head = {.size = sizeof(head), .op = GOFER_GETATTR, .node = 12345};
+	static uint8_t big[GOFER_MSG_MAX + 100];
+	struct {
+		struct gofer_request head;
+		uint32_t len;
+		char s[4];
+	} walk = {.head = {.size = sizeof(walk), .op = GOFER_WALK}, .len = 0xffffffff};
+	struct fixture f;
+
+	start(&f, false);
+	assert_int_equal(raw(&f, "x", 1), -EPROTO);
+	assert_int_equal(raw(&f, big, sizeof(big)), -EPROTO);
+	assert_int_equal(raw(&f, &head, sizeof(head)), -ESTALE);
+	head.node = f.root.node;
+	head.op = 999;
+	assert_int_equal(raw(&f, &head, sizeof(head)), -ENOSYS);
+	for (int op = GOFER_ATTACH; op < GOFER_OPS; op++) {
+		head.op = op; // without its struct
+		if (op == GOFER_FORGET || op == GOFER_WALK || op == GOFER_GETATTR || op == GOFER_STATFS || op == GOFER_LISTXATTR ||
+		    op == GOFER_READLINK || op == GOFER_FSYNC)
+			continue;
+		assert_int_equal(raw(&f, &head, sizeof(head)), -EPROTO);
+	}
+	head.size = 4;
+	assert_int_equal(raw(&f, &head, sizeof(head)), -EPROTO);
+	walk.head.node = f.root.node;
+	assert_int_equal(raw(&f, &walk, sizeof(walk)), -EPROTO);
+	stop(&f);
+}
+
+static void forgets(void **state)
+{
+	struct gofer_attr attr;
+	struct fixture f;
+	uint64_t node;
+
+	start(&f, true);
+	node = walk1(&f, f.root.node, NAME("a"));
+	gofer_forget(&f.client, node);
+	assert_int_equal(gofer_getattr(&f.client, node, &attr), -ESTALE);
+	stop(&f);
+}
+
+static void a_dead_gofer_answers_eio(void **state)
+{
+	struct gofer_attr attr;
+	struct fixture f;
+	int status;
+
+	log_threshold = LOG_ERROR - 1;
+	start(&f, true);
+	kill(f.pid, SIGKILL);
+	waitpid(f.pid, &status, 0);
+	assert_int_equal(gofer_getattr(&f.client, f.root.node, &attr), -EIO);
+	assert_int_equal(gofer_getattr(&f.client, f.root.node, &attr), -EIO);
+	gofer_client_fini(&f.client);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_files),
+		cmocka_unit_test(never_leaves_the_tree),
+		cmocka_unit_test(survives_symlink_races),
+		cmocka_unit_test(lists_in_bulk),
+		cmocka_unit_test(changes_writable_trees),
+		cmocka_unit_test(keeps_readonly_trees),
+		cmocka_unit_test(refuses_hostile_messages),
+		cmocka_unit_test(forgets),
+		cmocka_unit_test(a_dead_gofer_answers_eio),
+	};
+
+	return cmocka_run_group_tests(tests, make_tree, remove_tree);
+}

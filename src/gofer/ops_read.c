@@ -1,0 +1,279 @@
+// Looking: walk, attributes, open, links, listings, extended attributes.
+//
+// A step from a directory takes one component and follows no symlink, so nothing outside the tree can be named; where the host
+// mounted its procfs inside the tree, its root shows as an empty directory.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "gofer/server.h"
+
+static bool is_procfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC;
+}
+
+// Takes fd over.
+static int entry_for(struct gofer_server *s, int fd, bool readonly, struct gofer_entry *out)
+{
+	bool mount_root;
+	int err = attr_of(fd, "", &out->attr, &mount_root);
+
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return node_add(s, fd, out->attr.mode, readonly, mount_root && is_procfs(fd), &out->node);
+}
+
+int walk_step(struct gofer_server *s, const struct node *dir, const char *name, struct gofer_entry *out)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd;
+
+	if (!S_ISDIR(dir->mode))
+		return -ENOTDIR;
+	if (dir->opaque)
+		return -ENOENT;
+	do
+		fd = (int)syscall(SYS_openat2, dir->fd, name, &how, sizeof(how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	if (fd < 0)
+		return -errno;
+	return entry_for(s, fd, dir->readonly, out);
+}
+
+int op_attach(struct op_call *c)
+{
+	const struct gofer_config *config = c->server->config;
+	struct gofer_attach rq;
+	struct gofer_entry root;
+	uint32_t flags = 0;
+	int fd, err;
+
+	if (!msg_get_obj(c->rq, &rq))
+		return -EPROTO;
+	if (rq.version != GOFER_VERSION)
+		return -EPROTONOSUPPORT;
+	if (rq.tree >= (uint32_t)config->ntrees)
+		return -ENOENT;
+	fd = fcntl(config->trees[rq.tree].dir_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = entry_for(c->server, fd, config->trees[rq.tree].readonly, &root);
+	if (err)
+		return err;
+	if (config->trees[rq.tree].readonly)
+		flags |= GOFER_TREE_READONLY;
+	msg_put_obj(c->out, &root);
+	msg_put_obj(c->out, &flags);
+	return 0;
+}
+
+// The names were all looked at before the first step: a bad one leaves no nodes behind.
+int op_walk(struct op_call *c)
+{
+	struct gofer_walked walked = {0};
+	struct node from = *c->node; // a copy: the table may move
+	size_t head = c->out->len;
+	struct msg_in names = *c->rq;
+	char name[GOFER_NAME_MAX + 1];
+	uint32_t count = 0;
+
+	while (msg_left(&names) > 0)
+		if (!msg_get_name(&names, name) || ++count > GOFER_WALK_MAX)
+			return -EPROTO;
+	msg_put_obj(c->out, &walked);
+	while (walked.found < count) {
+		struct gofer_entry entry;
+		struct node *n;
+
+		msg_get_name(c->rq, name);
+		walked.stopped = walk_step(c->server, &from, name, &entry);
+		if (walked.stopped)
+			break;
+		msg_put_obj(c->out, &entry);
+		walked.found++;
+		n = node_find(c->server, entry.node);
+		from = *n;
+		if (!S_ISDIR(n->mode))
+			break;
+	}
+	c->rq->p = c->rq->end;
+	memcpy(c->out->buf + head, &walked, sizeof(walked));
+	return 0;
+}
+
+int op_getattr(struct op_call *c)
+{
+	struct gofer_attr attr;
+	int err = attr_of(c->node->fd, "", &attr, NULL);
+
+	if (!err)
+		msg_put_obj(c->out, &attr);
+	return err;
+}
+
+// Only regular files: a directory's descriptor would lead its holder further, and opening a device or a FIFO acts on it.
+int op_open(struct op_call *c)
+{
+	const uint32_t allowed = O_ACCMODE | O_NOATIME | O_SYNC | O_DSYNC;
+	struct gofer_open rq;
+	int fd;
+
+	if (!msg_get_obj(c->rq, &rq) || rq.flags & ~allowed)
+		return -EPROTO;
+	if (!S_ISREG(c->node->mode))
+		return S_ISDIR(c->node->mode) ? -EISDIR : -ENXIO;
+	if (c->node->readonly && (rq.flags & O_ACCMODE) != O_RDONLY)
+		return -EROFS;
+	fd = open(node_path(c->node).name, (int)rq.flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == EPERM && rq.flags & O_NOATIME)
+		fd = open(node_path(c->node).name, (int)(rq.flags & ~O_NOATIME) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	c->out_fd = fd;
+	return 0;
+}
+
+int op_readlink(struct op_call *c)
+{
+	char target[GOFER_PATH_MAX + 1];
+	ssize_t n = readlinkat(c->node->fd, "", target, sizeof(target));
+
+	if (n < 0)
+		return errno == ENOENT ? -EINVAL : -errno;
+	msg_put_str(c->out, target, (size_t)n);
+	return 0;
+}
+
+// One entry with its attributes. False: the message is full.
+static bool list_put(struct msg_out *out, int dir_fd, const struct dirent64 *d)
+{
+	struct gofer_list_entry entry;
+	size_t before = out->len, len = strlen(d->d_name);
+
+	if (attr_of(dir_fd, d->d_name, &entry.attr, NULL))
+		entry.attr = (struct gofer_attr){.ino = d->d_ino};
+	if (msg_put_obj(out, &entry) && msg_put_str(out, d->d_name, len))
+		return true;
+	out->len = before;
+	out->full = false;
+	return false;
+}
+
+static int list_fill(struct msg_out *out, int fd, struct gofer_listed *listed)
+{
+	_Alignas(struct dirent64) char buf[16 << 10];
+
+	for (;;) {
+		ssize_t n = getdents64(fd, buf, sizeof(buf));
+
+		if (n < 0)
+			return -errno;
+		if (n == 0) {
+			listed->at_end = 1;
+			return 0;
+		}
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *d = (const void *)(buf + at);
+
+			at += d->d_reclen;
+			if (msg_name_ok(d->d_name, strlen(d->d_name))) {
+				if (!list_put(out, fd, d))
+					return 0;
+				listed->count++;
+			}
+			listed->next = (uint64_t)d->d_off;
+		}
+	}
+}
+
+int op_list(struct op_call *c)
+{
+	struct gofer_listed listed = {0};
+	size_t head = c->out->len;
+	struct gofer_list rq;
+	int fd, err = 0;
+
+	if (!msg_get_obj(c->rq, &rq))
+		return -EPROTO;
+	if (!S_ISDIR(c->node->mode))
+		return -ENOTDIR;
+	listed.next = rq.position;
+	msg_put_obj(c->out, &listed);
+	if (c->node->opaque) {
+		listed.at_end = 1;
+	} else {
+		fd = open(node_path(c->node).name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		if (rq.position && lseek(fd, (off_t)rq.position, SEEK_SET) < 0)
+			err = -errno;
+		err = err ?: list_fill(c->out, fd, &listed);
+		close(fd);
+	}
+	memcpy(c->out->buf + head, &listed, sizeof(listed));
+	return err;
+}
+
+int op_statfs(struct op_call *c)
+{
+	struct gofer_statfs out;
+	struct statfs fs;
+
+	if (fstatfs(c->node->fd, &fs) < 0)
+		return -errno;
+	out = (struct gofer_statfs){
+		.type = (uint64_t)fs.f_type,
+		.bsize = (uint64_t)fs.f_bsize,
+		.blocks = fs.f_blocks,
+		.bfree = fs.f_bfree,
+		.bavail = fs.f_bavail,
+		.files = fs.f_files,
+		.ffree = fs.f_ffree,
+		.namelen = (uint64_t)fs.f_namelen,
+		.frsize = (uint64_t)fs.f_frsize,
+		.flags = (uint64_t)fs.f_flags,
+	};
+	msg_put_obj(c->out, &out);
+	return 0;
+}
+
+int op_getxattr(struct op_call *c)
+{
+	char name[GOFER_NAME_MAX + 1], value[GOFER_XATTR_MAX];
+	ssize_t n;
+
+	if (!msg_get_name(c->rq, name))
+		return -EPROTO;
+	n = getxattr(node_path(c->node).name, name, value, sizeof(value));
+	if (n < 0)
+		return -errno;
+	msg_put_str(c->out, value, (size_t)n);
+	return 0;
+}
+
+int op_listxattr(struct op_call *c)
+{
+	char names[GOFER_XATTR_MAX];
+	ssize_t n = listxattr(node_path(c->node).name, names, sizeof(names));
+
+	if (n < 0)
+		return -errno;
+	msg_put_str(c->out, names, (size_t)n);
+	return 0;
+}
