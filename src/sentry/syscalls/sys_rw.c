@@ -9,6 +9,7 @@
 #include "lib/kmem.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/task.h"
+#include "sentry/sock/sock.h"
 #include "sentry/syscalls/iovec.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs.h"
@@ -34,24 +35,12 @@ static int64_t once(struct file *f, struct uio *u, const struct transfer *x)
 	if (x->offset >= 0)
 		return op(f, u, &pos);
 	mutex_lock(&f->pos_mu);
-	n = op(f, u, &f->pos);
+	pos = f->pos;
+	n = op(f, u, &pos);
+	if (n >= 0)
+		f->pos = pos;
 	mutex_unlock(&f->pos_mu);
 	return n;
-}
-
-static void skip(struct uio *u, uint64_t n)
-{
-	while (n) {
-		uint64_t step = MIN(n, u->segs[u->seg].len - u->seg_done);
-
-		u->seg_done += step;
-		u->resid -= step;
-		n -= step;
-		if (u->seg_done == u->segs[u->seg].len && u->seg + 1 < u->nsegs) {
-			u->seg++;
-			u->seg_done = 0;
-		}
-	}
 }
 
 static long run(struct task *t, struct file *f, struct uio *u, const struct transfer *x)
@@ -62,7 +51,7 @@ static long run(struct task *t, struct file *f, struct uio *u, const struct tran
 
 	if (u->resid > RW_MAX)
 		u->resid = RW_MAX;
-	skip(u, *done);
+	uio_skip(u, *done);
 	for (;;) {
 		n = once(f, u, x);
 		if (n > 0)
@@ -74,7 +63,8 @@ static long run(struct task *t, struct file *f, struct uio *u, const struct tran
 			return *done ? (long)*done : n;
 		if ((f->flags & O_NONBLOCK) || x->nowait)
 			return *done ? (long)*done : -EAGAIN;
-		ret = task_block_file(t, f, x->write ? POLLOUT | POLLWRNORM : POLLIN | POLLRDNORM);
+		ret = file_sock(f) ? sock_block(t, f, x->write, NULL)
+				   : task_block_file(t, f, x->write ? POLLOUT | POLLWRNORM : POLLIN | POLLRDNORM);
 		if (ret == -EBLOCKED || ret == -EAGAINNOW)
 			return ret;
 		return *done ? (long)*done : ret;

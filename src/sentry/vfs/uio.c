@@ -190,3 +190,18 @@ int64_t uio_host_write(struct uio *u, int fd, int64_t offset)
 {
 	return transfer(u, fd, offset, write_piece);
 }
+
+void uio_skip(struct uio *u, uint64_t n)
+{
+	while (n) {
+		uint64_t step = MIN(n, u->segs[u->seg].len - u->seg_done);
+
+		u->seg_done += step;
+		u->resid -= step;
+		n -= step;
+		if (u->seg_done == u->segs[u->seg].len && u->seg + 1 < u->nsegs) {
+			u->seg++;
+			u->seg_done = 0;
+		}
+	}
+}

@@ -24,6 +24,7 @@ void uio_init_kernel(struct uio *u, struct uio_seg *seg, void *base, uint64_t le
 int uio_put(struct uio *u, const void *src, uint64_t len);
 // Copies len <= resid bytes out of the place that u stands for and advances.
 int uio_take(struct uio *u, void *dst, uint64_t len);
+void uio_skip(struct uio *u, uint64_t len); // advances over len <= resid bytes that were moved already
 int uio_zero(struct uio *u, uint64_t len); // puts zeros
 // preadv/pwritev on a host descriptor (offset < 0: read/write at its own position), straight to or from application memory
 // where the platform allows it. Bytes moved (u advanced) or -errno; may be short.

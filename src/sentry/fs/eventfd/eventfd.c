@@ -115,7 +115,7 @@ struct file *eventfd_create(uint32_t initial, int efd_flags)
 	waitq_init(&e->waitq);
 	e->count = initial;
 	e->semaphore = efd_flags & EFD_SEMAPHORE;
-	f = file_create_anon(&eventfd_ops, e, O_RDWR | (efd_flags & EFD_NONBLOCK), 0, "[eventfd]");
+	f = file_create_anon(&eventfd_ops, e, O_RDWR | (efd_flags & EFD_NONBLOCK), 0, "eventfd");
 	if (!f)
 		kmem_free(&eventfd_type, e);
 	return f;

@@ -469,7 +469,7 @@ struct file *eventpoll_create(void)
 	mutex_init(&ep->ready_mu);
 	TAILQ_INIT(&ep->ready);
 	waitq_init(&ep->waitq);
-	f = file_create_anon(&eventpoll_ops, ep, O_RDWR, 0, "[eventpoll]");
+	f = file_create_anon(&eventpoll_ops, ep, O_RDWR, 0, "eventpoll");
 	if (f)
 		ep->file = f;
 	else
