@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "sentry/fs/eventpoll/eventpoll.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/vfs/open.h"
@@ -26,6 +27,8 @@ void file_put(struct file *f)
 {
 	if (!f || !ref_put(&f->ref))
 		return;
+	if (f->epolls)
+		eventpoll_forget(f);
 	if (f->ops && f->ops->release)
 		f->ops->release(f);
 	if (f->counts_as_writer)

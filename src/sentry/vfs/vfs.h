@@ -218,7 +218,7 @@ struct file {
 	struct cred *cred; // of the opener; counted
 	bool counts_as_writer, denies_write; // what is to be undone in inode->writers
 	int owner_pid, owner_sig; // F_SETOWN, F_SETSIG
-	struct file_epolls *epolls; // epoll instances that watch it (sock/epoll.c)
+	struct file_epolls *epolls; // epoll instances that watch it (fs/eventpoll)
 };
 
 // What poll() registers on: add() links the waiter to a queue; a NULL table only asks.

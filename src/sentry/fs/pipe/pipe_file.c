@@ -15,7 +15,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/open.h"
 
 KMEM_TYPE(pipe_type, pipe);
 
@@ -170,18 +170,16 @@ int pipe_create_files(struct task *t, int flags, struct file **out_reader, struc
 
 	if (!p)
 		return -ENOMEM;
-	r = file_create_anon(&pipe_file_ops, NULL, O_RDONLY | (flags & O_NONBLOCK), S_IFIFO, "pipe");
-	w = r ? file_create_anon(&pipe_file_ops, NULL, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), S_IFIFO, "pipe") : NULL;
+	r = file_create_anon(&pipe_file_ops, NULL, O_RDONLY | (flags & (O_NONBLOCK | O_DIRECT)), S_IFIFO, "pipe");
+	w = r ? file_alloc(&r->path, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), NULL) : NULL; // of the same inode
 	if (!w) {
 		if (r)
 			file_put(r);
 		pipe_put(p);
 		return -ENFILE;
 	}
-	// One inode for both.
-	path_put(&w->path);
-	w->path = path_get(&r->path);
-	w->inode = r->inode;
+	r->inode->attr.uid = t->cred->fsuid;
+	r->inode->attr.gid = t->cred->fsgid;
 	r->priv = p;
 	ref_get(&p->ref);
 	w->priv = p;
