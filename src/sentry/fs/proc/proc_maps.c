@@ -1,0 +1,190 @@
+// /proc/PID/maps, smaps, mounts and mountinfo.
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "platform/platform.h"
+#include "sentry/fs/proc/proc_int.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/mm/mm.h"
+#include "sentry/vfs/vfs_int.h"
+
+enum { ROWS_MAX = 65536, PATH_COLUMN = 73 };
+
+// The mappings are noted under the memory's lock and printed without it, since a path needs the VFS's locks.
+struct row {
+	uaddr_t start, end;
+	uint64_t offset;
+	int prot, flags;
+	struct file *file; // counted
+	const char *name;
+};
+
+struct rows {
+	struct row *v;
+	size_t n, cap;
+};
+
+static bool note_row(void *arg, const struct vma *v)
+{
+	struct rows *r = arg;
+
+	if (r->n == r->cap) {
+		size_t cap = MAX(r->cap * 2, 64ul);
+		struct row *grown = cap > ROWS_MAX ? NULL : kmem_bytes_resize(r->v, cap * sizeof(*grown));
+
+		if (!grown)
+			return false;
+		r->v = grown;
+		r->cap = cap;
+	}
+	r->v[r->n++] = (struct row){v->start, v->end, v->file_offset, v->prot, v->flags, v->file ? file_get(v->file) : NULL, v->name};
+	return true;
+}
+
+static void show_row(struct proc_text *x, const struct row *r, const struct path *root, bool detailed)
+{
+	char path[PATH_MAX + 16] = "";
+	uint64_t dev = 0, ino = 0;
+	unsigned long kb = (unsigned long)((r->end - r->start) / 1024);
+	char head[128];
+	int len;
+
+	if (r->file) {
+		if (vfs_path_string(&r->file->path, root, path, sizeof(path)) < 0)
+			path[0] = 0;
+		dev = r->file->inode->sb->dev;
+		ino = r->file->inode->attr.ino;
+	} else if (r->name) {
+		snprintf(path, sizeof(path), "%s", r->name);
+	} else if (r->flags & MAP_SHARED) {
+		snprintf(path, sizeof(path), "/dev/zero (deleted)");
+	}
+	len = snprintf(head, sizeof(head), "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu", (unsigned long)r->start, (unsigned long)r->end,
+		       r->prot & PROT_READ ? 'r' : '-', r->prot & PROT_WRITE ? 'w' : '-', r->prot & PROT_EXEC ? 'x' : '-',
+		       r->flags & MAP_SHARED ? 's' : 'p', r->file ? (unsigned long)r->offset : 0, major(dev), minor(dev),
+		       (unsigned long)ino);
+	if (path[0])
+		proc_printf(x, "%s%*s%s\n", head, MAX(PATH_COLUMN - len, 1), "", path);
+	else
+		proc_printf(x, "%s \n", head);
+	if (detailed)
+		proc_printf(x, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\nRss:            %8lu kB\n"
+			       "Pss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\n"
+			       "Private_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\nSwap:                  0 kB\nVmFlags:\n",
+			    kb, kb, kb, kb);
+}
+
+static int show_mappings(struct proc_node *n, struct proc_text *x, bool detailed)
+{
+	struct mm *mm = proc_get_mm(n);
+	struct fs_context *fs = proc_get_fs(n);
+	struct rows rows = {0};
+	struct path root = {0};
+
+	if (fs) {
+		mutex_lock(&fs->mu);
+		root = path_get(&fs->root);
+		mutex_unlock(&fs->mu);
+	}
+	if (mm)
+		mm_each_vma(mm, note_row, &rows);
+	for (size_t i = 0; i < rows.n; i++) {
+		show_row(x, &rows.v[i], fs ? &root : NULL, detailed);
+		file_put(rows.v[i].file);
+	}
+	if (mm && platform->vdso()) {
+		const struct row vdso = {platform->vdso(), platform->vdso() + 2 * PAGE_SIZE, 0, PROT_READ | PROT_EXEC, MAP_PRIVATE, NULL,
+					 "[vdso]"};
+
+		show_row(x, &vdso, NULL, detailed);
+	}
+	kmem_bytes_free(rows.v);
+	path_put(&root);
+	fs_context_put(fs);
+	if (mm)
+		mm_put(mm);
+	return 0;
+}
+
+int proc_show_maps(struct proc_node *n, struct proc_text *x)
+{
+	return show_mappings(n, x, false);
+}
+
+int proc_show_smaps(struct proc_node *n, struct proc_text *x)
+{
+	return show_mappings(n, x, true);
+}
+
+// --- mounts
+
+static void show_flags(struct proc_text *x, unsigned flags)
+{
+	proc_printf(x, "%s%s%s%s", flags & ST_RDONLY ? "ro" : "rw", flags & ST_NOSUID ? ",nosuid" : "", flags & ST_NODEV ? ",nodev" : "",
+		    flags & ST_NOEXEC ? ",noexec" : "");
+}
+
+// White space and backslashes in names as octal, as getmntent(3) expects.
+static void show_name(struct proc_text *x, const char *s)
+{
+	for (; *s; s++)
+		if (strchr(" \t\n\\", *s))
+			proc_printf(x, "\\%03o", (unsigned char)*s);
+		else
+			proc_bytes(x, s, 1);
+}
+
+static const char *source_of(const struct mount *m)
+{
+	return m->sb->type == &gofer_type ? "none" : m->sb->type->name;
+}
+
+static void show_mount(void *arg, struct mount *m, const char *mount_point)
+{
+	struct proc_text *x = arg;
+
+	proc_printf(x, "%s ", source_of(m));
+	show_name(x, mount_point);
+	proc_printf(x, " %s ", m->sb->type->name);
+	show_flags(x, mount_flags(m));
+	proc_printf(x, " 0 0\n");
+}
+
+static void show_mountinfo(void *arg, struct mount *m, const char *mount_point)
+{
+	struct proc_text *x = arg;
+
+	proc_printf(x, "%d %d %u:%u / ", m->id, m->parent ? m->parent->id : 0, major(m->sb->dev), minor(m->sb->dev));
+	show_name(x, mount_point);
+	proc_printf(x, " ");
+	show_flags(x, m->flags);
+	proc_printf(x, " - %s %s ", m->sb->type->name, source_of(m));
+	show_flags(x, m->sb->flags);
+	proc_printf(x, "\n");
+}
+
+static int each_mount(struct proc_node *n, struct proc_text *x, void (*fn)(void *, struct mount *, const char *))
+{
+	struct fs_context *fs = proc_get_fs(n);
+
+	if (fs)
+		vfs_each_mount(fs, fn, x);
+	fs_context_put(fs);
+	return 0;
+}
+
+int proc_show_mounts(struct proc_node *n, struct proc_text *x)
+{
+	return each_mount(n, x, show_mount);
+}
+
+int proc_show_mountinfo(struct proc_node *n, struct proc_text *x)
+{
+	return each_mount(n, x, show_mountinfo);
+}
