@@ -9,6 +9,7 @@
 #include "lib/kmem.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/locks.h"
 #include "sentry/vfs/vfs.h"
 
 enum { FDS_FIRST = 64, FDS_LIMIT = 1 << 20 };

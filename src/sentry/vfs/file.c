@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 
 #include "abi/errno.h"
 #include "lib/container_of.h"
@@ -11,7 +12,10 @@
 #include "sentry/fs/eventpoll/eventpoll.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/locks.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/open.h"
+#include "sentry/vfs/setattr.h"
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(file_type, file);
@@ -29,6 +33,10 @@ void file_put(struct file *f)
 		return;
 	if (f->epolls)
 		eventpoll_forget(f);
+	if (f->inode->locks)
+		file_locks_file_closed(f);
+	if (f->opened && kernel()->vfs->nwatches)
+		vfs_notify_path(&f->path, (f->flags & O_ACCMODE) == O_RDONLY ? IN_CLOSE_NOWRITE : IN_CLOSE_WRITE);
 	if (f->ops && f->ops->release)
 		f->ops->release(f);
 	if (f->counts_as_writer)
@@ -96,13 +104,18 @@ struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned f
 
 int64_t file_read(struct file *f, struct uio *u, int64_t *pos)
 {
+	int64_t n;
+
 	if ((f->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
 	if (S_ISDIR(f->inode->attr.mode))
 		return -EISDIR;
 	if (!f->ops->read)
 		return -EINVAL;
-	return f->ops->read(f, u, pos);
+	n = f->ops->read(f, u, pos);
+	if (n > 0 && kernel()->vfs->nwatches)
+		vfs_notify_path(&f->path, IN_ACCESS);
+	return n;
 }
 
 // RLIMIT_FSIZE: how much of the write is allowed. 0 or -EFBIG, with SIGXFSZ sent.
@@ -144,6 +157,12 @@ int64_t file_write(struct file *f, struct uio *u, int64_t *pos)
 	u->resid -= cut;
 	n = f->ops->write(f, u, pos);
 	u->resid += cut;
+	if (n > 0) {
+		if (u->task && (f->inode->attr.mode & (S_ISUID | S_ISGID)))
+			vfs_drop_setid(u->task, f->inode);
+		if (kernel()->vfs->nwatches)
+			vfs_notify_path(&f->path, IN_MODIFY);
+	}
 	return n;
 }
 

@@ -7,6 +7,8 @@
 #include "lib/kmem.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/locks.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(super_block_type, super_block);
@@ -24,7 +26,10 @@ void inode_init(struct inode *inode, struct super_block *sb, const struct inode_
 
 void inode_fini(struct inode *inode)
 {
-	(void)inode;
+	if (inode->locks)
+		file_locks_free(inode);
+	if (inode->marks)
+		inotify_inode_gone(inode);
 }
 
 struct inode *inode_get(struct inode *inode)

@@ -10,6 +10,7 @@
 #include "abi/errno.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/open.h"
 #include "sentry/vfs/vfs_int.h"
 
@@ -176,7 +177,10 @@ static int remove_locked(struct task *t, struct walk *w, bool directory)
 	}
 	if (!err) {
 		dentry_unhash(d);
-		notify(inode, d, directory || inode->attr.nlink == 0 ? IN_DELETE_SELF : IN_ATTRIB, NULL);
+		if (!directory)
+			notify(inode, d, IN_ATTRIB, NULL);
+		if (directory || inode->attr.nlink == 0)
+			notify(inode, d, IN_DELETE_SELF, NULL);
 		notify(parent, w->at.dentry, IN_DELETE | (directory ? IN_ISDIR : 0), w->last);
 	}
 	dentry_put(d);
@@ -294,13 +298,15 @@ static int check_rename(struct task *t, struct walk *from, struct walk *to, stru
 	return d->mounted || there->mounted ? -EBUSY : 0;
 }
 
-static void notify_rename(struct walk *from, struct walk *to, struct dentry *d)
+static void notify_rename(struct walk *from, struct walk *to, struct dentry *d, struct inode *replaced)
 {
-	uint32_t dir = S_ISDIR(dentry_inode(d)->attr.mode) ? IN_ISDIR : 0;
+	uint32_t dir = S_ISDIR(dentry_inode(d)->attr.mode) ? IN_ISDIR : 0, cookie = vfs_notify_cookie();
 
-	notify(dentry_inode(from->at.dentry), from->at.dentry, IN_MOVED_FROM | dir, from->last);
-	notify(dentry_inode(to->at.dentry), to->at.dentry, IN_MOVED_TO | dir, to->last);
+	vfs_inotify_cookie(dentry_inode(from->at.dentry), IN_MOVED_FROM | dir, cookie, from->last);
+	vfs_inotify_cookie(dentry_inode(to->at.dentry), IN_MOVED_TO | dir, cookie, to->last);
 	notify(dentry_inode(d), d, IN_MOVE_SELF, NULL);
+	if (replaced && (S_ISDIR(replaced->attr.mode) || replaced->attr.nlink == 0))
+		notify(replaced, NULL, IN_DELETE_SELF, NULL);
 }
 
 static int rename_locked(struct task *t, struct walk *from, struct walk *to, unsigned flags)
@@ -327,7 +333,7 @@ static int rename_locked(struct task *t, struct walk *from, struct walk *to, uns
 			dentry_exchange(d, there);
 		else
 			dentry_move(d, to->at.dentry, to->last, to->last_len);
-		notify_rename(from, to, d);
+		notify_rename(from, to, d, flags & RENAME_EXCHANGE ? NULL : dentry_inode(there));
 	}
 	dentry_put(there);
 	dentry_put(d);

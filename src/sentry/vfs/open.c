@@ -1,6 +1,7 @@
 // open(2)'s rules.
 #include <fcntl.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <linux/capability.h>
@@ -10,6 +11,7 @@
 #include "sentry/fs/pipe/pipe.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/open.h"
 #include "sentry/vfs/vfs_int.h"
 
@@ -120,6 +122,9 @@ static int open_existing(struct task *t, const struct path *p, int flags, bool f
 		file_put(f);
 		return err;
 	}
+	f->opened = true;
+	if (kernel()->vfs->nwatches)
+		vfs_notify_path(p, IN_OPEN);
 	*out_file = f;
 	return 0;
 }
@@ -167,7 +172,7 @@ static int create(struct walk *w, uint32_t mode, struct path *out)
 	if (!err) {
 		*out = (struct path){mount_get(w->at.mnt), d};
 		if (dir->marks)
-			vfs_inotify(dir, w->at.dentry, 0x100 /* IN_CREATE */, w->last);
+			vfs_inotify(dir, w->at.dentry, IN_CREATE, w->last);
 	}
 	return err;
 }

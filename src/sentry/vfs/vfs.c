@@ -3,6 +3,7 @@
 
 #include "abi/errno.h"
 #include "lib/kmem.h"
+#include "sentry/fs/devtmpfs/devtmpfs.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/vfs/open.h"
 #include "sentry/vfs/vfs_int.h"
@@ -45,6 +46,9 @@ int vfs_init(void)
 	kernel()->vfs = vfs;
 	mutex_init(&vfs->dcache_mu);
 	mutex_init(&vfs->mount_mu);
+	mutex_init(&vfs->notify_mu);
+	mutex_init(&vfs->locks_mu);
 	TAILQ_INIT(&vfs->lru);
+	devtmpfs_register_devices();
 	return mount_anon(vfs);
 }

@@ -39,7 +39,8 @@ struct inode_attr { // what stat shows; sizes and times are the file system's to
 };
 
 enum { // which fields a setattr changes
-	ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8, ATTR_ATIME = 16, ATTR_MTIME = 32, ATTR_CTIME = 64
+	ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8, ATTR_ATIME = 16, ATTR_MTIME = 32, ATTR_CTIME = 64,
+	ATTR_TIMES_NOW = 128 // both times are to become now, which who may write may ask, too
 };
 
 struct setattr {
@@ -217,6 +218,7 @@ struct file {
 	void *priv; // the file type's
 	struct cred *cred; // of the opener; counted
 	bool counts_as_writer, denies_write; // what is to be undone in inode->writers
+	bool opened; // by its path: its end is an inotify event
 	int owner_pid, owner_sig; // F_SETOWN, F_SETSIG
 	struct file_epolls *epolls; // epoll instances that watch it (fs/eventpoll)
 };

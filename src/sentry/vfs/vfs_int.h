@@ -54,6 +54,11 @@ struct vfs {
 	_Atomic unsigned next_dev;
 	struct mount *anon_mnt; // of anonymous files
 	_Atomic uint64_t next_anon_ino;
+	struct mutex notify_mu; // guards all inotify watches
+	_Atomic unsigned nwatches;
+	_Atomic uint32_t next_cookie;
+	struct mutex locks_mu; // guards every file's locks and who waits for them (locks.c)
+	LIST_HEAD(, lock_waiter) lock_waiters;
 };
 
 static inline bool dentry_is_root(const struct dentry *d)
