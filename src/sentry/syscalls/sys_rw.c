@@ -35,10 +35,7 @@ static int64_t once(struct file *f, struct uio *u, const struct transfer *x)
 	if (x->offset >= 0)
 		return op(f, u, &pos);
 	mutex_lock(&f->pos_mu);
-	pos = f->pos;
-	n = op(f, u, &pos);
-	if (n >= 0)
-		f->pos = pos;
+	n = op(f, u, &f->pos);
 	mutex_unlock(&f->pos_mu);
 	return n;
 }

@@ -98,22 +98,28 @@ int uio_zero(struct uio *u, uint64_t len)
 	return err;
 }
 
-static ssize_t host_read(int fd, void *dst, size_t len, int64_t offset)
+static ssize_t host_read(int fd, void *dst, size_t len, int64_t offset, int flags)
 {
-	ssize_t n = offset < 0 ? read(fd, dst, len) : pread(fd, dst, len, offset);
+	struct iovec iov = {dst, len};
+	ssize_t n;
 
+	if (flags)
+		n = preadv2(fd, &iov, 1, offset, flags);
+	else
+		n = offset < 0 ? read(fd, dst, len) : pread(fd, dst, len, offset);
 	return n < 0 ? -errno : n;
 }
 
-static ssize_t host_write(int fd, const void *src, size_t len, int64_t offset)
+static ssize_t host_write(int fd, const void *src, size_t len, int64_t offset, int flags)
 {
+	(void)flags;
 	ssize_t n = offset < 0 ? write(fd, src, len) : pwrite(fd, src, len, offset);
 
 	return n < 0 ? -errno : n;
 }
 
 // One piece, by the shortest way: into kernel memory, into memory shared with the stub, or through a buffer.
-static int64_t read_piece(struct uio *u, int fd, int64_t offset)
+static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags)
 {
 	char bounce[BOUNCE_BYTES];
 	uint64_t base, len = piece(u, &base);
@@ -121,7 +127,7 @@ static int64_t read_piece(struct uio *u, int fd, int64_t offset)
 	void *shared;
 
 	if (!u->task) {
-		n = host_read(fd, (void *)base, len, offset);
+		n = host_read(fd, (void *)base, len, offset, flags);
 		if (n > 0)
 			advance(u, n);
 		return n;
@@ -130,19 +136,19 @@ static int64_t read_piece(struct uio *u, int fd, int64_t offset)
 		return -EFAULT;
 	shared = platform->copy_out_reserve(u->task->ctx, base, len);
 	if (shared) {
-		n = host_read(fd, shared, len, offset);
+		n = host_read(fd, shared, len, offset, flags);
 		platform->copy_out_commit(u->task->ctx, n > 0 ? n : 0);
 		if (n > 0)
 			advance(u, n);
 		return n;
 	}
-	n = host_read(fd, bounce, MIN(len, sizeof(bounce)), offset);
+	n = host_read(fd, bounce, MIN(len, sizeof(bounce)), offset, flags);
 	if (n > 0 && uio_put(u, bounce, n) < 0)
 		return -EFAULT;
 	return n;
 }
 
-static int64_t write_piece(struct uio *u, int fd, int64_t offset)
+static int64_t write_piece(struct uio *u, int fd, int64_t offset, int flags)
 {
 	char bounce[BOUNCE_BYTES];
 	uint64_t base, len = piece(u, &base);
@@ -158,19 +164,20 @@ static int64_t write_piece(struct uio *u, int fd, int64_t offset)
 			src = bounce;
 		}
 	}
-	n = host_write(fd, src, len, offset);
+	n = host_write(fd, src, len, offset, flags);
 	if (n > 0)
 		advance(u, n);
 	return n;
 }
 
-static int64_t transfer(struct uio *u, int fd, int64_t offset, int64_t (*one)(struct uio *u, int fd, int64_t offset))
+static int64_t transfer(struct uio *u, int fd, int64_t offset, int flags,
+			int64_t (*one)(struct uio *u, int fd, int64_t offset, int flags))
 {
 	int64_t done = 0;
 
 	while (u->resid) {
 		uint64_t before = u->resid;
-		int64_t n = one(u, fd, offset < 0 ? offset : offset + done);
+		int64_t n = one(u, fd, offset < 0 ? offset : offset + done, flags);
 
 		if (n <= 0)
 			return done ? done : n;
@@ -183,12 +190,17 @@ static int64_t transfer(struct uio *u, int fd, int64_t offset, int64_t (*one)(st
 
 int64_t uio_host_read(struct uio *u, int fd, int64_t offset)
 {
-	return transfer(u, fd, offset, read_piece);
+	return transfer(u, fd, offset, 0, read_piece);
 }
 
 int64_t uio_host_write(struct uio *u, int fd, int64_t offset)
 {
-	return transfer(u, fd, offset, write_piece);
+	return transfer(u, fd, offset, 0, write_piece);
+}
+
+int64_t uio_host_read_nowait(struct uio *u, int fd, int64_t offset)
+{
+	return transfer(u, fd, offset, RWF_NOWAIT, read_piece);
 }
 
 void uio_skip(struct uio *u, uint64_t n)

@@ -30,3 +30,5 @@ int uio_zero(struct uio *u, uint64_t len); // puts zeros
 // where the platform allows it. Bytes moved (u advanced) or -errno; may be short.
 int64_t uio_host_read(struct uio *u, int fd, int64_t offset);
 int64_t uio_host_write(struct uio *u, int fd, int64_t offset);
+// The same, but only what the host has at hand: -EAGAIN if that is nothing, -EOPNOTSUPP if it can't tell. May be short anywhere.
+int64_t uio_host_read_nowait(struct uio *u, int fd, int64_t offset);

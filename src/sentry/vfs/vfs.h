@@ -239,7 +239,7 @@ struct dir_emit { // where readdir puts entries: false: full, stop before this e
 };
 
 // NULL slots answer the errno in parentheses. read and write answer bytes, 0 at the end, or -EAGAIN if they would have to wait.
-// *pos is the caller's; stream files ignore it.
+// *pos is the caller's, or &f->pos (with pos_mu held) when it is the file's own position; stream files ignore it.
 struct file_ops {
 	int64_t (*read)(struct file *f, struct uio *u, int64_t *pos);  // (-EINVAL)
 	int64_t (*write)(struct file *f, struct uio *u, int64_t *pos); // (-EINVAL); O_APPEND is the file's business
