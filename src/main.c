@@ -1,8 +1,77 @@
 // The hull binary: one executable that is the CLI, the sentry and the gofer, told apart by its verb.
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "runtime/cmd/cmd.h"
+#include "runtime/err.h"
+#include "runtime/sandbox/gofer_process.h"
+
+// Processes that hull starts of itself: without flags, and without anything that only the CLI needs.
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} parts[] = {{"gofer", gofer_process_main}};
+
+static int fail(const struct settings *s, struct err *err)
+{
+	// With --log, containerd and its like look for the reason there; an operator looks here.
+	if (s->log)
+		log_error("%s", err_text(err));
+	fprintf(stderr, "hull: %s\n", err_text(err));
+	err_free(err);
+	return EXIT_HULL;
+}
+
+static int run_verb(const struct settings *s, const struct verb *v, int argc, char **argv, struct err **err)
+{
+	void *options = calloc(1, v->options_size ? v->options_size : 1);
+	int used, ret;
+
+	if (!options)
+		return err_set(err, "out of memory");
+	if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-help") == 0 || strcmp(argv[0], "-h") == 0)) {
+		help_print(v->name);
+		ret = 0;
+	} else if (flags_parse(v->flags, options, argc, argv, &used, err) < 0) {
+		ret = err_wrap(err, "%s", v->name);
+	} else {
+		ret = v->run(s, options, argc - used, argv + used, err);
+	}
+	free(options);
+	return ret;
+}
 
 int main(int argc, char **argv)
 {
-	fprintf(stderr, "hull: not built yet\n");
-	return 128;
+	struct settings s = settings_default;
+	struct err *err = NULL;
+	int used = 0, ret = -1;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (argc > 1 && strcmp(argv[1], parts[i].name) == 0)
+			return parts[i].main(argc - 1, argv + 1);
+
+	if (flags_parse(settings_flags, &s, argc - 1, argv + 1, &used, &err) < 0)
+		return fail(&s, err);
+	argc -= 1 + used;
+	argv += 1 + used;
+	if (s.version) {
+		puts("hull version " HULL_VERSION "\nspec: 1.1.0");
+		return 0;
+	}
+	if (s.help || argc == 0) {
+		help_print(NULL);
+		return s.help ? 0 : EXIT_HULL;
+	}
+	if (settings_check(&s, &err) < 0 || settings_open_log(&s, &err) < 0)
+		return fail(&s, err);
+	for (const struct verb *const *v = verbs; *v; v++)
+		if (strcmp((*v)->name, argv[0]) == 0) {
+			ret = run_verb(&s, *v, argc - 1, argv + 1, &err);
+			return ret < 0 ? fail(&s, err) : ret;
+		}
+	err_set(&err, "there is no verb \"%s\" (`hull help` lists them)", argv[0]);
+	return fail(&s, err);
 }

@@ -18,7 +18,6 @@
 #include "sentry/loader/exec_cred.h"
 #include "sentry/loader/image.h"
 #include "sentry/loader/loader.h"
-#include "sentry/loader/vdso.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -34,7 +33,7 @@ enum {
 
 // Where the parts of the new program lie.
 struct layout {
-	uaddr_t exe_bias, interp_bias, entry, stack_top, stack_bottom, vdso;
+	uaddr_t exe_bias, interp_bias, entry, stack_top, stack_bottom;
 	bool secure;
 };
 
@@ -129,7 +128,6 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 		err = mm_map(t, l->stack_bottom, l->stack_top - l->stack_bottom,
 			     PROT_READ | PROT_WRITE | (img->elf.exec_stack ? PROT_EXEC : 0),
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE | MAP_GROWSDOWN, NULL, 0, NULL, "[stack]", &where);
-	err = err ?: vdso_map(t, &l->vdso);
 	if (err)
 		return err;
 	brk = l->exe_bias + img->elf.high + random_pages(1 << 13);
@@ -227,8 +225,8 @@ static int build_stack(struct task *t, struct image *img, const struct layout *l
 	if (getrandom(image + (at - sp), 16, 0) != 16)
 		log_warning("no random bytes for AT_RANDOM");
 	auxv = p;
-	if (l->vdso)
-		p = aux(p, AT_SYSINFO_EHDR, l->vdso);
+	if (platform->vdso())
+		p = aux(p, AT_SYSINFO_EHDR, platform->vdso());
 	p = aux(p, AT_HWCAP, getauxval(AT_HWCAP));
 	p = aux(p, AT_PAGESZ, PAGE_SIZE);
 	p = aux(p, AT_CLKTCK, 100);

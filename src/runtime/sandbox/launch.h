@@ -1,0 +1,56 @@
+// Starts a sandbox: the gofer and the sentry, each by one fork and one exec of this very program, wired to each other and to the caller.
+//
+// The launcher opens what the gofer may show (as detached mounts) and the descriptors that both need; the two then give up the rest
+// by themselves, at the same time.
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "control/client.h"
+
+struct err;
+struct settings;
+
+enum { // descriptors of `hull boot`
+	BOOT_FD_CONFIG = 3,  // the JSON that boot_config() makes
+	BOOT_FD_LISTEN = 4,  // the listening control socket, or /dev/null
+	BOOT_FD_CONTROL = 5, // the first control connection
+	BOOT_FD_LOG = 6,     // the debug log, or /dev/null
+	BOOT_FDS = 7,
+};
+
+enum { // descriptors of `hull gofer`
+	GOFER_FD_CONN = 3,
+	GOFER_FD_LOG = 4,
+	GOFER_FD_TREES = 5, // and on
+};
+
+struct launch_tree {
+	const char *path; // on the host
+	bool readonly, recursive;
+};
+
+struct launch_options {
+	const struct settings *settings;
+	const char *name; // for ps: the container's ID
+	const struct launch_tree *trees;
+	int ntrees;
+	int listen_fd; // taken over; -1: none
+	int log_fd;    // borrowed; -1: none
+	bool foreground; // the sandbox ends with the caller
+};
+
+struct sandbox {
+	struct control_client client;
+	pid_t sentry, gofer;
+	int gofer_fd; // the sentry's end of its socket, to be sent with `create`
+};
+
+int sandbox_launch(const struct launch_options *options, struct sandbox *out, struct err **err);
+// Ends what was launched, at once, and waits for it.
+void sandbox_kill(struct sandbox *s);
+// Lets go of the descriptors; the processes live on.
+void sandbox_release(struct sandbox *s);
+// When the control connection broke: waits for the sentry and puts into err what became of it.
+int sandbox_explain(struct sandbox *s, struct err **err);

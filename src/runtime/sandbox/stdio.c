@@ -1,0 +1,65 @@
+// The descriptors that a process in the sandbox starts with.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/err.h"
+#include "runtime/sandbox/lifecycle.h"
+#include "runtime/sandbox/terminal.h"
+
+// Bits of those of 0, 1 and 2 that are the terminal which 0 is.
+static int same_terminal(void)
+{
+	struct stat in, other;
+	int bits = 1;
+
+	if (fstat(0, &in) < 0)
+		return bits;
+	for (int fd = 1; fd <= 2; fd++)
+		if (fstat(fd, &other) == 0 && S_ISCHR(other.st_mode) && other.st_rdev == in.st_rdev && other.st_ino == in.st_ino)
+			bits |= 1 << fd;
+	return bits;
+}
+
+static int plan_own_terminal(struct stdio_plan *out, struct err **err)
+{
+	out->terminal_fds = same_terminal();
+	for (int fd = 0; fd <= 2; fd++)
+		if (fd == 0 || !(out->terminal_fds & 1 << fd))
+			out->fds[out->nfds++] = fd;
+	out->tty_fd = 0;
+	return terminal_make_raw(0, err);
+}
+
+int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached, struct stdio_plan *out,
+	       struct err **err)
+{
+	*out = (struct stdio_plan){.tty_fd = -1, .slave_fd = -1};
+	if (!terminal && console_socket)
+		return err_set(err, "--console-socket is given, but the process has no terminal");
+	if (!terminal) {
+		for (int fd = 0; fd <= 2; fd++)
+			out->fds[out->nfds++] = fd;
+		return 0;
+	}
+	if (console_socket) {
+		if (terminal_send_console(console_socket, p->console_size.height, p->console_size.width, &out->slave_fd, err) < 0)
+			return -1;
+		out->fds[0] = out->slave_fd;
+		out->nfds = 1;
+		out->terminal_fds = 7;
+		return 0;
+	}
+	if (detached)
+		return err_set(err, "a process with a terminal that is left running needs --console-socket");
+	if (!isatty(0))
+		return err_set(err, "process.terminal is set, but standard input is not a terminal");
+	return plan_own_terminal(out, err);
+}
+
+void stdio_plan_fini(struct stdio_plan *p)
+{
+	if (p->slave_fd >= 0)
+		close(p->slave_fd);
+	p->slave_fd = -1;
+}
