@@ -1,0 +1,316 @@
+// The file system of host files against a real gofer: what is known costs no message, and our changes are seen at once.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gofer/gofer.h"
+#include "lib/log.h"
+#include "platform/platform.h"
+#include "sentry/fs/gofer/gofer_int.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/vfs/container_mounts.h"
+#include "sentry/vfs/vfs_int.h"
+
+static char tree_path[64];
+
+struct fixture {
+	pid_t gofer;
+	struct super_block *sb;
+	struct mount_ns *ns;
+	struct path root;
+};
+
+static void sh(const char *what)
+{
+	char cmd[512];
+
+	snprintf(cmd, sizeof(cmd), "cd %s && %s", tree_path, what);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void start(struct fixture *f, bool readonly, bool shared)
+{
+	struct gofer_mount how = {.shared = shared};
+	struct fs_mount_args args = {.internal = &how};
+	int socks[2];
+
+	strcpy(tree_path, "/tmp/gofer-fs-test-XXXXXX");
+	assert_non_null(mkdtemp(tree_path));
+	sh("mkdir -p dir/sub many && echo hello >dir/file && ln dir/file dir/twin && ln -s dir/file link && "
+	   "seq -f many/%04g 1 1000 | xargs touch");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
+	f->gofer = fork();
+	if (f->gofer == 0) {
+		struct gofer_tree tree = {.dir_fd = open(tree_path, O_PATH | O_DIRECTORY), .readonly = readonly};
+		struct gofer_config config = {.conn_fd = socks[1], .proc_self_fd = -1, .trees = &tree, .ntrees = 1};
+
+		close(socks[0]);
+		_exit(gofer_main(&config));
+	}
+	close(socks[1]);
+	how.fd = socks[0];
+	assert_int_equal(gofer_type.mount(&gofer_type, &args, &f->sb), 0);
+	f->ns = mount_ns_create(f->sb, 0);
+	assert_non_null(f->ns);
+	f->root = (struct path){mount_get(f->ns->root), dentry_get(f->sb->root)};
+}
+
+static void stop(struct fixture *f)
+{
+	char cmd[96];
+	int status;
+
+	path_put(&f->root);
+	mount_ns_put(f->ns);
+	assert_int_equal(waitpid(f->gofer, &status, 0), f->gofer);
+	assert_int_equal(status, 0);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", tree_path);
+	assert_int_equal(system(cmd), 0);
+}
+
+static uint64_t trips(struct fixture *f)
+{
+	struct gofer_sb *gsb = f->sb->priv;
+
+	return gsb->conn->client.round_trips;
+}
+
+static int lookup(struct fixture *f, const char *path, struct path *out)
+{
+	return vfs_lookup(NULL, &f->root, path, 0, out);
+}
+
+static struct path must_find(struct fixture *f, const char *path)
+{
+	struct path p;
+
+	assert_int_equal(lookup(f, path, &p), 0);
+	return p;
+}
+
+struct count {
+	struct dir_emit emit;
+	int n;
+};
+
+static bool count_one(struct dir_emit *d, const char *name, size_t len, uint64_t ino, unsigned char type, int64_t next_pos)
+{
+	container_of(d, struct count, emit)->n++;
+	return true;
+}
+
+static int list(struct fixture *f, const char *path)
+{
+	struct count c = {.emit.emit = count_one};
+	struct path p = must_find(f, path);
+	struct file *file;
+	int64_t pos = 0;
+
+	assert_int_equal(vfs_open_path(NULL, &p, O_RDONLY | O_DIRECTORY, &file), 0);
+	assert_int_equal(file->ops->readdir(file, &c.emit, &pos), 0);
+	file_put(file);
+	path_put(&p);
+	return c.n;
+}
+
+static void known_names_cost_nothing(void **state)
+{
+	struct fixture f;
+	struct path p, q;
+	uint64_t before;
+
+	start(&f, true, false);
+	p = must_find(&f, "dir/file");
+	assert_int_equal(lookup(&f, "dir/none", &q), -ENOENT);
+	before = trips(&f);
+	q = must_find(&f, "dir/file");
+	assert_ptr_equal(p.dentry, q.dentry);
+	path_put(&q);
+	assert_int_equal(lookup(&f, "dir/none", &q), -ENOENT);
+	assert_int_equal(trips(&f), before);
+	q = must_find(&f, "dir/twin");
+	assert_ptr_equal(dentry_inode(p.dentry), dentry_inode(q.dentry)); // hard links share the inode
+	path_put(&q);
+	path_put(&p);
+	stop(&f);
+}
+
+static void a_listing_answers_lookups(void **state)
+{
+	struct inode_attr attr;
+	struct fixture f;
+	struct path p;
+	uint64_t before;
+	char name[16];
+
+	start(&f, true, false);
+	before = trips(&f);
+	assert_int_equal(list(&f, "many"), 1002);
+	assert_true(trips(&f) - before <= 5);
+	before = trips(&f);
+	for (int i = 1; i <= 1000; i++) {
+		snprintf(name, sizeof(name), "many/%04d", i);
+		p = must_find(&f, name);
+		assert_int_equal(vfs_getattr(&p, &attr), 0);
+		assert_true(S_ISREG(attr.mode));
+		path_put(&p);
+	}
+	assert_int_equal(lookup(&f, "many/none", &p), -ENOENT);
+	assert_int_equal(list(&f, "many"), 1002);
+	assert_int_equal(trips(&f), before);
+	stop(&f);
+}
+
+static void files_are_read_and_kept_open(void **state)
+{
+	struct fixture f;
+	struct file *file;
+	struct path p;
+	uint64_t before;
+	char buf[16];
+
+	start(&f, true, false);
+	list(&f, "dir"); // its inode then has no node yet
+	p = must_find(&f, "dir/file");
+	assert_int_equal(vfs_open_path(NULL, &p, O_RDONLY, &file), 0);
+	before = trips(&f);
+	assert_int_equal(file_read_kernel(file, buf, sizeof(buf), 0), 6);
+	assert_memory_equal(buf, "hello\n", 6);
+	assert_int_equal(file_read_kernel(file, buf, sizeof(buf), 4), 2);
+	file_put(file);
+	assert_int_equal(vfs_open_path(NULL, &p, O_RDONLY, &file), 0);
+	file_put(file);
+	assert_int_equal(trips(&f), before);
+	path_put(&p);
+	p = must_find(&f, "link");
+	assert_int_equal(dentry_inode(p.dentry)->ops->readlink(dentry_inode(p.dentry), buf, sizeof(buf)), 8);
+	path_put(&p);
+	stop(&f);
+}
+
+static struct inode *make(struct inode *dir, const char *name, uint32_t mode)
+{
+	struct inode *made;
+
+	mutex_lock(&dir->mu);
+	assert_int_equal(dir->ops->create(dir, name, strlen(name), mode, 0, NULL, &made), 0);
+	mutex_unlock(&dir->mu);
+	return made;
+}
+
+static void changes_reach_the_host(void **state)
+{
+	const struct setattr set = {.valid = ATTR_MODE | ATTR_SIZE, .mode = 0600, .size = 3};
+	struct inode *dir, *made;
+	struct inode_attr attr;
+	struct fixture f;
+	struct file *file;
+	struct path p, d;
+	struct uio_seg seg;
+	struct uio u;
+	int64_t pos = 0;
+
+	start(&f, false, false);
+	d = must_find(&f, "dir");
+	dir = dentry_inode(d.dentry);
+	assert_int_equal(list(&f, "dir"), 5);
+	made = make(dir, "new", S_IFREG | 0644);
+	assert_int_equal(list(&f, "dir"), 6);
+	inode_put(made);
+	p = must_find(&f, "dir/new");
+	assert_int_equal(vfs_open_path(NULL, &p, O_RDWR, &file), 0);
+	uio_init_kernel(&u, &seg, "written", 7);
+	assert_int_equal(file_write(file, &u, &pos), 7);
+	assert_int_equal(vfs_getattr(&p, &attr), 0);
+	assert_int_equal(attr.size, 7);
+	sh("test $(cat dir/new) = written");
+	mutex_lock(&made->mu);
+	assert_int_equal(made->ops->setattr(made, &set), 0);
+	mutex_unlock(&made->mu);
+	sh("test $(cat dir/new) = wri && test $(stat -c %a dir/new) = 600");
+	mutex_lock(&dir->mu);
+	assert_int_equal(dir->ops->rename(dir, "new", 3, dir, "newer", 5, made, NULL, 0), 0);
+	assert_int_equal(dir->ops->link(dir, "newest", 6, made), 0);
+	assert_int_equal(dir->ops->unlink(dir, "newer", 5, made), 0);
+	mutex_unlock(&dir->mu);
+	assert_int_equal(list(&f, "dir"), 6);
+	sh("test -f dir/newest && ! test -e dir/newer && ! test -e dir/new");
+	assert_int_equal(vfs_getattr(&p, &attr), 0);
+	assert_int_equal(attr.nlink, 1);
+	file_put(file);
+	path_put(&p);
+	path_put(&d);
+	stop(&f);
+}
+
+static void shared_trees_are_asked_again(void **state)
+{
+	struct inode_attr attr;
+	struct fixture f;
+	struct path p, q;
+
+	start(&f, true, true);
+	p = must_find(&f, "dir/file");
+	assert_int_equal(lookup(&f, "dir/none", &q), -ENOENT);
+	sh("echo more >>dir/file && touch dir/none");
+	assert_int_equal(vfs_getattr(&p, &attr), 0);
+	assert_int_equal(attr.size, 11);
+	q = must_find(&f, "dir/none");
+	path_put(&q);
+	sh("mv dir/none dir/file");
+	q = must_find(&f, "dir/file");
+	assert_ptr_not_equal(dentry_inode(p.dentry), dentry_inode(q.dentry));
+	assert_int_equal(vfs_getattr(&q, &attr), 0);
+	assert_int_equal(attr.size, 0);
+	path_put(&q);
+	path_put(&p);
+	sh("rm dir/file");
+	assert_int_equal(lookup(&f, "dir/file", &q), -ENOENT);
+	stop(&f);
+}
+
+static void a_lost_gofer_is_eio(void **state)
+{
+	struct fixture f;
+	struct path p;
+	int status;
+
+	start(&f, true, false);
+	kill(f.gofer, SIGKILL);
+	waitpid(f.gofer, &status, 0);
+	log_threshold = LOG_ERROR - 1;
+	assert_int_equal(lookup(&f, "dir", &p), -EIO);
+	path_put(&f.root);
+	mount_ns_put(f.ns);
+}
+
+static int make_kernel(void **state)
+{
+	platform = &ptrace_ops;
+	return kernel_create(&(struct kernel_config){.nworkers_max = 1});
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(known_names_cost_nothing),
+		cmocka_unit_test(a_listing_answers_lookups),
+		cmocka_unit_test(files_are_read_and_kept_open),
+		cmocka_unit_test(changes_reach_the_host),
+		cmocka_unit_test(shared_trees_are_asked_again),
+		cmocka_unit_test(a_lost_gofer_is_eio),
+	};
+
+	return cmocka_run_group_tests(tests, make_kernel, NULL);
+}
