@@ -34,33 +34,40 @@ struct range {
 	uaddr_t start, end;
 };
 
-// Where the host's vvar pages and vdso lie in this process, which the template inherits; they are adjacent, the vdso last.
-static int find_vdso(struct range *out_all, uaddr_t *out_vdso)
+enum { VDSO_PARTS_MAX = 8 };
+
+// The host's vvar and vdso mappings as they lie in this process, which the template inherits; each must be moved whole.
+struct vdso_parts {
+	struct range parts[VDSO_PARTS_MAX];
+	int n;
+	uaddr_t vdso; // where the vdso itself begins
+};
+
+static int find_vdso(struct vdso_parts *out)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
 	char line[512];
 
-	*out_all = (struct range){0};
-	*out_vdso = 0;
+	*out = (struct vdso_parts){0};
 	if (!f)
 		return -errno;
-	while (fgets(line, sizeof(line), f)) {
+	while (fgets(line, sizeof(line), f) && out->n < VDSO_PARTS_MAX) {
 		unsigned long start, end;
 
-		if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || (!strstr(line, "[vvar") && !strstr(line, "[vdso]")))
 			continue;
-		if (!strstr(line, "[vvar") && !strstr(line, "[vdso]"))
-			continue;
-		if (!out_all->start)
-			out_all->start = start;
-		else if (out_all->end != start)
-			log_warning("vvar and vdso aren't adjacent");
-		out_all->end = end;
+		out->parts[out->n++] = (struct range){start, end};
 		if (strstr(line, "[vdso]"))
-			*out_vdso = start;
+			out->vdso = start;
 	}
 	fclose(f);
 	return 0;
+}
+
+// The distances between the parts stay: the code finds its data by them.
+static uaddr_t vdso_moved(const struct vdso_parts *v, uaddr_t addr)
+{
+	return STUB_VDSO + (addr - v->parts[0].start);
 }
 
 // Even if a tracee were ever resumed without emulation, only the stub's own instruction could make these calls.
@@ -101,7 +108,7 @@ static void unregister_rseq(void)
 }
 
 // In the child. Ends in a stop, from which the tracer takes over; on failure, with the errno as exit status.
-static void template_main(const struct range *vdso_all)
+static void template_main(const struct vdso_parts *vdso)
 {
 	cap_t none = cap_init();
 	uint8_t *code;
@@ -120,10 +127,13 @@ static void template_main(const struct range *vdso_all)
 	memcpy(code + (STUB_CMPXCHG - STUB_CODE), code_cmpxchg, sizeof(code_cmpxchg));
 	if (mprotect(code, PAGE_SIZE, PROT_READ | PROT_EXEC) < 0 || cap_set_proc(none) < 0)
 		_exit(errno);
-	for (uaddr_t a = vdso_all->start; a < vdso_all->end; a += PAGE_SIZE) // page by page: it is several mappings
-		if (mremap((void *)a, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
-			   (void *)(STUB_VDSO + (a - vdso_all->start))) == MAP_FAILED)
-			break; // then the application has none
+	for (int i = 0; i < vdso->n; i++) {
+		const struct range *r = &vdso->parts[i];
+
+		if (mremap((void *)r->start, r->end - r->start, r->end - r->start, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   (void *)vdso_moved(vdso, r->start)) == MAP_FAILED)
+			_exit(errno);
+	}
 	unregister_rseq();
 	if (install_filter() < 0)
 		_exit(EACCES);
@@ -133,10 +143,9 @@ static void template_main(const struct range *vdso_all)
 
 int template_create(void)
 {
-	struct range vdso;
-	uaddr_t vdso_at;
+	struct vdso_parts vdso;
 	struct platform_ctx ctx = {.running = false};
-	int status, err = find_vdso(&vdso, &vdso_at);
+	int status, err = find_vdso(&vdso);
 	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_EXITKILL;
 
 	if (err)
@@ -159,7 +168,7 @@ int template_create(void)
 	ctx.tid = template_pid;
 	// Take everything away below the stub's pages, between them and the vDSO, and above.
 	const struct range away[] = {{0, STUB_CODE}, {STUB_SCRATCH + PAGE_SIZE, STUB_VDSO},
-				     {STUB_VDSO + (vdso.end - vdso.start), 0x7ffffffff000ull}};
+				     {vdso.n ? vdso_moved(&vdso, vdso.parts[vdso.n - 1].end) : STUB_VDSO, 0x7ffffffff000ull}};
 	for (unsigned i = 0; i < ARRAY_LEN(away); i++) {
 		const uint64_t args[6] = {away[i].start, away[i].end - away[i].start};
 		long ret = inject_call(&ctx, SYS_munmap, args, NULL);
@@ -167,6 +176,6 @@ int template_create(void)
 		if (ret < 0)
 			return ret;
 	}
-	template_vdso = vdso_at ? STUB_VDSO + (vdso_at - vdso.start) : 0;
+	template_vdso = vdso.vdso ? vdso_moved(&vdso, vdso.vdso) : 0;
 	return 0;
 }
