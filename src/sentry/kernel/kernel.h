@@ -34,6 +34,7 @@ struct kernel {
 	// --- the rest
 	struct utsname uts; // Guarded by tasks_mu.
 	struct vfs *vfs;
+	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
 	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started
 	int nworkers_max;

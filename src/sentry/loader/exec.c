@@ -18,6 +18,7 @@
 #include "sentry/loader/exec_cred.h"
 #include "sentry/loader/image.h"
 #include "sentry/loader/loader.h"
+#include "sentry/loader/vdso.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -33,7 +34,7 @@ enum {
 
 // Where the parts of the new program lie.
 struct layout {
-	uaddr_t exe_bias, interp_bias, entry, stack_top, stack_bottom;
+	uaddr_t exe_bias, interp_bias, entry, stack_top, stack_bottom, vdso;
 	bool secure;
 };
 
@@ -128,6 +129,7 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 		err = mm_map(t, l->stack_bottom, l->stack_top - l->stack_bottom,
 			     PROT_READ | PROT_WRITE | (img->elf.exec_stack ? PROT_EXEC : 0),
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE | MAP_GROWSDOWN, NULL, 0, NULL, "[stack]", &where);
+	err = err ?: vdso_map(t, &l->vdso);
 	if (err)
 		return err;
 	brk = l->exe_bias + img->elf.high + random_pages(1 << 13);
@@ -225,8 +227,8 @@ static int build_stack(struct task *t, struct image *img, const struct layout *l
 	if (getrandom(image + (at - sp), 16, 0) != 16)
 		log_warning("no random bytes for AT_RANDOM");
 	auxv = p;
-	if (platform->vdso())
-		p = aux(p, AT_SYSINFO_EHDR, platform->vdso());
+	if (l->vdso)
+		p = aux(p, AT_SYSINFO_EHDR, l->vdso);
 	p = aux(p, AT_HWCAP, getauxval(AT_HWCAP));
 	p = aux(p, AT_PAGESZ, PAGE_SIZE);
 	p = aux(p, AT_CLKTCK, 100);

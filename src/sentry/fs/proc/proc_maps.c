@@ -8,7 +8,6 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
-#include "platform/platform.h"
 #include "sentry/fs/proc/proc_int.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/mm/mm.h"
@@ -97,12 +96,6 @@ static int show_mappings(struct proc_node *n, struct proc_text *x, bool detailed
 	for (size_t i = 0; i < rows.n; i++) {
 		show_row(x, &rows.v[i], fs ? &root : NULL, detailed);
 		file_put(rows.v[i].file);
-	}
-	if (mm && platform->vdso()) {
-		const struct row vdso = {platform->vdso(), platform->vdso() + 2 * PAGE_SIZE, 0, PROT_READ | PROT_EXEC, MAP_PRIVATE, NULL,
-					 "[vdso]"};
-
-		show_row(x, &vdso, NULL, detailed);
 	}
 	kmem_bytes_free(rows.v);
 	path_put(&root);
