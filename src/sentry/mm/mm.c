@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
+#include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/vma.h"
 #include "sentry/vfs/vfs.h"
@@ -46,17 +47,29 @@ struct mm *mm_get(struct mm *mm)
 	return mm;
 }
 
+// Gives mm->mu back, then frees what was buried under it.
+static void mm_unlock(struct mm *mm)
+{
+	struct vma *v = mm->dead, *next;
+
+	mm->dead = NULL;
+	mutex_unlock(&mm->mu);
+	for (; v; v = next) {
+		next = v->next_dead;
+		vma_free(v);
+	}
+}
+
 void mm_clear(struct mm *mm)
 {
 	struct vma *v;
 
 	mutex_lock(&mm->mu);
-	while ((v = RB_ROOT(&mm->vmas))) {
-		vma_remove(mm, v);
-		vma_free(v);
-	}
+	while ((v = RB_ROOT(&mm->vmas)))
+		vma_bury(mm, v);
 	mm->brk_start = mm->brk = 0;
-	mutex_unlock(&mm->mu);
+	mm->lock_future = false;
+	mm_unlock(mm);
 }
 
 void mm_put(struct mm *mm)
@@ -127,7 +140,7 @@ static uint32_t tag_for(struct mm *mm, uaddr_t start, uaddr_t end)
 {
 	uint32_t tag = mm->next_tag++ & 0x7fffffff;
 
-	mm->recent[tag % ARRAY_LEN(mm->recent)] = (struct mm_op){start, end};
+	mm->recent[tag % ARRAY_LEN(mm->recent)] = (struct mm_op){tag, start, end};
 	return tag;
 }
 
@@ -139,9 +152,9 @@ void mm_op_failed(struct task *t, uint32_t op_tag, int err)
 	log_debug("%s: the host refused an operation on [%lx, %lx): %s", t->comm, (unsigned long)op->start, (unsigned long)op->end,
 		  strerrorname_np(err));
 	mutex_lock(&mm->mu);
-	if (op->start < op->end)
+	if (op->tag == op_tag && op->start < op->end)
 		vma_clear_range(mm, op->start, op->end);
-	mutex_unlock(&mm->mu);
+	mm_unlock(mm);
 }
 
 // Page-aligned length and end of a range that the application may use. 0, -EINVAL, -ENOMEM.
@@ -201,11 +214,22 @@ static struct hostfd *shared_memory(uint64_t len)
 	return hostfd_create(fd);
 }
 
+static bool may_lock(struct task *t, uint64_t len)
+{
+	uint64_t limit = task_rlimit(t, RLIMIT_MEMLOCK);
+
+	return limit == RLIM64_INFINITY || (len <= limit && t->mm->locked_bytes <= limit - len) || cred_has_cap(t->cred, CAP_IPC_LOCK);
+}
+
 static int over_limits(struct task *t, uint64_t len, int prot, int flags)
 {
 	struct mm *mm = t->mm;
 	uint64_t as = task_rlimit(t, RLIMIT_AS), data = task_rlimit(t, RLIMIT_DATA);
 
+	if (mm->nvmas >= MAPPINGS_MAX)
+		return -ENOMEM;
+	if ((flags & MAP_LOCKED) && !may_lock(t, len))
+		return -EAGAIN;
 	if (as != RLIM64_INFINITY && (len > as || mm->total_bytes > as - len))
 		return -ENOMEM;
 	if (data != RLIM64_INFINITY && (prot & PROT_WRITE) && (flags & MAP_PRIVATE) && (len > data || mm->data_bytes > data - len))
@@ -254,7 +278,7 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 	struct vma proto = {
 		.prot = prot,
 		.max_prot = PROT_READ | PROT_WRITE | PROT_EXEC,
-		.flags = flags & (MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_GROWSDOWN | MAP_LOCKED | MAP_STACK),
+		.flags = flags & (MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_GROWSDOWN | MAP_LOCKED),
 		.file = file,
 		.file_offset = file_offset,
 		.name = name,
@@ -285,10 +309,29 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 	if (!err) {
 		proto.hostfd = host;
 		mutex_lock(&t->mm->mu);
+		if (t->mm->lock_future)
+			proto.flags |= MAP_LOCKED;
 		err = map_locked(t, addr, &proto, aligned, flags, out_addr);
-		mutex_unlock(&t->mm->mu);
+		mm_unlock(t->mm);
 	}
 	hostfd_put(host);
+	return err;
+}
+
+// Unmaps on the host; the platform's own low pages stay, whatever range was named.
+static int queue_unmap(struct task *t, uaddr_t addr, uaddr_t end)
+{
+	struct mm *mm = t->mm;
+	int err = 0;
+
+	addr = MAX(addr, APP_MIN);
+	if (addr < LOW_RESERVED_END && end > LOW_RESERVED_START) {
+		if (addr < LOW_RESERVED_START)
+			err = platform->unmap(t->ctx, tag_for(mm, 0, 0), addr, LOW_RESERVED_START - addr);
+		addr = LOW_RESERVED_END;
+	}
+	if (!err && addr < end)
+		err = platform->unmap(t->ctx, tag_for(mm, 0, 0), addr, end - addr);
 	return err;
 }
 
@@ -304,93 +347,70 @@ int mm_unmap(struct task *t, uaddr_t addr, uint64_t len)
 	if (err)
 		return err;
 	mutex_lock(&mm->mu);
-	if (!vma_range_free(mm, addr, end)) {
-		err = vma_clear_range(mm, addr, end);
-		// The platform's own low pages stay, whatever range was named.
-		if (!err && addr < LOW_RESERVED_END && end > LOW_RESERVED_START) {
-			if (addr < LOW_RESERVED_START)
-				err = platform->unmap(t->ctx, tag_for(mm, 0, 0), MAX(addr, APP_MIN), LOW_RESERVED_START - MAX(addr, APP_MIN));
-			addr = MIN(end, LOW_RESERVED_END);
-		}
-		if (!err && addr < end)
-			err = platform->unmap(t->ctx, tag_for(mm, 0, 0), addr, end - addr);
-	}
-	mutex_unlock(&mm->mu);
+	if (!vma_range_free(mm, addr, end))
+		err = vma_clear_range(mm, addr, end) ?: queue_unmap(t, addr, end);
+	mm_unlock(mm);
 	return err;
 }
 
-// True if there is no hole in [start, end).
-static bool covered(struct mm *mm, uaddr_t start, uaddr_t end)
+// The end of the mappings that follow each other without a hole from start, at most end.
+static uaddr_t run_end(struct mm *mm, uaddr_t start, uaddr_t end)
 {
 	struct vma *v = vma_find(mm, start);
 
-	for (; v && v->start <= start; v = vma_next(v)) {
+	for (; v && start < end && v->start <= start; v = vma_next(v))
 		start = v->end;
-		if (start >= end)
-			return true;
-	}
-	return start >= end;
+	return MIN(start, end);
 }
 
 int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot)
 {
 	struct mm *mm = t->mm;
+	bool down = prot & PROT_GROWSDOWN;
 	struct vma *v;
-	uaddr_t end;
-	int err = check_range(addr, len, &end);
+	uaddr_t end, stop;
+	int err = check_range(addr, len, &end), early = 0;
 
 	if (err || addr == end)
 		return err;
 	err = mm_ops_begin(t);
 	if (err)
 		return err;
+	prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
 	mutex_lock(&mm->mu);
-	if (!covered(mm, addr, end))
-		err = -ENOMEM;
-	for (v = vma_find(mm, addr); !err && v && v->start < end; v = vma_next(v))
-		if (prot & ~v->max_prot)
-			err = -EACCES;
-	err = err ?: vma_isolate(mm, addr, end);
-	if (!err) {
-		for (v = vma_find(mm, addr); v && v->start < end; v = vma_next(v)) {
-			vma_remove(mm, v);
-			v->prot = prot;
-			vma_insert(mm, v);
-		}
-		vma_merge_range(mm, addr, end);
-		err = platform->protect(t->ctx, tag_for(mm, 0, 0), addr, end - addr, prot);
+	v = vma_find(mm, addr);
+	if (down && v && v->start < end) {
+		addr = v->start;
+		err = v->flags & MAP_GROWSDOWN ? 0 : -EINVAL;
 	}
-	mutex_unlock(&mm->mu);
-	return err;
+	stop = run_end(mm, addr, end);
+	if (stop < end)
+		early = -ENOMEM;
+	for (; v && v->start < stop; v = vma_next(v)) {
+		if (prot & ~v->max_prot) {
+			early = -EACCES;
+			stop = MAX(v->start, addr);
+		}
+	}
+	if (!err && addr < stop)
+		err = vma_isolate(mm, addr, stop);
+	if (!err && addr < stop) {
+		for (v = vma_find(mm, addr); v && v->start < stop; v = vma_next(v))
+			vma_set(mm, v, prot, v->flags);
+		vma_merge_range(mm, addr, stop);
+		err = platform->protect(t->ctx, tag_for(mm, 0, 0), addr, stop - addr, prot);
+	}
+	mm_unlock(mm);
+	return err ?: early;
 }
 
-// Growing or moving [addr, addr+len), which lies in v.
-static int remap_locked(struct task *t, struct vma *v, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t fixed,
-			uaddr_t *out_addr)
+// Moves [addr, addr+len), which lies in one mapping, to a place that is free.
+static int move_locked(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t to)
 {
 	struct mm *mm = t->mm;
-	uaddr_t to;
-	struct vma *moved;
-	int err = new_len > len ? over_limits(t, new_len - len, v->prot, v->flags) : 0;
+	struct vma *v, *moved;
+	int err = vma_isolate(mm, addr, addr + len);
 
-	if (err)
-		return err;
-	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && addr + len == v->end && new_len >= len && new_len <= APP_MAX - addr &&
-	    vma_range_free(mm, v->end, addr + new_len)) {
-		vma_remove(mm, v);
-		v->end = addr + new_len;
-		vma_insert(mm, v);
-		vma_merge_range(mm, addr, v->end);
-		*out_addr = addr;
-		return platform->remap(t->ctx, tag_for(mm, addr + len, addr + new_len), addr, len, addr, new_len, 0);
-	}
-	if (!(flags & MREMAP_MAYMOVE))
-		return -ENOMEM;
-	err = choose_place(mm, flags & MREMAP_FIXED ? fixed : 0, new_len, flags & MREMAP_FIXED ? MAP_FIXED : 0, &to);
-	if (!err && (flags & MREMAP_FIXED))
-		err = vma_clear_range(mm, to, to + new_len);
-	if (!err)
-		err = vma_isolate(mm, addr, addr + len);
 	if (err)
 		return err;
 	v = vma_find(mm, addr);
@@ -399,26 +419,123 @@ static int remap_locked(struct task *t, struct vma *v, uaddr_t addr, uint64_t le
 		return -ENOMEM;
 	moved->start = to;
 	moved->end = to + new_len;
-	if (!(flags & MREMAP_DONTUNMAP)) {
-		vma_remove(mm, v);
-		vma_free(v);
-	}
+	moved->name = NULL;
+	if (!(flags & MREMAP_DONTUNMAP))
+		vma_bury(mm, v);
+	else if (v->flags & MAP_LOCKED) // its pages have left
+		vma_set(mm, v, v->prot, v->flags & ~MAP_LOCKED);
 	vma_insert(mm, moved);
+	vma_merge_range(mm, addr, addr + len);
 	vma_merge_range(mm, to, to + new_len);
-	*out_addr = to;
 	return platform->remap(t->ctx, tag_for(mm, to, to + new_len), addr, len, to, new_len, flags & MREMAP_DONTUNMAP);
+}
+
+// MREMAP_FIXED and MREMAP_DONTUNMAP. Since Linux 6.17 a move without a change of size may take many mappings, with holes between them.
+static int remap_away(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr)
+{
+	struct mm *mm = t->mm;
+	struct vma *v = vma_find(mm, addr);
+	uaddr_t end = addr + len, to, at, piece_end;
+	bool many = (flags & MREMAP_FIXED) && len == new_len;
+	int err;
+
+	if (addr + MIN(len, new_len) > v->end && !many)
+		return -EFAULT;
+	if (new_len < len) { // the tail goes first, as on Linux
+		err = vma_clear_range(mm, addr + new_len, end) ?: queue_unmap(t, addr + new_len, end);
+		if (err)
+			return err;
+		len = new_len;
+		end = addr + len;
+		v = vma_find(mm, addr);
+	}
+	err = new_len > len || (flags & MREMAP_DONTUNMAP) ? over_limits(t, new_len - (flags & MREMAP_DONTUNMAP ? 0 : len), v->prot, v->flags)
+							  : 0;
+	if (err)
+		return err;
+	err = choose_place(mm, flags & MREMAP_FIXED ? new_addr : 0, new_len, flags & MREMAP_FIXED ? MAP_FIXED : 0, &to);
+	*out_addr = to;
+	for (at = addr; !err && at < end && (v = vma_find(mm, at)) && v->start < end; at = piece_end) {
+		uaddr_t piece = MAX(v->start, at), dst = to + (piece - addr);
+		uint64_t dst_len;
+
+		piece_end = MIN(v->end, end);
+		dst_len = many ? piece_end - piece : new_len;
+		err = vma_clear_range(mm, dst, dst + dst_len) ?: move_locked(t, piece, piece_end - piece, dst_len, flags, dst);
+	}
+	return err;
+}
+
+// Growing [addr, addr+len), in place if the room is free.
+static int remap_grow(struct task *t, struct vma *v, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t *out_addr)
+{
+	struct mm *mm = t->mm;
+	uaddr_t to;
+	int err;
+
+	if (addr + len > v->end)
+		return -EFAULT;
+	err = over_limits(t, new_len - len, v->prot, v->flags);
+	if (err)
+		return err;
+	if (addr + len == v->end && new_len <= APP_MAX - addr && vma_range_free(mm, v->end, addr + new_len) &&
+	    !reserved(addr, addr + new_len)) {
+		vma_resize(mm, v, addr + new_len);
+		vma_merge_range(mm, addr, addr + new_len);
+		*out_addr = addr;
+		return platform->remap(t->ctx, tag_for(mm, addr + len, addr + new_len), addr, len, addr, new_len, 0);
+	}
+	if (!(flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	err = choose_place(mm, 0, new_len, 0, &to);
+	*out_addr = to;
+	return err ?: move_locked(t, addr, len, new_len, 0, to);
+}
+
+// Of length 0: a second view of shared memory.
+static int remap_again(struct task *t, struct vma *v, uaddr_t addr, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr)
+{
+	struct vma proto = *v;
+
+	if (!(v->flags & MAP_SHARED) || !(flags & MREMAP_MAYMOVE))
+		return -EINVAL;
+	proto.file_offset += addr - v->start;
+	proto.host_offset += addr - v->start;
+	if (flags & MREMAP_FIXED)
+		return map_locked(t, new_addr, &proto, new_len, MAP_FIXED, out_addr);
+	return map_locked(t, 0, &proto, new_len, 0, out_addr);
+}
+
+static int remap_locked(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr)
+{
+	struct mm *mm = t->mm;
+	struct vma *v = vma_find(mm, addr);
+
+	if (!v || v->start > addr)
+		return -EFAULT;
+	if (len == 0)
+		return remap_again(t, v, addr, new_len, flags, new_addr, out_addr);
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
+		return remap_away(t, addr, len, new_len, flags, new_addr, out_addr);
+	*out_addr = addr;
+	if (new_len > len)
+		return remap_grow(t, v, addr, len, new_len, flags, out_addr);
+	if (new_len == len)
+		return 0;
+	return vma_clear_range(mm, addr + new_len, addr + len) ?: queue_unmap(t, addr + new_len, addr + len);
 }
 
 int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr)
 {
 	struct mm *mm = t->mm;
 	uaddr_t end, new_end;
-	struct vma *v;
 	int err = check_range(addr, len, &end);
 
 	if (err)
 		return -EINVAL;
 	len = PAGE_ALIGN(len);
+	if (PAGE_ALIGN(new_len) < new_len)
+		return -EINVAL;
 	new_len = PAGE_ALIGN(new_len);
 	if (new_len == 0 || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
 	    ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)) ||
@@ -432,42 +549,73 @@ int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int f
 	if (err)
 		return err;
 	mutex_lock(&mm->mu);
-	v = vma_find(mm, addr);
-	if (!v || v->start > addr)
-		err = -EFAULT;
-	if (!err && len == 0) { // a second view of shared memory
-		struct vma proto = *v;
-
-		if (!(v->flags & MAP_SHARED) || !(flags & MREMAP_MAYMOVE)) {
-			err = -EINVAL;
-		} else {
-			proto.file_offset += addr - v->start;
-			proto.host_offset += addr - v->start;
-			err = map_locked(t, new_addr, &proto, new_len, flags & MREMAP_FIXED ? MAP_FIXED : 0, out_addr);
-		}
-		mutex_unlock(&mm->mu);
-		return err;
-	}
-	if (!err && new_len < len && !(flags & MREMAP_FIXED)) {
-		*out_addr = addr;
-		err = covered(mm, addr + new_len, end) ? vma_clear_range(mm, addr + new_len, end) : -EFAULT;
-		if (!err)
-			err = platform->unmap(t->ctx, tag_for(mm, 0, 0), addr + new_len, len - new_len);
-	} else if (!err && new_len == len && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
-		*out_addr = addr;
-	} else if (!err) {
-		err = end > v->end ? -EFAULT : remap_locked(t, v, addr, len, new_len, flags, new_addr, out_addr);
-	}
-	mutex_unlock(&mm->mu);
+	err = remap_locked(t, addr, len, new_len, flags, new_addr, out_addr);
+	mm_unlock(mm);
 	return err;
+}
+
+// What Linux demands of a mapping for an advice.
+static int check_advice(const struct vma *v, int advice)
+{
+	switch (advice) {
+	case MADV_WIPEONFORK:
+		return v->hostfd || (v->flags & MAP_SHARED) ? -EINVAL : 0;
+	case MADV_FREE:
+		return v->hostfd ? -EINVAL : 0;
+	case MADV_DONTNEED:
+		return v->flags & MAP_LOCKED ? -EINVAL : 0;
+	case MADV_REMOVE:
+		if (!v->hostfd || (v->flags & MAP_LOCKED))
+			return -EINVAL;
+		return (v->flags & MAP_SHARED) && (v->max_prot & PROT_WRITE) ? 0 : -EACCES;
+	case MADV_POPULATE_READ:
+		return v->prot & PROT_READ ? 0 : -EINVAL;
+	case MADV_POPULATE_WRITE:
+		return v->prot & PROT_WRITE ? 0 : -EINVAL;
+	}
+	return 0;
+}
+
+static void note_advice(struct mm *mm, uaddr_t start, uaddr_t end, int set, int clear)
+{
+	struct vma *v;
+
+	for (v = vma_find(mm, start); v && v->start < end; v = vma_next(v))
+		v->advice = (v->advice | set) & ~clear;
+	vma_merge_range(mm, start, end);
+}
+
+// One run of mappings without a hole: up to the first that refuses.
+static int advise_run(struct task *t, uaddr_t start, uaddr_t end, int advice)
+{
+	struct mm *mm = t->mm;
+	uaddr_t stop = end;
+	struct vma *v;
+	int refused = 0, err = 0;
+
+	for (v = vma_find(mm, start); v && v->start < stop; v = vma_next(v)) {
+		refused = check_advice(v, advice);
+		if (refused)
+			stop = MAX(v->start, start);
+	}
+	if (start == stop)
+		return refused;
+	if (advice == MADV_DONTFORK || advice == MADV_DOFORK || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK) {
+		err = vma_isolate(mm, start, stop);
+		if (err)
+			return err;
+		note_advice(mm, start, stop, advice == MADV_DONTFORK ? VMA_DONTFORK : advice == MADV_WIPEONFORK ? VMA_WIPEONFORK : 0,
+			    advice == MADV_DOFORK ? VMA_DONTFORK : advice == MADV_KEEPONFORK ? VMA_WIPEONFORK : 0);
+	}
+	return platform->advise(t->ctx, tag_for(mm, 0, 0), start, stop - start, advice) ?: refused;
 }
 
 int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice)
 {
 	struct mm *mm = t->mm;
 	struct vma *v;
-	uaddr_t end;
-	bool holes;
+	uaddr_t end, stop;
+	bool holes = false;
 	int err = check_range(addr, len, &end);
 
 	if (err || addr == end)
@@ -476,30 +624,72 @@ int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice)
 	if (err)
 		return err;
 	mutex_lock(&mm->mu);
-	holes = !covered(mm, addr, end);
-	switch (advice) {
-	case MADV_DONTFORK:
-	case MADV_DOFORK:
-	case MADV_WIPEONFORK:
-	case MADV_KEEPONFORK:
-		err = vma_isolate(mm, addr, end);
-		for (v = vma_find(mm, addr); !err && v && v->start < end; v = vma_next(v)) {
-			if (advice == MADV_WIPEONFORK && (v->hostfd || (v->flags & MAP_SHARED)))
-				err = -EINVAL;
-			else
-				v->advice = advice == MADV_DOFORK || advice == MADV_KEEPONFORK ? 0 : advice;
+	for (; !err && addr < end; addr = stop) {
+		stop = run_end(mm, addr, end);
+		if (stop > addr) {
+			err = advise_run(t, addr, stop, advice);
+		} else { // a hole
+			holes = true;
+			v = vma_find(mm, addr);
+			stop = v ? MIN(v->start, end) : end;
 		}
-		break;
-	case MADV_REMOVE:
-		v = vma_find(mm, addr);
-		if (!v || !(v->flags & MAP_SHARED) || !(v->prot & PROT_WRITE))
-			err = -EINVAL;
-		break;
 	}
-	if (!err)
-		err = platform->advise(t->ctx, tag_for(mm, 0, 0), addr, end - addr, advice);
-	mutex_unlock(&mm->mu);
+	mm_unlock(mm);
 	return err ?: holes ? -ENOMEM : 0;
+}
+
+int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock)
+{
+	struct mm *mm = t->mm;
+	uaddr_t start = addr & PAGE_MASK, end, stop;
+	struct vma *v;
+	uint64_t more = 0;
+	int err;
+
+	if (__builtin_add_overflow(len, addr - start, &len))
+		return -EINVAL;
+	if (lock && task_rlimit(t, RLIMIT_MEMLOCK) == 0 && !cred_has_cap(t->cred, CAP_IPC_LOCK))
+		return -EPERM;
+	err = check_range(start, len, &end);
+	if (err || start == end)
+		return err;
+	mutex_lock(&mm->mu);
+	stop = run_end(mm, start, end);
+	for (v = vma_find(mm, start); lock && v && v->start < end; v = vma_next(v))
+		if (!(v->flags & MAP_LOCKED))
+			more += MIN(v->end, end) - MAX(v->start, start);
+	if (lock && !may_lock(t, more))
+		err = -ENOMEM;
+	else if (start < stop)
+		err = vma_isolate(mm, start, stop);
+	if (!err) {
+		for (v = vma_find(mm, start); v && v->start < stop; v = vma_next(v))
+			vma_set(mm, v, v->prot, lock ? v->flags | MAP_LOCKED : v->flags & ~MAP_LOCKED);
+		vma_merge_range(mm, start, stop);
+	}
+	mm_unlock(mm);
+	return err ?: stop < end ? -ENOMEM : 0;
+}
+
+int mm_lock_all(struct task *t, bool current, bool future)
+{
+	struct mm *mm = t->mm;
+	struct vma *v;
+	int err = 0;
+
+	if ((current || future) && task_rlimit(t, RLIMIT_MEMLOCK) == 0 && !cred_has_cap(t->cred, CAP_IPC_LOCK))
+		return -EPERM;
+	mutex_lock(&mm->mu);
+	if (current && !may_lock(t, mm->total_bytes - MIN(mm->locked_bytes, mm->total_bytes)))
+		err = -ENOMEM;
+	if (!err) {
+		mm->lock_future = future;
+		if (current || !future)
+			RB_FOREACH(v, vma_tree, &mm->vmas)
+				vma_set(mm, v, v->prot, current ? v->flags | MAP_LOCKED : v->flags & ~MAP_LOCKED);
+	}
+	mm_unlock(mm);
+	return err;
 }
 
 int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk)
@@ -518,7 +708,7 @@ int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk)
 	*out_brk = mm->brk;
 	old_end = PAGE_ALIGN(mm->brk);
 	new_end = PAGE_ALIGN(brk);
-	if (brk < mm->brk_start || new_end > APP_MAX ||
+	if (brk < mm->brk_start || brk > APP_MAX ||
 	    (task_rlimit(t, RLIMIT_DATA) != RLIM64_INFINITY && brk - mm->brk_start > task_rlimit(t, RLIMIT_DATA)))
 		goto out;
 	if (new_end > old_end) {
@@ -528,11 +718,11 @@ int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk)
 	} else if (new_end < old_end) {
 		if (vma_clear_range(mm, new_end, old_end) < 0)
 			goto out;
-		err = platform->unmap(t->ctx, tag_for(mm, 0, 0), new_end, old_end - new_end);
+		err = queue_unmap(t, new_end, old_end);
 	}
 	*out_brk = mm->brk = brk;
 out:
-	mutex_unlock(&mm->mu);
+	mm_unlock(mm);
 	return err;
 }
 
@@ -558,7 +748,7 @@ struct mm *mm_fork(struct task *t)
 	child->env_end = mm->env_end;
 	memcpy(child->auxv, mm->auxv, sizeof(mm->auxv));
 	RB_FOREACH(v, vma_tree, &mm->vmas) {
-		if (v->advice == MADV_DONTFORK)
+		if (v->advice & VMA_DONTFORK)
 			continue;
 		copy = vma_copy(v);
 		if (!copy) {

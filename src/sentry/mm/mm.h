@@ -33,8 +33,14 @@ struct vma {
 	struct hostfd *hostfd; // counted; what the stub maps; NULL: anonymous private
 	uint64_t host_offset;
 	const char *name; // "[heap]", "[stack]", "[vdso]"; constant strings
-	int advice; // MADV_DONTFORK, MADV_WIPEONFORK as set
+	int advice; // VMA_*
+	// Of the subtree that it heads (vma.c): its extent, and the largest hole inside.
+	uaddr_t sub_start, sub_end;
+	uint64_t sub_hole;
+	struct vma *next_dead; // mm->dead
 };
+
+enum { VMA_DONTFORK = 1, VMA_WIPEONFORK = 2 };
 
 struct mm {
 	struct ref ref; // tasks, and readers (procfs)
@@ -42,13 +48,17 @@ struct mm {
 	struct mutex mu;
 	// Guarded by mu.
 	RB_HEAD(vma_tree, vma) vmas;
+	struct vma *dead; // out of the tree, freed by mm_unlock
 	uint64_t total_bytes, locked_bytes, data_bytes;
+	uint32_t nvmas;
+	bool lock_future; // mlockall(MCL_FUTURE)
 	uaddr_t brk_start, brk, mmap_top; // mmap searches downwards from mmap_top
 	uaddr_t code_start, code_end, data_start, data_end, stack_start, arg_start, arg_end, env_start, env_end;
 	uint64_t auxv[64]; // as on the stack, for /proc/PID/auxv
 	struct platform_ctx *last_ops; // the context that was last given operations; see platform ops_pending
 	struct platform_ctx *ctx_hint; // some living context, for mm_read_remote
 	struct mm_op { // the latest operations by tag, to undo one that the host refused
+		uint32_t tag;
 		uaddr_t start, end; // what it mapped; empty: nothing to undo
 	} recent[16];
 	uint32_t next_tag;
@@ -66,10 +76,14 @@ void mm_put(struct mm *mm);
 int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t file_offset,
 	   struct vm_backing *backing, const char *name, uaddr_t *out_addr);
 int mm_unmap(struct task *t, uaddr_t addr, uint64_t len);
+// prot: with PROT_GROWSDOWN if so asked. As on Linux, what lies before a hole or a forbidden mapping is changed nevertheless.
 int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot);
 int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr);
 int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice);
 int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk);
+// mlock and munlock: counted against RLIMIT_MEMLOCK and shown, not carried out (whether the host pages is its own business).
+int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock);
+int mm_lock_all(struct task *t, bool current, bool future); // false, false: munlockall
 // Must precede platform fork/spawn, too: waits for other threads' operations. 0, or codes to return.
 int mm_ops_begin(struct task *t);
 // A context of mm is about to be destroyed, or (attach) has come.

@@ -1,8 +1,14 @@
-// The tree of mappings.
+// The tree of mappings. Each node knows the extent of its subtree and the largest hole in it, so that a free range is
+// found without a walk over all mappings.
+#define RB_AUGMENT(v) sum_up(v)
+struct vma;
+static void sum_up(struct vma *v);
+
 #include "sentry/mm/vma.h"
 
 #include "abi/errno.h"
 #include "host/hostfd.h"
+#include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "platform/platform.h"
 #include "sentry/vfs/vfs.h"
@@ -14,7 +20,50 @@ static int vma_compare(const struct vma *a, const struct vma *b)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
+static void sum_up(struct vma *v)
+{
+	const struct vma *l = RB_LEFT(v, node), *r = RB_RIGHT(v, node);
+	uint64_t hole = 0;
+
+	if (l)
+		hole = MAX(l->sub_hole, v->start - l->sub_end);
+	if (r)
+		hole = MAX(hole, MAX(r->sub_hole, r->sub_start - v->end));
+	v->sub_start = l ? l->sub_start : v->start;
+	v->sub_end = r ? r->sub_end : v->end;
+	v->sub_hole = hole;
+}
+
+static void sum_up_path(struct vma *v)
+{
+	for (; v; v = RB_PARENT(v, node))
+		sum_up(v);
+}
+
 RB_GENERATE(vma_tree, vma, node, vma_compare)
+
+static void tree_insert(struct mm *mm, struct vma *v)
+{
+	sum_up(v);
+	RB_INSERT(vma_tree, &mm->vmas, v);
+	sum_up_path(v);
+	mm->nvmas++;
+}
+
+static void tree_remove(struct mm *mm, struct vma *v)
+{
+	struct vma *lowest = RB_PARENT(v, node); // the lowest node whose subtree changes
+	struct vma *next = RB_RIGHT(v, node);
+
+	if (RB_LEFT(v, node) && next) { // its successor takes its place
+		while (RB_LEFT(next, node))
+			next = RB_LEFT(next, node);
+		lowest = RB_PARENT(next, node) == v ? next : RB_PARENT(next, node);
+	}
+	RB_REMOVE(vma_tree, &mm->vmas, v);
+	sum_up_path(lowest);
+	mm->nvmas--;
+}
 
 struct vma *vma_find(struct mm *mm, uaddr_t addr)
 {
@@ -68,25 +117,55 @@ static bool counts_as_data(const struct vma *v)
 	return (v->prot & PROT_WRITE) && (v->flags & MAP_PRIVATE);
 }
 
+static void count(struct mm *mm, const struct vma *v, int sign)
+{
+	uint64_t len = sign * (v->end - v->start);
+
+	mm->total_bytes += len;
+	if (counts_as_data(v))
+		mm->data_bytes += len;
+	if (v->flags & MAP_LOCKED)
+		mm->locked_bytes += len;
+}
+
 void vma_insert(struct mm *mm, struct vma *v)
 {
-	RB_INSERT(vma_tree, &mm->vmas, v);
-	mm->total_bytes += v->end - v->start;
-	if (counts_as_data(v))
-		mm->data_bytes += v->end - v->start;
+	tree_insert(mm, v);
+	count(mm, v, 1);
 }
 
 void vma_remove(struct mm *mm, struct vma *v)
 {
-	RB_REMOVE(vma_tree, &mm->vmas, v);
-	mm->total_bytes -= v->end - v->start;
-	if (counts_as_data(v))
-		mm->data_bytes -= v->end - v->start;
+	tree_remove(mm, v);
+	count(mm, v, -1);
+}
+
+void vma_bury(struct mm *mm, struct vma *v)
+{
+	vma_remove(mm, v);
+	v->next_dead = mm->dead;
+	mm->dead = v;
+}
+
+void vma_set(struct mm *mm, struct vma *v, int prot, int flags)
+{
+	count(mm, v, -1);
+	v->prot = prot;
+	v->flags = flags;
+	count(mm, v, 1);
+}
+
+void vma_resize(struct mm *mm, struct vma *v, uaddr_t end)
+{
+	count(mm, v, -1);
+	v->end = end;
+	count(mm, v, 1);
+	sum_up_path(v);
 }
 
 int vma_split(struct mm *mm, struct vma *v, uaddr_t at)
 {
-	struct vma *upper = vma_copy(v);
+	struct vma *upper = mm->nvmas < MAPPINGS_MAX ? vma_copy(v) : NULL;
 
 	if (!upper)
 		return -ENOMEM;
@@ -94,7 +173,8 @@ int vma_split(struct mm *mm, struct vma *v, uaddr_t at)
 	upper->file_offset += at - v->start;
 	upper->host_offset += at - v->start;
 	v->end = at;
-	RB_INSERT(vma_tree, &mm->vmas, upper); // the sums stay
+	sum_up_path(v);
+	tree_insert(mm, upper); // the counts stay
 	return 0;
 }
 
@@ -119,8 +199,7 @@ int vma_clear_range(struct mm *mm, uaddr_t start, uaddr_t end)
 		return err;
 	for (v = vma_find(mm, start); v && v->start < end; v = next) {
 		next = vma_next(v);
-		vma_remove(mm, v);
-		vma_free(v);
+		vma_bury(mm, v);
 	}
 	return 0;
 }
@@ -142,9 +221,10 @@ void vma_merge_range(struct mm *mm, uaddr_t start, uaddr_t end)
 			v = next;
 			continue;
 		}
-		RB_REMOVE(vma_tree, &mm->vmas, next);
+		tree_remove(mm, next);
 		v->end = next->end;
-		vma_free(next);
+		sum_up_path(v);
+		vma_free(next); // v refers to the same: no last reference goes
 	}
 }
 
@@ -155,21 +235,22 @@ bool vma_range_free(struct mm *mm, uaddr_t start, uaddr_t end)
 	return !v || v->start >= end;
 }
 
+// The highest len bytes in [lo, hi) that no mapping of v's subtree touches; 0: none.
+static uaddr_t gap_around(const struct vma *v, uint64_t len, uaddr_t lo, uaddr_t hi)
+{
+	uaddr_t found;
+
+	if (lo >= hi || hi - lo < len)
+		return 0;
+	if (!v || v->sub_end <= lo || v->sub_start >= hi)
+		return hi - len;
+	if (v->sub_hole < len && (v->sub_end >= hi || hi - v->sub_end < len) && (v->sub_start <= lo || v->sub_start - lo < len))
+		return 0;
+	found = gap_around(RB_RIGHT(v, node), len, MAX(lo, v->end), hi);
+	return found ?: gap_around(RB_LEFT(v, node), len, lo, MIN(hi, v->start));
+}
+
 uaddr_t vma_find_gap(struct mm *mm, uint64_t len, uaddr_t bottom, uaddr_t top)
 {
-	struct vma *v = vma_find(mm, top);
-	uaddr_t high = top;
-
-	// v is the first above the window (or reaches into it); walk down from it.
-	if (v && v->start < top)
-		high = v->start;
-	for (v = vma_prev(mm, v); v; v = vma_prev(mm, v)) {
-		if (v->end <= high && high - v->end >= len)
-			return high - len >= bottom ? high - len : 0;
-		if (v->start < high)
-			high = v->start;
-		if (high < bottom + len)
-			return 0;
-	}
-	return high >= bottom + len ? high - len : 0;
+	return gap_around(RB_ROOT(&mm->vmas), len, bottom, top);
 }

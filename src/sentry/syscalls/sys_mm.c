@@ -13,6 +13,11 @@
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs.h"
 
+// The flags that MAP_SHARED_VALIDATE knows (MAP_SYNC is for DAX files only).
+#define VALIDATED_FLAGS \
+	(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | \
+	 MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_32BIT | MAP_FIXED_NOREPLACE)
+
 // What mmap(2) demands of the descriptor.
 static int check_file(const struct file *f, int prot, bool shared)
 {
@@ -40,7 +45,7 @@ long sys_mmap(struct task *t, const struct sysargs *args)
 		return -EINVAL;
 	if (flags & MAP_HUGETLB)
 		return -ENOMEM; // as with an empty pool
-	if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
+	if (type == MAP_SHARED_VALIDATE && (flags & ~VALIDATED_FLAGS))
 		return -EOPNOTSUPP;
 	prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
 	if (flags & MAP_ANONYMOUS) {
@@ -77,7 +82,9 @@ long sys_mprotect(struct task *t, const struct sysargs *args)
 
 	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP))
 		return -EINVAL;
-	return mm_protect(t, args->a[0], args->a[1], prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
+	if ((prot & PROT_GROWSDOWN) && (prot & PROT_GROWSUP))
+		return -EINVAL;
+	return mm_protect(t, args->a[0], args->a[1], prot);
 }
 
 long sys_mremap(struct task *t, const struct sysargs *args)
@@ -192,44 +199,33 @@ long sys_mincore(struct task *t, const struct sysargs *args)
 	return err;
 }
 
-// Locking is accepted within its limit and not carried out: whether the host pages is the host's business.
-static long lock_range(struct task *t, uaddr_t addr, uint64_t len)
-{
-	uint64_t limit = task_rlimit(t, RLIMIT_MEMLOCK);
-
-	len += addr & ~PAGE_MASK;
-	if (limit != RLIM64_INFINITY && len > limit)
-		return limit ? -ENOMEM : -EPERM;
-	return check_mapped(t, addr & PAGE_MASK, len);
-}
-
 long sys_mlock(struct task *t, const struct sysargs *args)
 {
-	return lock_range(t, args->a[0], args->a[1]);
+	return mm_lock(t, args->a[0], args->a[1], true);
 }
 
 long sys_mlock2(struct task *t, const struct sysargs *args)
 {
-	if (args->a[2] & ~(uint64_t)MLOCK_ONFAULT)
+	if ((int)args->a[2] & ~MLOCK_ONFAULT)
 		return -EINVAL;
-	return lock_range(t, args->a[0], args->a[1]);
+	return mm_lock(t, args->a[0], args->a[1], true);
 }
 
 long sys_munlock(struct task *t, const struct sysargs *args)
 {
-	return check_mapped(t, args->a[0] & PAGE_MASK, args->a[1] + (args->a[0] & ~PAGE_MASK));
+	return mm_lock(t, args->a[0], args->a[1], false);
 }
 
 long sys_mlockall(struct task *t, const struct sysargs *args)
 {
-	uint64_t flags = args->a[0];
+	int flags = (int)args->a[0];
 
-	if (!flags || (flags & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
+	if (!flags || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
 		return -EINVAL;
-	return 0;
+	return mm_lock_all(t, flags & MCL_CURRENT, flags & MCL_FUTURE);
 }
 
 long sys_munlockall(struct task *t, const struct sysargs *args)
 {
-	return 0;
+	return mm_lock_all(t, false, false);
 }
