@@ -61,6 +61,7 @@ struct sched {
 struct worker {
 	bool leads;
 	struct task *task; // being handled
+	struct task *dead; // it has ended: a reference to give back
 	int away; // depth of kernel_away_begin
 };
 
@@ -288,11 +289,28 @@ static void watch_run(struct sched *s, uint64_t data, uint32_t events)
 
 // --- a worker's life
 
+static void task_done(void)
+{
+	struct task *dead = self.dead;
+
+	self.task = self.dead = NULL;
+	if (dead)
+		task_put(dead);
+}
+
+void sched_put_later(struct task *t)
+{
+	if (self.task == t)
+		self.dead = t;
+	else
+		task_put(t);
+}
+
 static void run_task(struct task *t)
 {
 	self.task = t;
 	task_continue(t);
-	self.task = NULL;
+	task_done();
 }
 
 static bool run_event(void)
@@ -304,7 +322,7 @@ static bool run_event(void)
 		return false;
 	self.task = platform->owner(ctx);
 	task_event(self.task, &ev);
-	self.task = NULL;
+	task_done();
 	return true;
 }
 

@@ -17,6 +17,7 @@ void sched_timer_changed(int64_t deadline_ns); // the earliest timer's CLOCK_MON
 // Parks t unless it was woken meanwhile. False: it was; go on with it.
 bool sched_park(struct task *t);
 void sched_enqueue(struct task *t); // a new task, or a woken one
+void sched_put_later(struct task *t); // gives a reference of the task being handled back once the worker has let go of it
 
 // timer.c's side: runs what is due; the earliest deadline, on CLOCK_MONOTONIC.
 int64_t timers_next_deadline(void);

@@ -30,7 +30,8 @@ struct ksigaction {
 struct sigqueue_entry {
 	TAILQ_ENTRY(sigqueue_entry) link;
 	siginfo_t info;
-	struct posix_timer *timer; // of a POSIX timer's signal: its own preallocated entry (never freed by the queue)
+	struct posix_timer *timer; // of a POSIX timer's signal: its own preallocated entry (never freed by the queue); NULL: others
+	bool queued;
 };
 
 struct sigpending {
@@ -51,6 +52,13 @@ int signal_send_pgrp(int pgid, int sig, const siginfo_t *info); // -ESRCH when i
 // A fault of the task itself: unblocks and resets to default if it is blocked or ignored, as Linux's force_sig.
 void signal_force(struct task *t, int sig, const siginfo_t *info);
 void siginfo_kernel(siginfo_t *out, int sig); // SI_KERNEL
+// A POSIX timer's signal with its own entry (info filled in) to the group, or to the task only. False: it was queued already
+// (the caller counts an overrun).
+bool signal_send_timer(struct thread_group *tg, struct task *only, struct sigqueue_entry *e);
+// The mask for the rest of this call only (ppoll, sigsuspend, …): on the call's first entry. signal_deliver puts the old one back,
+// after the handlers if the call answers -EINTR or one of the ERESTART codes, before looking for signals if it succeeds.
+void signal_mask_during_call(struct task *t, ksigset_t mask);
+void signal_set_blocked(struct task *t, ksigset_t mask); // for good
 // A signal waits that isn't blocked (and would do something), or the task must stop or die: the current wait must end.
 bool signal_pending(struct task *t);
 

@@ -98,11 +98,19 @@ struct task {
 	int exit_code; // wait status
 	uint64_t fault_trapno, fault_error_code, fault_cr2; // of the last fault, for the signal frame
 	int pdeath_signal;
+	long pending_restart; // ERESTART* of the call that signal_deliver still has to settle; 0: none
+	bool stopped; // counted in tg->nstopped
 
 	struct strace_call *strace; // the line of --strace under way
 	// Statistics.
 	uint64_t utime_ns, stime_ns, start_ns, nvcsw, nivcsw, minflt, majflt;
 	bool in_group_stop; // parked by signal_deliver, not by a call
+	// What the sched_* calls keep and answer; nothing is scheduled by it.
+	int nice, sched_policy, sched_priority;
+	uint64_t cpus_allowed; // 0: all
+	uint64_t timer_slack_ns;
+	uint32_t persona;
+	int maker_tid; // who cloned it: only that task can undo it (task_clone_failed)
 };
 
 // A process. Lives until it has been waited for.
@@ -128,8 +136,13 @@ struct thread_group {
 	struct sigpending pending; // shared
 	struct waitq child_waitq; // woken when a child changes state
 	struct waitq signalfd_waitq; // woken when a signal is queued to a member or to the group
-	bool group_exit, group_stop, stop_reported, continued;
-	int group_exit_code, group_stop_signal;
+	struct waitq thread_waitq; // woken when a member is gone (execve waits for that)
+	// group_stop: members are to stop, or have; stop_unreported, continued: news that wait hasn't told the parent yet.
+	bool group_exit, group_stop, stop_unreported, continued;
+	bool unkillable; // a container's init: default actions of signals from inside don't touch it
+	int group_exit_code, group_stop_signal, nstopped;
+	int nsigqueued; // entries in its queues and its members', for RLIMIT_SIGPENDING
+	struct task *exec_task; // in execve, waits for the others to end
 	bool zombie;
 	int wait_status;
 

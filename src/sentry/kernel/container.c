@@ -1,0 +1,380 @@
+// Containers: their mounts, the first process of a request, and who waits for it.
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <linux/securebits.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "lib/log.h"
+#include "platform/platform.h"
+#include "sentry/fs/hostfile/hostfile.h"
+#include "sentry/kernel/container_int.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task_int.h"
+#include "sentry/kernel/task_run.h"
+#include "sentry/kernel/task_exec.h"
+#include "sentry/loader/loader.h"
+#include "sentry/mm/mm.h"
+#include "sentry/vfs/container_mounts.h"
+#include "sentry/vfs/vfs.h"
+
+struct container_waiter {
+	LIST_ENTRY(container_waiter) link;
+	int pid;
+	void (*fn)(void *arg, int wait_status);
+	void *arg;
+};
+
+KMEM_TYPE(container_type, container);
+KMEM_TYPE(waiter_type, container_waiter);
+
+__attribute__((format(printf, 3, 4))) static int fail(char **err_text, int err, const char *fmt, ...)
+{
+	char text[PATH_MAX + 256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (err_text && !*err_text)
+		*err_text = kmem_strdup(text);
+	return err;
+}
+
+int container_create(const struct container_spec *spec, struct container **out, char **err_text)
+{
+	struct container *c = kmem_alloc(&container_type);
+	struct mount_ns *ns;
+	int err;
+
+	*err_text = NULL;
+	if (!c)
+		return -ENOMEM;
+	LIST_INIT(&c->waiters);
+	c->id = kmem_strdup(spec->id);
+	c->on_exit = spec->on_exit;
+	c->arg = spec->arg;
+	err = c->id ? vfs_build_container(spec, &ns, err_text) : -ENOMEM;
+	if (!err) {
+		c->fs = fs_context_create(ns);
+		mount_ns_put(ns);
+		err = c->fs ? 0 : -ENOMEM;
+	}
+	if (err) {
+		kmem_bytes_free(c->id);
+		kmem_free(&container_type, c);
+		return err;
+	}
+	if (spec->hostname) {
+		mutex_lock(&kernel()->tasks_mu);
+		snprintf(kernel()->uts.nodename, sizeof(kernel()->uts.nodename), "%s", spec->hostname);
+		mutex_unlock(&kernel()->tasks_mu);
+	}
+	*out = c;
+	return 0;
+}
+
+static struct cred *cred_of(const struct process_spec *p)
+{
+	struct cred *c = cred_create_root();
+
+	if (!c)
+		return NULL;
+	c->uid = c->euid = c->suid = c->fsuid = p->uid;
+	c->gid = c->egid = c->sgid = c->fsgid = p->gid;
+	c->cap_bounding = p->caps_bounding;
+	c->cap_effective = p->caps_effective;
+	c->cap_inheritable = p->caps_inheritable;
+	c->cap_permitted = p->caps_permitted;
+	c->cap_ambient = p->caps_ambient;
+	c->no_new_privs = p->no_new_privs;
+	if (p->ngroups) {
+		c->groups = kmem_bytes(p->ngroups * sizeof(*c->groups));
+		if (!c->groups) {
+			cred_put(c);
+			return NULL;
+		}
+		memcpy(c->groups, p->groups, p->ngroups * sizeof(*c->groups));
+		c->ngroups = p->ngroups;
+	}
+	return c;
+}
+
+static void set_limits(struct thread_group *tg, const struct process_spec *p)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		tg->rlimits[i] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
+	tg->rlimits[RLIMIT_STACK].rlim_cur = 8 << 20;
+	tg->rlimits[RLIMIT_CORE].rlim_cur = 0;
+	tg->rlimits[RLIMIT_NOFILE] = (struct rlimit64){1024, 1048576};
+	tg->rlimits[RLIMIT_MEMLOCK] = (struct rlimit64){8 << 20, 8 << 20};
+	tg->rlimits[RLIMIT_MSGQUEUE] = (struct rlimit64){819200, 819200};
+	tg->rlimits[RLIMIT_NICE] = tg->rlimits[RLIMIT_RTPRIO] = (struct rlimit64){0, 0};
+	tg->rlimits[RLIMIT_SIGPENDING] = tg->rlimits[RLIMIT_NPROC] = (struct rlimit64){63704, 63704};
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		if (p->rlimit_set & 1u << i)
+			tg->rlimits[i] = p->rlimits[i];
+}
+
+// A task that has everything but a program.
+static int make_task(struct container *c, const struct process_spec *p, struct task **out)
+{
+	struct kernel *k = kernel();
+	struct platform_ctx *ctx;
+	struct thread_group *tg;
+	struct task *t;
+	struct mm *mm;
+	int err = platform->as_create(&ctx);
+
+	if (err)
+		return err;
+	t = task_create(ctx);
+	tg = group_create();
+	mm = mm_create();
+	if (!t || !tg || !mm)
+		return -ENOMEM;
+	tg->container = c;
+	tg->oom_score_adj = p->oom_score_adj;
+	set_limits(tg, p);
+	t->tg = group_get(tg);
+	t->cred = cred_of(p);
+	t->sighand = sighand_create();
+	t->files = fdtable_create();
+	t->fs = fs_context_dup(c->fs);
+	task_set_mm(t, mm);
+	mm_ctx_attach(mm, ctx);
+	if (!t->cred || !t->sighand || !t->files || !t->fs)
+		return -ENOMEM;
+	if (p->umask != (mode_t)-1)
+		t->fs->umask = p->umask & 0777;
+	mutex_lock(&k->tasks_mu);
+	t->tid = tg->tgid = pid_alloc_locked();
+	tg->leader = t;
+	TAILQ_INSERT_TAIL(&tg->tasks, t, tg_link);
+	tg->ntasks = 1;
+	k->ntasks_alive++;
+	task_hash_locked(t);
+	group_link_locked(tg, NULL);
+	err = session_create_locked(tg);
+	mutex_unlock(&k->tasks_mu);
+	*out = t;
+	return err;
+}
+
+static int give_stdio(struct task *t, const struct process_spec *p, char **err_text)
+{
+	for (int i = 0; i < p->nstdio; i++) {
+		struct file *f;
+		int err = hostfile_create(p->stdio[i], &f);
+
+		if (!err) {
+			err = fd_install_at(t, f, false, i);
+			err = err < 0 ? err : 0;
+		}
+		if (err)
+			return fail(err_text, err, "descriptor %d can't be passed to the program: %s", i, strerror(-err));
+	}
+	for (int i = p->nstdio; p->terminal && i < 3; i++) {
+		struct file *f = fd_file_any(t, 0);
+
+		if (f)
+			fd_install_at(t, f, false, i);
+	}
+	return 0;
+}
+
+static int enter_cwd(struct task *t, const struct process_spec *p, char **err_text)
+{
+	struct path cwd, old;
+	int err = vfs_lookup(t, NULL, p->cwd ? p->cwd : "/", LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &cwd);
+
+	if (err)
+		return fail(err_text, err, "working folder %s: %s", p->cwd, strerror(-err));
+	mutex_lock(&t->fs->mu);
+	old = t->fs->cwd;
+	t->fs->cwd = cwd;
+	mutex_unlock(&t->fs->mu);
+	path_put(&old);
+	return 0;
+}
+
+// The program by its path, or by PATH as execvp(3) goes.
+static int find_program(struct task *t, const struct process_spec *p, char *path, size_t cap, struct file **out, char **err_text)
+{
+	const char *name = p->argv[0], *dirs = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	int err = -ENOENT, found = -ENOENT;
+
+	for (char *const *e = p->envp; *e; e++)
+		if (strncmp(*e, "PATH=", 5) == 0)
+			dirs = *e + 5;
+	if (strchr(name, '/')) {
+		snprintf(path, cap, "%s", name);
+		found = vfs_open(t, NULL, path, O_RDONLY | VFS_O_EXEC, 0, 0, out);
+	} else {
+		for (const char *d = dirs; found; d = strchrnul(d, ':') + 1) {
+			int len = (int)(strchrnul(d, ':') - d);
+
+			snprintf(path, cap, "%.*s/%s", len ? len : 1, len ? d : ".", name);
+			err = vfs_open(t, NULL, path, O_RDONLY | VFS_O_EXEC, 0, 0, out);
+			if (err == 0 || err == -EACCES)
+				found = err;
+			if (!err || !d[len])
+				break;
+		}
+	}
+	if (!found)
+		return 0;
+	if (found == -ENOENT)
+		return fail(err_text, found, "exec: \"%s\": %s", name,
+			    strchr(name, '/') ? "no such file or directory" : "executable file not found in $PATH");
+	return fail(err_text, found, "exec: \"%s\": %s", name, strerror(-found));
+}
+
+static void abandon(struct task *t)
+{
+	task_exit_group(t, 127 << 8);
+}
+
+int container_start_process(struct container *c, const struct process_spec *p, int *out_pid, char **err_text)
+{
+	char path[PATH_MAX];
+	struct file *exe;
+	struct task *t;
+	long ret;
+	int err = make_task(c, p, &t);
+
+	*err_text = NULL;
+	if (err)
+		return fail(err_text, err, "no process could be made: %s", strerror(-err));
+	err = give_stdio(t, p, err_text) ?: enter_cwd(t, p, err_text) ?: find_program(t, p, path, sizeof(path), &exe, err_text);
+	if (err) {
+		abandon(t);
+		return err;
+	}
+	ret = loader_exec(t, exe, path, p->argv, p->envp);
+	file_put(exe);
+	if (ret != -ENOREPLY) {
+		err = ret == -EGONE ? -ENOMEM : (int)ret;
+		if (ret != -EGONE)
+			abandon(t);
+		return fail(err_text, err, "exec %s: %s", path, strerror(-err));
+	}
+	mutex_lock(&kernel()->tasks_mu);
+	if (!c->started) {
+		c->started = true;
+		c->init = group_get(t->tg);
+		c->init_pid = t->tid;
+		t->tg->unkillable = true;
+		if (!kernel()->init)
+			kernel()->init = t->tg;
+	}
+	*out_pid = t->tid;
+	mutex_unlock(&kernel()->tasks_mu);
+	task_start(t);
+	return 0;
+}
+
+int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_status), void *arg)
+{
+	struct container_waiter *w = kmem_alloc(&waiter_type);
+	bool known;
+
+	if (!w)
+		return -ENOMEM;
+	*w = (struct container_waiter){.pid = pid, .fn = fn, .arg = arg};
+	mutex_lock(&kernel()->tasks_mu);
+	known = group_find_locked(pid) && !group_find_locked(pid)->zombie;
+	if (known)
+		LIST_INSERT_HEAD(&c->waiters, w, link);
+	mutex_unlock(&kernel()->tasks_mu);
+	if (known)
+		return 0;
+	kmem_free(&waiter_type, w);
+	if (pid != c->init_pid || !c->ended)
+		return -ESRCH;
+	fn(arg, c->init_status);
+	return 0;
+}
+
+void container_process_gone(struct thread_group *tg)
+{
+	struct container *c = tg->container;
+	struct container_waiter *w, *next, *mine = NULL;
+	bool was_init;
+
+	mutex_lock(&kernel()->tasks_mu);
+	LIST_FOREACH_SAFE(w, &c->waiters, link, next)
+		if (w->pid == tg->tgid) {
+			LIST_REMOVE(w, link);
+			mine = w; // there is one per request
+			break;
+		}
+	was_init = tg == c->init;
+	if (was_init) {
+		c->init_status = tg->wait_status;
+		c->ended = true;
+		c->init = NULL;
+	}
+	mutex_unlock(&kernel()->tasks_mu);
+	if (mine) {
+		mine->fn(mine->arg, tg->wait_status);
+		kmem_free(&waiter_type, mine);
+	}
+	if (was_init) {
+		if (c->on_exit)
+			c->on_exit(c, c->arg);
+		group_put(tg);
+	}
+}
+
+void container_session_ended_locked(struct thread_group *leader)
+{
+	leader->session->leader = NULL;
+}
+
+int container_signal(struct container *c, int pid, int sig, bool all)
+{
+	struct thread_group *tg;
+	siginfo_t info = {.si_signo = sig, .si_code = SI_USER};
+	int err = -ESRCH;
+
+	mutex_lock(&kernel()->tasks_mu);
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
+		if (tg->container == c && !tg->zombie && (all || tg->tgid == (pid ? pid : c->init_pid))) {
+			signal_send_locked(tg, NULL, sig, &info, true);
+			err = 0;
+		}
+	mutex_unlock(&kernel()->tasks_mu);
+	return err;
+}
+
+int container_signal_foreground(struct container *c, int pid, int sig)
+{
+	return container_signal(c, pid, sig, false);
+}
+
+int container_processes(struct container *c, int *pids, int cap)
+{
+	struct thread_group *tg;
+	int n = 0;
+
+	mutex_lock(&kernel()->tasks_mu);
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
+		if (tg->container == c && !tg->zombie) {
+			if (n < cap)
+				pids[n] = tg->tgid;
+			n++;
+		}
+	mutex_unlock(&kernel()->tasks_mu);
+	return n;
+}
+
+void container_destroy(struct container *c)
+{
+	container_signal(c, 0, SIGKILL, true);
+}

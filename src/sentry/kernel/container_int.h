@@ -1,0 +1,23 @@
+// The container as the tasks see it.
+#pragma once
+
+#include <bsd/sys/queue.h>
+
+#include "sentry/kernel/container.h"
+
+struct container_waiter;
+struct fs_context;
+
+struct container {
+	char *id;
+	struct thread_group *init; // Guarded by tasks_mu; a reference. NULL: not started, or gone
+	int init_pid, init_status;
+	bool started, ended;
+	struct fs_context *fs; // root of its mounts, as its processes start with
+	LIST_HEAD(, container_waiter) waiters; // Guarded by tasks_mu.
+	void (*on_exit)(struct container *c, void *arg);
+	void *arg;
+};
+
+void container_process_gone(struct thread_group *tg); // its last thread is; no locks held
+void container_session_ended_locked(struct thread_group *leader); // a session's leader exits: hangs its terminal up

@@ -1,0 +1,73 @@
+// Credentials.
+#include "sentry/kernel/cred.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/kmem.h"
+
+KMEM_TYPE(cred_type, cred);
+
+#define CAPS_ALL ((1ull << (CAP_LAST_CAP + 1)) - 1)
+
+struct cred *cred_create_root(void)
+{
+	struct cred *c = kmem_alloc(&cred_type);
+
+	if (!c)
+		return NULL;
+	ref_init(&c->ref);
+	c->cap_permitted = c->cap_effective = c->cap_bounding = CAPS_ALL;
+	return c;
+}
+
+struct cred *cred_dup(const struct cred *c)
+{
+	struct cred *copy = kmem_alloc(&cred_type);
+
+	if (!copy)
+		return NULL;
+	*copy = *c;
+	ref_init(&copy->ref);
+	copy->groups = NULL;
+	if (c->ngroups) {
+		copy->groups = kmem_bytes(c->ngroups * sizeof(gid_t));
+		if (!copy->groups) {
+			kmem_free(&cred_type, copy);
+			return NULL;
+		}
+		memcpy(copy->groups, c->groups, c->ngroups * sizeof(gid_t));
+	}
+	return copy;
+}
+
+struct cred *cred_get(struct cred *c)
+{
+	ref_get(&c->ref);
+	return c;
+}
+
+void cred_put(struct cred *c)
+{
+	if (!c || !ref_put(&c->ref))
+		return;
+	kmem_bytes_free(c->groups);
+	kmem_free(&cred_type, c);
+}
+
+bool cred_has_cap(const struct cred *c, int cap)
+{
+	return cap >= 0 && cap <= CAP_LAST_CAP && (c->cap_effective >> cap & 1);
+}
+
+static int gid_cmp(const void *a, const void *b)
+{
+	gid_t x = *(const gid_t *)a, y = *(const gid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+bool cred_in_group(const struct cred *c, gid_t gid)
+{
+	return gid == c->fsgid || (c->ngroups && bsearch(&gid, c->groups, c->ngroups, sizeof(gid), gid_cmp));
+}

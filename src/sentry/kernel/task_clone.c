@@ -1,0 +1,354 @@
+// fork, vfork, clone: the child's task, group, memory and first registers.
+//
+// The host's part (a thread or a process of the platform) is only queued on the caller's context; if it fails later, everything
+// made here is undone (task_clone_failed) and the call answers EAGAIN.
+#include "sentry/kernel/task_clone.h"
+
+#include <sched.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "lib/log.h"
+#include "platform/platform.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/container_int.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/task_int.h"
+#include "sentry/kernel/task_run.h"
+#include "sentry/mm/mm.h"
+#include "sentry/vfs/vfs.h"
+
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ull
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ull
+#endif
+
+#define CLONE_NAMESPACES \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define CLONE_KNOWN \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_PIDFD | CLONE_PTRACE | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD | \
+	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | \
+	 CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND)
+
+static int check_flags(struct task *t, const struct clone_spec *s)
+{
+	uint64_t f = s->flags;
+
+	if ((f & CLONE_SIGHAND && !(f & CLONE_VM)) || (f & CLONE_THREAD && !(f & CLONE_SIGHAND)))
+		return -EINVAL;
+	if (f & CLONE_SIGHAND && f & CLONE_CLEAR_SIGHAND)
+		return -EINVAL;
+	if (f & CLONE_PIDFD && f & (CLONE_THREAD | CLONE_DETACHED))
+		return -EINVAL;
+	if (f & CLONE_PARENT && t->tg == t->tg->container->init)
+		return -EINVAL;
+	if (f & (CLONE_NEWNS | CLONE_NEWUSER) && f & CLONE_FS)
+		return -EINVAL;
+	if (f & CLONE_NAMESPACES) // there are none but the container's own yet
+		return f & CLONE_NEWUSER || cred_has_cap(t->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
+	if (f & ~CLONE_KNOWN)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_limit_locked(struct task *t)
+{
+	uint64_t limit = task_rlimit(t, RLIMIT_NPROC), count = 0;
+	struct thread_group *tg;
+
+	if (limit == RLIM64_INFINITY || t->cred->uid == 0 || cred_has_cap(t->cred, CAP_SYS_RESOURCE) ||
+	    cred_has_cap(t->cred, CAP_SYS_ADMIN))
+		return 0;
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
+		if (tg->leader && tg->leader->cred->uid == t->cred->uid)
+			count += tg->ntasks;
+	return count < limit ? 0 : -EAGAIN;
+}
+
+// What the child has of its own or in common with t. On an error what is there already is given back by child_undo.
+static int share_or_copy(struct task *t, struct task *child, const struct clone_spec *s)
+{
+	uint64_t f = s->flags;
+	struct mm *mm;
+
+	mm = f & CLONE_VM ? mm_get(t->mm) : mm_fork(t);
+	if (!mm)
+		return -ENOMEM;
+	task_set_mm(child, mm);
+	mm_ctx_attach(mm, child->ctx);
+	child->files = f & CLONE_FILES ? fdtable_get(t->files) : fdtable_dup(t->files);
+	child->fs = f & CLONE_FS ? fs_context_get(t->fs) : fs_context_dup(t->fs);
+	if (f & CLONE_SIGHAND) {
+		ref_get(&t->sighand->ref);
+		child->sighand = t->sighand;
+	} else {
+		child->sighand = sighand_dup(t->sighand);
+	}
+	child->cred = cred_get(t->cred);
+	if (!child->files || !child->fs || !child->sighand)
+		return -ENOMEM;
+	if (f & CLONE_CLEAR_SIGHAND)
+		for (int i = 0; i < NSIG_MAX; i++)
+			if (child->sighand->action[i].handler != 1)
+				child->sighand->action[i] = (struct ksigaction){0};
+	return 0;
+}
+
+static void inherit(struct task *t, struct task *child, const struct clone_spec *s)
+{
+	memcpy(child->comm, t->comm, sizeof(child->comm));
+	child->blocked = t->restore_blocked ? t->saved_blocked : t->blocked;
+	if (!(s->flags & CLONE_VM) || s->flags & CLONE_VFORK)
+		child->altstack = t->altstack;
+	child->nice = t->nice;
+	child->sched_policy = t->sched_policy;
+	child->sched_priority = t->sched_priority;
+	child->cpus_allowed = t->cpus_allowed;
+	child->timer_slack_ns = t->timer_slack_ns;
+	child->persona = t->persona;
+	child->maker_tid = t->tid;
+	if (s->flags & CLONE_CHILD_CLEARTID)
+		child->clear_child_tid = s->child_tid;
+}
+
+static void child_undo(struct task *child)
+{
+	struct platform_ctx *ctx = child->ctx;
+
+	if (child->mm)
+		mm_ctx_gone(child->mm, ctx);
+	child->ctx = NULL;
+	platform->ctx_destroy(ctx);
+	task_set_mm(child, NULL);
+	if (child->files)
+		fdtable_put(child->files, child);
+	if (child->fs)
+		fs_context_put(child->fs);
+	child->files = NULL;
+	child->fs = NULL;
+}
+
+static void first_regs(struct task *child, const struct clone_spec *s)
+{
+	struct user_regs_struct r;
+
+	platform->get_regs(child->ctx, &r);
+	r.rax = 0;
+	if (s->stack)
+		r.rsp = s->stack;
+	if (s->flags & CLONE_SETTLS)
+		r.fs_base = s->tls;
+	platform->set_regs(child->ctx, &r);
+}
+
+static struct thread_group *child_group(struct task *t, const struct clone_spec *s)
+{
+	struct thread_group *tg = group_create();
+
+	if (!tg)
+		return NULL;
+	tg->container = t->tg->container;
+	tg->exit_signal = s->flags & CLONE_PARENT ? t->tg->exit_signal : s->exit_signal;
+	tg->dumpable = t->tg->dumpable;
+	tg->oom_score_adj = t->tg->oom_score_adj;
+	memcpy(tg->rlimits, t->tg->rlimits, sizeof(tg->rlimits));
+	tg->exe = t->tg->exe ? file_get(t->tg->exe) : NULL;
+	return tg;
+}
+
+static int number_locked(struct task *child, const struct clone_spec *s)
+{
+	int err;
+
+	if (s->set_tid) {
+		child->tid = s->set_tid;
+		return pid_claim_locked(child->tid);
+	}
+	err = pid_alloc_locked();
+	child->tid = err;
+	return err < 0 ? err : 0;
+}
+
+// Enters the child into all tables. From here on signals reach it.
+static int publish(struct task *t, struct task *child, const struct clone_spec *s)
+{
+	struct kernel *k = kernel();
+	struct thread_group *tg = child->tg;
+	int err;
+
+	mutex_lock(&k->tasks_mu);
+	// A fork is atomic against signals to the group: those that are there already are handled by the parent first.
+	err = t->exiting ? -ERESTARTNOINTR : check_limit_locked(t) ?: number_locked(child, s);
+	if (err) {
+		mutex_unlock(&k->tasks_mu);
+		return err;
+	}
+	if (tg != t->tg) {
+		tg->tgid = child->tid;
+		tg->leader = child;
+		group_link_locked(tg, s->flags & CLONE_PARENT ? t->tg->parent : t->tg);
+	}
+	TAILQ_INSERT_TAIL(&tg->tasks, child, tg_link);
+	tg->ntasks++;
+	k->ntasks_alive++;
+	task_hash_locked(child);
+	if (tg->group_stop)
+		atomic_store(&child->signal_wake, true);
+	mutex_unlock(&k->tasks_mu);
+	return 0;
+}
+
+// Takes a child that never ran out of all tables again.
+static void unpublish(struct task *child)
+{
+	struct thread_group *tg = child->tg;
+
+	mutex_lock(&kernel()->tasks_mu);
+	TAILQ_REMOVE(&tg->tasks, child, tg_link);
+	tg->ntasks--;
+	kernel()->ntasks_alive--;
+	sigpending_flush_locked(tg, &child->pending, ~0ull);
+	task_unhash_locked(child);
+	if (tg->leader == child) {
+		sigpending_flush_locked(tg, &tg->pending, ~0ull);
+		tg->leader = NULL;
+		group_unlink_locked(tg);
+	}
+	child->state = TASK_DEAD;
+	mutex_unlock(&kernel()->tasks_mu);
+}
+
+static void child_free(struct task *child, bool own_group)
+{
+	struct thread_group *tg = child->tg;
+
+	if (own_group && tg && tg->exe) {
+		file_put(tg->exe);
+		tg->exe = NULL;
+	}
+	child_undo(child);
+	if (own_group && tg)
+		group_put(tg); // the tables' reference
+	task_put(child);
+}
+
+static int set_tids(struct task *t, struct task *child, const struct clone_spec *s)
+{
+	int pidfd;
+
+	if (s->flags & CLONE_PIDFD) {
+		pidfd = pidfd_install(t, child->tg, 0);
+		if (pidfd < 0)
+			return pidfd;
+		if (copy_out_obj(t, s->pidfd, &pidfd) < 0) {
+			fd_close(t, pidfd);
+			return -EFAULT;
+		}
+	}
+	// As Linux: bad addresses here are nobody's error.
+	if (s->flags & CLONE_PARENT_SETTID)
+		(void)copy_out_obj(t, s->parent_tid, &child->tid);
+	if (s->flags & CLONE_CHILD_SETTID)
+		(void)copy_out_obj(child, s->child_tid, &child->tid);
+	return 0;
+}
+
+static int make_ctx(struct task *t, const struct clone_spec *s, struct platform_ctx **out)
+{
+	// The child's number isn't known yet when the host is asked; the caller's own says whose child failed, and it is the youngest.
+	uint32_t tag = TASK_OP_CLONE | (uint32_t)t->tid;
+
+	return s->flags & CLONE_VM ? platform->spawn(t->ctx, tag, out) : platform->fork(t->ctx, tag, out);
+}
+
+long task_clone(struct task *t, const struct clone_spec *s)
+{
+	bool thread = s->flags & CLONE_THREAD;
+	struct platform_ctx *ctx;
+	struct task *child;
+	int err, tid;
+
+	if (t->call.entries > 1 && t->call.word[0]) { // a vfork whose child lives
+		if (!t->vfork_done) {
+			long ret = task_block_killable(t);
+
+			if (ret == -EBLOCKED)
+				return ret;
+		}
+		return (long)t->call.word[0];
+	}
+	err = check_flags(t, s) ?: mm_ops_begin(t);
+	if (err)
+		return err;
+	err = make_ctx(t, s, &ctx);
+	if (err)
+		return err == -ENOMEM ? err : -EAGAIN;
+	child = task_create(ctx);
+	if (!child) {
+		platform->ctx_destroy(ctx);
+		return -ENOMEM;
+	}
+	child->tg = thread ? group_get(t->tg) : child_group(t, s);
+	if (child->tg && !thread)
+		group_get(child->tg);
+	err = child->tg ? share_or_copy(t, child, s) : -ENOMEM;
+	if (!err) {
+		inherit(t, child, s);
+		first_regs(child, s);
+		err = publish(t, child, s);
+	}
+	if (err) {
+		child_free(child, !thread);
+		return err;
+	}
+	err = set_tids(t, child, s);
+	if (err) {
+		unpublish(child);
+		child_free(child, !thread);
+		return err;
+	}
+	tid = child->tid;
+	if (s->flags & CLONE_VFORK) {
+		t->vfork_done = 0;
+		child->vfork_parent = task_get(t);
+		// The host must make the child now: t isn't going back until it has gone on.
+		err = platform->flush(t->ctx);
+		if (err) {
+			task_put(t);
+			child->vfork_parent = NULL;
+			unpublish(child);
+			child_free(child, !thread);
+			return -EAGAIN;
+		}
+	}
+	t->call.word[1] = tid;
+	task_start(child); // it may be gone now
+	if (!(s->flags & CLONE_VFORK))
+		return tid;
+	t->call.word[0] = tid;
+	if (t->vfork_done)
+		return tid;
+	return task_block_killable(t);
+}
+
+long task_clone_failed(struct task *t, uint32_t op_tag, int err)
+{
+	int tid = (int)t->call.word[1];
+	struct task *child = task_find(tid);
+	bool own_group;
+
+	log_info("%s[%d]: the host made no child: %s", t->comm, t->tid, strerror(err));
+	if (child && child->maker_tid == t->tid) {
+		own_group = child->tg != t->tg;
+		unpublish(child);
+		child_free(child, own_group);
+	}
+	if (child)
+		task_put(child);
+	(void)op_tag;
+	return -EAGAIN;
+}

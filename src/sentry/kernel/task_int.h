@@ -1,0 +1,42 @@
+// What the task_*.c, signal*.c and container.c files share. All _locked functions: the caller holds kernel()->tasks_mu.
+#pragma once
+
+#include "sentry/kernel/task.h"
+
+// task.c: objects, numbers, groups.
+struct task *task_create(struct platform_ctx *ctx); // not yet in any table; owns ctx
+struct thread_group *group_create(void);
+int pid_alloc_locked(void); // or -EAGAIN
+int pid_claim_locked(int pid); // clone3's set_tid: 0, -EEXIST, -EINVAL
+struct task *task_find_locked(int tid); // borrowed, as the next two
+struct thread_group *group_find_locked(int tgid);
+struct pgrp *pgrp_find_locked(int pgid);
+void task_hash_locked(struct task *t);
+void task_unhash_locked(struct task *t);
+void group_link_locked(struct thread_group *tg, struct thread_group *parent);
+void group_unlink_locked(struct thread_group *tg); // leaves every table and list; its reference stays
+int session_create_locked(struct thread_group *tg); // tg leads a new session and process group of its number
+int pgrp_enter_locked(struct thread_group *tg, int pgid); // an existing group, or a new one of its own number
+void session_put_locked(struct session *s);
+void task_set_mm(struct task *t, struct mm *mm); // takes the reference; counts t among its users; NULL: leaves the old one
+uint64_t task_cpu_ns(struct task *t); // of a living task, by the host's count; tasks_mu held
+uint64_t group_cpu_ns_locked(struct thread_group *tg);
+
+// task_exit.c
+void group_exit_locked(struct thread_group *tg, int wait_status); // every member is to die
+void group_release_locked(struct thread_group *tg); // a zombie was waited for: takes it out; then group_put without the lock
+void task_vfork_done(struct task *t);
+bool pgrp_orphaned_locked(struct pgrp *pg, struct thread_group *leaving);
+// Tells tg's parent of what happened to it: CLD_*, by a signal and a wake-up.
+void group_notify_parent_locked(struct thread_group *tg, int code);
+
+// signal.c
+int signal_send_locked(struct thread_group *tg, struct task *only, int sig, const siginfo_t *info, bool forced);
+void sigpending_flush_locked(struct thread_group *tg, struct sigpending *p, ksigset_t mask);
+int signal_dequeue_locked(struct task *t, ksigset_t mask, siginfo_t *out_info); // 0: none
+void signal_recalc_locked(struct task *t); // after a change of its mask: sets or clears signal_wake
+void signal_retarget_locked(struct thread_group *tg); // a member can't take shared signals any more: wakes those who can
+bool signal_may_send(struct task *from, struct thread_group *to, int sig); // tasks_mu held
+struct sighand *sighand_create(void);
+struct sighand *sighand_dup(const struct sighand *sh);
+void sighand_put(struct sighand *sh);
