@@ -7,12 +7,13 @@
 #include "runtime/cmd/cmd.h"
 #include "runtime/err.h"
 #include "runtime/sandbox/gofer_process.h"
+#include "sentry/boot/boot.h"
 
 // Processes that hull starts of itself: without flags, and without anything that only the CLI needs.
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
-} parts[] = {{"gofer", gofer_process_main}};
+} parts[] = {{"boot", boot_main}, {"gofer", gofer_process_main}};
 
 static int fail(const struct settings *s, struct err *err)
 {

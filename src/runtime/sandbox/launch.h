@@ -8,17 +8,10 @@
 #include <sys/types.h>
 
 #include "control/client.h"
+#include "sentry/boot/boot_fds.h"
 
 struct err;
 struct settings;
-
-enum { // descriptors of `hull boot`
-	BOOT_FD_CONFIG = 3,  // the JSON that boot_config() makes
-	BOOT_FD_LISTEN = 4,  // the listening control socket, or /dev/null
-	BOOT_FD_CONTROL = 5, // the first control connection
-	BOOT_FD_LOG = 6,     // the debug log, or /dev/null
-	BOOT_FDS = 7,
-};
 
 enum { // descriptors of `hull gofer`
 	GOFER_FD_CONN = 3,

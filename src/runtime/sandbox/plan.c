@@ -101,7 +101,7 @@ static bool is_named(const struct oci_spec *spec, const char *destination)
 // The sentry's type of a mount that isn't a host folder; NULL: there is none yet.
 static const char *own_type(const struct oci_mount *m)
 {
-	static const char *const same[] = {"proc", "sysfs", "tmpfs", "devpts", "devtmpfs"};
+	static const char *const same[] = {"proc", "sysfs", "tmpfs", "devpts", "devtmpfs", "mqueue"};
 
 	// Other runtimes mount a tmpfs on /dev and fill it with nodes: that is what devtmpfs is here.
 	if (strcmp(m->destination, "/dev") == 0 && strcmp(m->type, "tmpfs") == 0)

@@ -1,0 +1,134 @@
+// The sentry's process: reads its configuration, gives the host up, makes the kernel, and serves until its container has ended.
+//
+// The order matters: namespaces first, since the platform's stubs are to be born inside; then the user and capabilities, so that
+// the stubs have no more than the sentry; then the platform's template, which makes host calls that the filter forbids; the filter last.
+#include "sentry/boot/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control/protocol.h"
+#include "control/server.h"
+#include "host/confine.h"
+#include "host/filter.h"
+#include "lib/log.h"
+#include "platform/platform.h"
+#include "sentry/boot/boot_fds.h"
+#include "sentry/kernel/kernel.h"
+
+struct boot_config {
+	json_t *json; // strings are its
+	const char *platform, *strace_filter;
+	int nworkers;
+	bool foreground, debug, log, log_json, strace;
+};
+
+static int read_config(struct boot_config *out)
+{
+	json_t *json = json_loadfd(BOOT_FD_CONFIG, 0, NULL);
+	const char *version = json_string_value(json_object_get(json, "version"));
+
+	close(BOOT_FD_CONFIG);
+	if (!version || strcmp(version, control_version()) != 0)
+		return -EINVAL;
+	*out = (struct boot_config){
+		.json = json,
+		.platform = json_string_value(json_object_get(json, "platform")),
+		.strace_filter = json_string_value(json_object_get(json, "straceSyscalls")),
+		.nworkers = json_integer_value(json_object_get(json, "workers")),
+		.foreground = json_is_true(json_object_get(json, "foreground")),
+		.debug = json_is_true(json_object_get(json, "debug")),
+		.log = json_is_true(json_object_get(json, "log")),
+		.log_json = json_is_true(json_object_get(json, "logJson")),
+		.strace = json_is_true(json_object_get(json, "strace")),
+	};
+	return out->platform ? 0 : -EINVAL;
+}
+
+static int choose_platform(const char *name)
+{
+	static const struct platform_ops *const all[] = {&ptrace_ops};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i]->name, name) == 0)
+			platform = all[i];
+	return platform ? 0 : -ENOENT;
+}
+
+// As many descriptors as the host gives to anybody: they stand for the files of every process in the sandbox.
+static void raise_limits(void)
+{
+	struct rlimit nofile = {1 << 20, 1 << 20}, all = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_NOFILE, &nofile) < 0 && getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
+		nofile.rlim_cur = nofile.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &nofile);
+	}
+	setrlimit(RLIMIT_NPROC, &all);
+	setrlimit(RLIMIT_MEMLOCK, &all);
+	setrlimit(RLIMIT_AS, &all);
+	setrlimit(RLIMIT_FSIZE, &all);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int step(const char *what, int err)
+{
+	if (err)
+		log_error("cannot %s: %s", what, strerror(-err));
+	return err;
+}
+
+static int give_host_up(const struct boot_config *c)
+{
+	int err = step("make the sentry's namespaces", confine_namespaces(true));
+
+	if (err)
+		return err;
+	raise_limits();
+	umask(0);
+	err = step("drop the sentry's capabilities", confine_credentials());
+	// After the change of user, which would undo it.
+	if (!err && c->foreground)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return err;
+}
+
+int boot_main(int argc, char **argv)
+{
+	struct boot_config c = {0};
+	struct control_server *server;
+	struct stat st;
+	int err = read_config(&c), status;
+	bool listens = fstat(BOOT_FD_LISTEN, &st) == 0 && S_ISSOCK(st.st_mode);
+
+	log_init(BOOT_FD_LOG, c.debug ? LOG_DEBUG : c.strace ? LOG_INFO : LOG_WARNING, !err && c.log_json, "sentry");
+	if (step("read the configuration", err) || step("find the platform", choose_platform(c.platform)) || give_host_up(&c) ||
+	    step("start the platform", platform->init()))
+		return 1;
+	err = kernel_create(&(struct kernel_config){
+		.nworkers_max = c.nworkers, .strace = c.strace, .strace_filter = c.strace_filter});
+	if (step("make the kernel", err))
+		return 1;
+	err = control_server_create(&(struct control_server_config){.listen_fd = listens ? BOOT_FD_LISTEN : -1,
+								    .first_fd = BOOT_FD_CONTROL,
+								    .foreground = c.foreground},
+				    &server);
+	if (step("serve the control socket", err) || step("install the filter", filter_install(platform->name, c.debug)))
+		return 1;
+	err = step("run the kernel", kernel_run());
+	if (err)
+		return 1;
+	// Stubs die with this process, which is the first of their namespace.
+	status = control_server_status(server);
+	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
