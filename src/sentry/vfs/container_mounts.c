@@ -13,6 +13,7 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "lib/log.h"
 #include "sentry/fs/overlay/overlay.h"
 #include "sentry/kernel/container.h"
 #include "sentry/vfs/vfs_int.h"
@@ -210,12 +211,21 @@ static bool is_root(const struct mount_spec *m)
 	return m->destination[strspn(m->destination, "/")] == 0;
 }
 
+// Kinds that every bundle names; one that this build lacks is left out with a word, as the program may do without.
+static bool not_built(const struct mount_spec *m)
+{
+	if (strcmp(m->type, "devpts") != 0 || fs_type_find(m->type))
+		return false;
+	log_warning("mount %s: %s isn't built yet: left out", m->destination, m->type);
+	return true;
+}
+
 static int add_all(struct builder *b, const struct container_spec *spec)
 {
 	int err = add_defaults(b, spec);
 
 	for (int i = 0; i < spec->nmounts && !err; i++)
-		if (!is_root(&spec->mounts[i]))
+		if (!is_root(&spec->mounts[i]) && !not_built(&spec->mounts[i]))
 			err = add_mount(b, &spec->mounts[i]);
 	return err ?: add_default(b, spec, "devpts", "/dev/pts", "gid=5,mode=620,ptmxmode=666");
 }

@@ -286,6 +286,8 @@ int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst
 	at = path_backwards(p, root, buf, sizeof(buf), &reachable);
 	if (!at)
 		return -ENAMETOOLONG;
+	if (p->mnt == kernel()->vfs->memfd_mnt)
+		reachable = true; // nobody's place, but shown like one
 	gone = !p->dentry->hashed && !dentry_is_root(p->dentry) && p->dentry != p->mnt->root;
 	n = snprintf(dst, cap, "%s%s%s", reachable ? "" : unreachable, at, gone ? deleted : "");
 	return n < (int)cap ? n : -ERANGE;

@@ -53,6 +53,7 @@ struct vfs {
 	_Atomic int next_mount_id;
 	_Atomic unsigned next_dev;
 	struct mount *anon_mnt; // of anonymous files
+	struct mount *memfd_mnt; // made with the first memfd
 	_Atomic uint64_t next_anon_ino;
 	struct mutex notify_mu; // guards all inotify watches
 	_Atomic unsigned nwatches;

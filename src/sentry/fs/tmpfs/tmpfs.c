@@ -1,4 +1,5 @@
 // tmpfs: mounts, nodes and their attributes.
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -113,10 +114,12 @@ int tmpfs_node_create(struct super_block *sb, uint32_t mode, uint64_t rdev, uint
 	LIST_INIT(&n->xattrs);
 	tmpfs_touch(&n->inode, ATTR_ATIME | ATTR_MTIME | ATTR_CTIME);
 	n->inode.attr.btime = n->inode.attr.ctime;
-	if (S_ISDIR(mode))
+	if (S_ISDIR(mode)) {
 		tmpfs_dir_init(n);
-	else if (S_ISREG(mode))
+	} else if (S_ISREG(mode)) {
 		n->inode.file_ops = &tmpfs_file_ops;
+		n->file.seals = F_SEAL_SEAL; // only memfds may be sealed further
+	}
 	*out = n;
 	return 0;
 }

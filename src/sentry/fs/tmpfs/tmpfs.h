@@ -7,3 +7,9 @@
 int tmpfs_mount(const struct fs_type *type, const struct fs_mount_args *args, struct super_block **out_sb);
 void tmpfs_umount(struct super_block *sb);
 int tmpfs_statfs(struct super_block *sb, struct statfs *out);
+
+// F_ADD_SEALS and F_GET_SEALS: -EINVAL for a file that isn't tmpfs's.
+int tmpfs_add_seals(struct file *f, uint32_t seals); // 0, -EPERM (sealed), -EBUSY (mapped for writing), -EINVAL
+int tmpfs_get_seals(struct file *f);
+// A file without a name, shown as "/memfd:NAME (deleted)", open for reading and writing.
+int memfd_create_file(struct task *t, const char *name, uint32_t mode, uint32_t seals, struct file **out_file);

@@ -1,0 +1,67 @@
+// h
+#include <asm/prctl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/sysinfo.h>
+#include <sys/times.h>
+#include <linux/sched.h>
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "platform/platform.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/signal_frame.h"
+#include "sentry/kernel/task_clone.h"
+#include "sentry/kernel/task_int.h"
+#include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/futex.h"
+#include "sentry/kernel/posix_timer.h"
+#include "sentry/syscalls/syscalls.h"
+#include "sentry/mm/mm.h"
+void posix_timers_thread_gone(struct task*t){} void posix_timers_destroy(struct thread_group*g){} void posix_timers_exec(struct thread_group*g){}
+int pidfd_install(struct task*t, struct thread_group*g, unsigned f){return -ENOSYS;}
+long sys_exit(struct task*t,const struct sysargs*a){ task_exit(t,(a->a[0]&255)<<8); return -EGONE;}
+long sys_exit_group(struct task*t,const struct sysargs*a){ task_exit_group(t,(a->a[0]&255)<<8); return -EGONE;}
+long sys_arch_prctl(struct task*t,const struct sysargs*a){ struct user_regs_struct r; platform->get_regs(t->ctx,&r); if(a->a[0]==ARCH_SET_FS){r.fs_base=a->a[1];r.rax=0;platform->set_regs(t->ctx,&r);return 0;} return -EINVAL;}
+long sys_set_tid_address(struct task*t,const struct sysargs*a){t->clear_child_tid=a->a[0];return t->tid;}
+long sys_set_robust_list(struct task*t,const struct sysargs*a){t->robust_list=a->a[0];return 0;}
+long sys_getpid(struct task*t,const struct sysargs*a){return t->tg->tgid;}
+long sys_gettid(struct task*t,const struct sysargs*a){return t->tid;}
+long sys_getppid(struct task*t,const struct sysargs*a){mutex_lock(&kernel()->tasks_mu);int p=t->tg->parent?t->tg->parent->tgid:0;mutex_unlock(&kernel()->tasks_mu);return p;}
+long sys_getuid(struct task*t,const struct sysargs*a){return t->cred->uid;}
+long sys_geteuid(struct task*t,const struct sysargs*a){return t->cred->euid;}
+long sys_getgid(struct task*t,const struct sysargs*a){return t->cred->gid;}
+long sys_getegid(struct task*t,const struct sysargs*a){return t->cred->egid;}
+long sys_getpgrp(struct task*t,const struct sysargs*a){return t->tg->pgrp->pgid;}
+long sys_uname(struct task*t,const struct sysargs*a){return copy_out(t,a->a[0],&kernel()->uts,sizeof(struct utsname));}
+long sys_clone(struct task*t,const struct sysargs*a){struct clone_spec s={.flags=a->a[0]&~0xffull,.exit_signal=a->a[0]&0xff,.stack=a->a[1],.parent_tid=a->a[2],.child_tid=a->a[3],.tls=a->a[4]};return task_clone(t,&s);}
+long sys_clone3(struct task*t,const struct sysargs*a){struct clone_args c={0}; if(a->a[1]<64)return -EINVAL; if(copy_in(t,&c,a->a[0],MIN(a->a[1],sizeof c))<0)return -EFAULT; struct clone_spec s={.flags=c.flags,.exit_signal=(int)c.exit_signal,.stack=c.stack?c.stack+c.stack_size:0,.parent_tid=c.parent_tid,.child_tid=c.child_tid,.tls=c.tls,.pidfd=c.pidfd};return task_clone(t,&s);}
+long sys_fork(struct task*t,const struct sysargs*a){struct clone_spec s={.exit_signal=17};return task_clone(t,&s);}
+long sys_vfork(struct task*t,const struct sysargs*a){struct clone_spec s={.flags=CLONE_VM|CLONE_VFORK,.exit_signal=17};return task_clone(t,&s);}
+long sys_prlimit64(struct task*t,const struct sysargs*a){ if(a->a[1]>=RLIM_NLIMITS)return -EINVAL; struct rlimit64*r=&t->tg->rlimits[a->a[1]],n; if(a->a[2]&&copy_in_obj(t,&n,a->a[2])<0)return -EFAULT; if(a->a[3]&&copy_out_obj(t,a->a[3],r)<0)return -EFAULT; if(a->a[2])*r=n; return 0;}
+long sys_setpgid(struct task*t,const struct sysargs*a){ mutex_lock(&kernel()->tasks_mu); struct thread_group*g=a->a[0]?group_find_locked((int)a->a[0]):t->tg; int e=g?pgrp_enter_locked(g,a->a[1]?(int)a->a[1]:g->tgid):-ESRCH; mutex_unlock(&kernel()->tasks_mu); return e;}
+long sys_getpgid(struct task*t,const struct sysargs*a){ mutex_lock(&kernel()->tasks_mu); struct thread_group*g=a->a[0]?group_find_locked((int)a->a[0]):t->tg; int e=g?g->pgrp->pgid:-ESRCH; mutex_unlock(&kernel()->tasks_mu); return e;}
+long sys_rt_sigaction(struct task*t,const struct sysargs*a){ int sig=(int)a->a[0]; struct ksigaction n,o; if(sig<1||sig>64||a->a[3]!=8)return -EINVAL; if(a->a[1]&&copy_in_obj(t,&n,a->a[1])<0)return -EFAULT; mutex_lock(&kernel()->tasks_mu); o=t->sighand->action[sig-1]; if(a->a[1])t->sighand->action[sig-1]=n; mutex_unlock(&kernel()->tasks_mu); return a->a[2]?copy_out_obj(t,a->a[2],&o):0;}
+void signal_set_blocked(struct task*,ksigset_t);
+long sys_rt_sigprocmask(struct task*t,const struct sysargs*a){ ksigset_t n,o=t->blocked; if(a->a[1]){ if(copy_in_obj(t,&n,a->a[1])<0)return -EFAULT; signal_set_blocked(t,a->a[0]==0?o|n:a->a[0]==1?o&~n:n);} return a->a[2]?copy_out_obj(t,a->a[2],&o):0;}
+long sys_rt_sigreturn(struct task*t,const struct sysargs*a){return signal_frame_pop(t);}
+long sys_kill(struct task*t,const struct sysargs*a){ siginfo_t i={.si_signo=(int)a->a[1],.si_code=SI_USER}; i.si_pid=t->tg->tgid; int p=(int)a->a[0]; if(p<=0)return signal_send_pgrp(p?-p:t->tg->pgrp->pgid,(int)a->a[1],&i); struct thread_group*g=group_find(p); if(!g)return -ESRCH; int e=a->a[1]?signal_send_group(g,(int)a->a[1],&i):0; group_put(g); return e;}
+long sys_tgkill(struct task*t,const struct sysargs*a){ siginfo_t i={.si_signo=(int)a->a[2],.si_code=SI_TKILL}; i.si_pid=t->tg->tgid; struct task*o=task_find((int)a->a[1]); if(!o)return -ESRCH; int e=a->a[2]?signal_send_task(o,(int)a->a[2],&i):0; task_put(o); return e;}
+static long nap(struct task*t,uaddr_t req,int64_t base){ struct timespec ts; if(copy_in_obj(t,&ts,req)<0)return -EFAULT; task_deadline_in(t,ts.tv_sec*NSEC_PER_SEC+ts.tv_nsec-base); long r=task_block(t); return r==-ETIMEDOUT?0:r;}
+long sys_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[0],0);}
+long sys_clock_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[2],a->a[1]?ktime_now((clockid_t)a->a[0]):0);}
+long sys_sysinfo(struct task*t,const struct sysargs*a){struct sysinfo s;sysinfo(&s);return copy_out_obj(t,a->a[0],&s);}
+long sys_sched_yield(struct task*t,const struct sysargs*a){return 0;}
+long sys_sched_getaffinity(struct task*t,const struct sysargs*a){uint64_t m=3;return copy_out_obj(t,a->a[2],&m)?:8;}
+long sys_prctl(struct task*t,const struct sysargs*a){ if(a->a[0]==PR_SET_NAME){char n[16]={0};copy_in_str(t,n,a->a[1],15);memcpy(t->comm,n,16);return 0;} return -EINVAL;}
+// futex
+struct fw{TAILQ_ENTRY(fw)l;struct task*t;uintptr_t o;uint64_t off;uint32_t bits;bool q;};
+static TAILQ_HEAD(,fw) fl=TAILQ_HEAD_INITIALIZER(fl); static struct mutex fm=MUTEX_INIT;
+static void fkey(struct task*t,uaddr_t a,bool sh,struct futex_key*k){k->object=(uintptr_t)t->mm;k->offset=a;}
+long futex_wake(struct task*t,uaddr_t a,bool sh,int max,uint32_t bits){struct futex_key k;fkey(t,a,sh,&k);struct fw*w,*x;long n=0;mutex_lock(&fm);TAILQ_FOREACH_SAFE(w,&fl,l,x)if(n<max&&w->o==k.object&&w->off==k.offset&&(w->bits&bits)){TAILQ_REMOVE(&fl,w,l);w->q=false;task_wake(w->t);n++;}mutex_unlock(&fm);return n;}
+void futex_task_exit(struct task*t){uint32_t z=0; if(t->clear_child_tid&&t->mm->users>1){copy_out(t,t->clear_child_tid,&z,4);platform->flush(t->ctx);futex_wake(t,t->clear_child_tid,true,1,~0u);} }
+#include "lib/kmem.h"
+static void fwfree(struct task*t,void*s){struct fw*w=s;mutex_lock(&fm);if(w->q)TAILQ_REMOVE(&fl,w,l);mutex_unlock(&fm);kmem_bytes_free(w);}
+long sys_futex(struct task*t,const struct sysargs*a){ int op=a->a[1]&127; uint32_t v; switch(op){case 0:case 9:{ struct fw*w=t->call.state; if(w){mutex_lock(&fm);bool q=w->q;mutex_unlock(&fm);if(!q)return 0;} else { w=kmem_bytes(sizeof*w);w->t=t;struct futex_key k;fkey(t,a->a[0],0,&k);w->o=k.object;w->off=k.offset;w->bits=op==9?(uint32_t)a->a[5]:~0u; t->call.state=w;t->call.state_free=fwfree; struct timespec ts; if(a->a[3]){ if(copy_in_obj(t,&ts,a->a[3])<0)return -EFAULT; int64_t ns=ts.tv_sec*NSEC_PER_SEC+ts.tv_nsec; task_deadline_in(t,op==9?MAX(0,ns-ktime_now(a->a[1]&256?CLOCK_REALTIME:CLOCK_MONOTONIC)):ns);} mutex_lock(&fm);TAILQ_INSERT_TAIL(&fl,w,l);w->q=true;mutex_unlock(&fm); if(copy_in_obj(t,&v,a->a[0])<0)return -EFAULT; if(v!=(uint32_t)a->a[2])return -EAGAIN; } return task_block(t);} case 1:case 10:return futex_wake(t,a->a[0],0,(int)a->a[2],op==10?(uint32_t)a->a[5]:~0u);} return -ENOSYS;}
