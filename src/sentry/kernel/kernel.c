@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/mm/shm.h"
 #include "sentry/vfs/vfs.h"
 
 KMEM_TYPE(kernel_type, kernel);
@@ -45,6 +46,9 @@ int kernel_create(const struct kernel_config *config)
 	k->nworkers_max = config->nworkers_max > 0 ? config->nworkers_max : (int)sysconf(_SC_NPROCESSORS_ONLN);
 	k->strace = config->strace;
 	k->strace_filter = config->strace_filter;
+	k->shm = shm_table_create();
+	if (!k->shm)
+		return -ENOMEM;
 	err = sched_create(k->nworkers_max);
 	return err ?: vfs_init();
 }

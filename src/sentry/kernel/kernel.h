@@ -11,6 +11,7 @@
 enum { PID_HASH = 1024, PID_LIMIT = 4194304, PID_WRAP = 32768 };
 
 struct vfs;
+struct shm_table;
 
 struct kernel {
 	// --- processes (task_*.c, signal*.c)
@@ -34,6 +35,7 @@ struct kernel {
 	// --- the rest
 	struct utsname uts; // Guarded by tasks_mu.
 	struct vfs *vfs;
+	struct shm_table *shm; // mm/shm.c
 	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
 	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started

@@ -60,7 +60,7 @@ int exec_cred(struct task *t, struct file *exe, struct cred **out_cred, bool *ou
 			c->egid = attr.gid;
 		read_file_caps(exe->inode, &fc);
 	}
-	changed = c->euid != old->euid || c->egid != old->egid;
+	changed = c->euid != old->uid || c->egid != old->gid; // Linux compares with the real ids
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
 	if (!(c->securebits & SECBIT_NOROOT) && (c->uid == 0 || c->euid == 0)) {

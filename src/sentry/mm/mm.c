@@ -788,17 +788,27 @@ void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void
 	mutex_unlock(&mm->mu);
 }
 
-int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len)
+static int64_t remote(struct mm *mm, void *here, uaddr_t there, size_t len, bool write)
 {
-	const struct iovec to = {dst, len}, from = {(void *)src, len};
+	const struct iovec local = {here, len}, far = {(void *)there, len};
 	ssize_t n;
 	pid_t pid;
 
-	if (src >= APP_MAX || len > APP_MAX - src)
+	if (there >= APP_MAX || len > APP_MAX - there)
 		return -EFAULT;
 	mutex_lock(&mm->mu);
 	pid = mm->ctx_hint ? platform->host_pid(mm->ctx_hint) : 0;
-	n = pid ? process_vm_readv(pid, &to, 1, &from, 1, 0) : -1;
+	n = !pid ? -1 : write ? process_vm_writev(pid, &local, 1, &far, 1, 0) : process_vm_readv(pid, &local, 1, &far, 1, 0);
 	mutex_unlock(&mm->mu);
 	return n < 0 ? -EFAULT : n;
+}
+
+int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len)
+{
+	return remote(mm, dst, src, len, false);
+}
+
+int64_t mm_write_remote(struct mm *mm, uaddr_t dst, const void *src, size_t len)
+{
+	return remote(mm, (void *)src, dst, len, true);
 }

@@ -100,3 +100,4 @@ bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
 void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void *arg);
 // From any task (procfs, process_vm_readv): copies from or to another process's memory. Bytes or -EFAULT.
 int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len);
+int64_t mm_write_remote(struct mm *mm, uaddr_t dst, const void *src, size_t len);
