@@ -10,6 +10,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/loader/loader.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/vfs.h"
 
 enum { STRING_MAX = 32 * 4096, TOTAL_MAX = 6 << 20, TOTAL_MIN = 128 << 10 };
@@ -169,6 +170,13 @@ long sys_execve(struct task *t, const struct sysargs *args)
 	return ret;
 }
 
+static bool is_script(struct file *f)
+{
+	char head[2];
+
+	return file_read_kernel(f, head, sizeof(head), 0) == sizeof(head) && head[0] == '#' && head[1] == '!';
+}
+
 long sys_execveat(struct task *t, const struct sysargs *args)
 {
 	int dirfd = (int)args->a[0], flags = (int)args->a[4];
@@ -176,6 +184,7 @@ long sys_execveat(struct task *t, const struct sysargs *args)
 	unsigned how = flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW;
 	struct path p;
 	struct file *f;
+	bool by_fd;
 	long ret;
 
 	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
@@ -193,13 +202,17 @@ long sys_execveat(struct task *t, const struct sysargs *args)
 	path_put(&p);
 	if (ret < 0)
 		return ret;
-	if (dirfd == AT_FDCWD || path[0] == '/')
+	by_fd = dirfd != AT_FDCWD && path[0] != '/';
+	if (!by_fd)
 		snprintf(name, sizeof(name), "%s", path);
 	else if (!path[0])
 		snprintf(name, sizeof(name), "/dev/fd/%d", dirfd);
 	else
 		snprintf(name, sizeof(name), "/dev/fd/%d/%s", dirfd, path);
-	ret = exec_file(t, f, name, args->a[2], args->a[3]);
+	if (by_fd && fd_cloexec(t, dirfd, -1) > 0 && is_script(f))
+		ret = -ENOENT; // its interpreter could not open it (man 2 execveat, "BUGS")
+	else
+		ret = exec_file(t, f, name, args->a[2], args->a[3]);
 	file_put(f);
 	return ret;
 }

@@ -447,8 +447,18 @@ static int task_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 	}
 }
 
+// A directory for each thread: programs count threads by the links.
+static int task_getattr(struct inode *inode, struct inode_attr *out)
+{
+	*out = inode->attr;
+	mutex_lock(&kernel()->tasks_mu);
+	out->nlink = 2 + (proc_node(inode)->tg ? proc_node(inode)->tg->ntasks : 0);
+	mutex_unlock(&kernel()->tasks_mu);
+	return 0;
+}
+
 const struct inode_ops proc_task_dir_ops = {
-	.lookup = task_lookup, .destroy = proc_node_destroy, .revalidate = proc_always_anew, .no_negative = true};
+	.lookup = task_lookup, .getattr = task_getattr, .destroy = proc_node_destroy, .revalidate = proc_always_anew, .no_negative = true};
 const struct file_ops proc_task_dir_file_ops = {.readdir = task_readdir};
 
 struct inode *proc_pid_dir(struct super_block *sb, int tgid)
