@@ -19,6 +19,12 @@
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(file_type, file);
+
+// The inode of the name that was opened: it may differ from the one that the file works on (overlay).
+static struct inode *file_named_inode(const struct file *f)
+{
+	return f->path.dentry ? dentry_inode(f->path.dentry) : f->inode;
+}
 KMEM_TYPE(anon_inode_type, inode);
 
 struct file *file_get(struct file *f)
@@ -40,9 +46,9 @@ void file_put(struct file *f)
 	if (f->ops && f->ops->release)
 		f->ops->release(f);
 	if (f->counts_as_writer)
-		f->inode->writers--;
+		file_named_inode(f)->writers--;
 	if (f->denies_write)
-		f->inode->writers++;
+		file_named_inode(f)->writers++;
 	path_put(&f->path);
 	cred_put(f->cred);
 	kmem_free(&file_type, f);
@@ -193,14 +199,14 @@ int64_t file_read_kernel(struct file *f, void *dst, size_t len, int64_t pos)
 
 int file_deny_write(struct file *f)
 {
-	int w = f->inode->writers;
+	int w = file_named_inode(f)->writers;
 
 	if (f->denies_write)
 		return 0;
 	do {
 		if (w > 0)
 			return -ETXTBSY;
-	} while (!atomic_compare_exchange_weak(&f->inode->writers, &w, w - 1));
+	} while (!atomic_compare_exchange_weak(&file_named_inode(f)->writers, &w, w - 1));
 	f->denies_write = true;
 	return 0;
 }
@@ -208,18 +214,18 @@ int file_deny_write(struct file *f)
 void file_allow_write(struct file *f)
 {
 	if (f->denies_write)
-		f->inode->writers++;
+		file_named_inode(f)->writers++;
 	f->denies_write = false;
 }
 
 int file_count_writer(struct file *f)
 {
-	int w = f->inode->writers;
+	int w = file_named_inode(f)->writers;
 
 	do {
 		if (w < 0)
 			return -ETXTBSY;
-	} while (!atomic_compare_exchange_weak(&f->inode->writers, &w, w + 1));
+	} while (!atomic_compare_exchange_weak(&file_named_inode(f)->writers, &w, w + 1));
 	f->counts_as_writer = true;
 	return 0;
 }

@@ -5,6 +5,7 @@ const struct fs_type *const fs_types[] = {
 	&tmpfs_type,
 	&devtmpfs_type,
 	&gofer_type,
+	&overlay_type,
 	&proc_type,
 	&sysfs_type,
 	NULL,
