@@ -29,6 +29,9 @@ struct platform_ctx; // a thread of execution in one
 #define APP_MIN 0x10000ull
 #define APP_MAX 0x7fff00000000ull // exclusive; the stub lives above
 
+// The op_tag with which a queued copy or transfer of extended state fails (the bytes' place is gone): no mapping was changed.
+#define PLATFORM_TAG_COPY 0x7fffffffu
+
 enum platform_event_kind {
 	PLATFORM_NONE,
 	PLATFORM_SYSCALL,     // the application made a call: nr, args

@@ -57,7 +57,7 @@ static int read_config(struct boot_config *out)
 
 static int choose_platform(const char *name)
 {
-	static const struct platform_ops *const all[] = {&ptrace_ops};
+	static const struct platform_ops *const all[] = {&systrap_ops, &ptrace_ops};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (strcmp(all[i]->name, name) == 0)

@@ -124,7 +124,7 @@ void task_event(struct task *t, const struct platform_event *ev)
 
 		if (ev->failed.op_tag & TASK_OP_CLONE)
 			ret = task_clone_failed(t, ev->failed.op_tag, ev->failed.err);
-		else
+		else if (ev->failed.op_tag != PLATFORM_TAG_COPY)
 			mm_op_failed(t, ev->failed.op_tag, ev->failed.err);
 		task_return(t, ret, true);
 		return;

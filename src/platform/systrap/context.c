@@ -1,0 +1,426 @@
+// Address spaces and contexts: how they come to be and go.
+//
+// A process is known by the credentials that the host puts on its first message, so that no application can name another's. Its pid
+// stays reserved, as a zombie, until nothing refers to the address space: then it is reaped.
+#include "platform/systrap/systrap_int.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "host/hostfd.h"
+#include "lib/container_of.h"
+#include "lib/kmem.h"
+#include "lib/log.h"
+
+KMEM_TYPE(as_type, platform_as);
+KMEM_TYPE(ctx_type, platform_ctx);
+
+static struct {
+	struct mutex registry_mu;
+	LIST_HEAD(, platform_as) registry; // Guarded by registry_mu.
+	struct mutex template_mu;          // one request at a time
+	struct platform_ctx *template;
+	struct platform_as *dying;         // the poller's
+} all = {.registry_mu = MUTEX_INIT, .template_mu = MUTEX_INIT};
+
+// --- address spaces
+
+int as_create_empty(struct platform_as **out_as)
+{
+	struct platform_as *as = kmem_alloc(&as_type);
+	const int on = 1;
+	int pair[2];
+
+	if (!as)
+		return -ENOMEM;
+	mutex_init(&as->mu);
+	as->sock = as->stub_sock = as->chan_fd = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		goto fail;
+	as->sock = pair[0];
+	as->stub_sock = pair[1];
+	as->chan_fd = memfd_create("channel", MFD_CLOEXEC);
+	if (as->chan_fd < 0 || ftruncate(as->chan_fd, CHAN_BYTES) < 0 ||
+	    setsockopt(as->sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		goto fail;
+	as->chan = mmap(NULL, CHAN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, as->chan_fd, 0);
+	if (as->chan == MAP_FAILED) {
+		as->chan = NULL;
+		goto fail;
+	}
+	mutex_lock(&all.registry_mu);
+	LIST_INSERT_HEAD(&all.registry, as, registry_link);
+	mutex_unlock(&all.registry_mu);
+	*out_as = as;
+	return 0;
+fail:;
+	int err = -errno;
+
+	if (as->sock >= 0) {
+		close(as->sock);
+		close(as->stub_sock);
+	}
+	if (as->chan_fd >= 0)
+		close(as->chan_fd);
+	kmem_free(&as_type, as);
+	return err == -EMFILE || err == -ENFILE ? -EAGAIN : err;
+}
+
+void as_free(struct platform_as *as)
+{
+	mutex_lock(&all.registry_mu);
+	LIST_REMOVE(as, registry_link);
+	mutex_unlock(&all.registry_mu);
+	op_cache_drop(as);
+	munmap(as->chan, CHAN_BYTES);
+	close(as->sock);
+	if (as->stub_sock >= 0)
+		close(as->stub_sock);
+	if (as->chan_fd >= 0)
+		close(as->chan_fd);
+	kmem_free(&as_type, as);
+}
+
+static bool pid_taken(pid_t pid)
+{
+	struct platform_as *as;
+	bool taken = false;
+
+	mutex_lock(&all.registry_mu);
+	LIST_FOREACH(as, &all.registry, registry_link)
+		taken = taken || as->pid == pid;
+	mutex_unlock(&all.registry_mu);
+	return taken;
+}
+
+struct platform_as *as_find(pid_t pid)
+{
+	struct platform_as *as;
+
+	mutex_lock(&all.registry_mu);
+	LIST_FOREACH(as, &all.registry, registry_link) {
+		if (as->pid == pid)
+			break;
+	}
+	mutex_unlock(&all.registry_mu);
+	return as;
+}
+
+// Its first message: 0 (not there yet), the sender's pid, or -1 when it will never come.
+static pid_t receive_hello(int sock)
+{
+	uint64_t byte;
+	char control[CMSG_SPACE(sizeof(struct ucred))] __attribute__((aligned(8)));
+	struct iovec iov = {&byte, sizeof(byte)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c;
+	struct ucred cred;
+
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+		return -1;
+	memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+	return cred.pid > 0 ? cred.pid : -1;
+}
+
+pid_t as_pid(struct platform_as *as)
+{
+	pid_t pid = as->pid;
+
+	if (pid || as->dead)
+		return pid;
+	mutex_lock(&as->mu);
+	if (!as->pid && !as->dead) {
+		pid = receive_hello(as->sock);
+		if (pid < 0 || (pid && pid_taken(pid)))
+			as->dead = true;
+		else
+			as->pid = pid;
+		if (as->pid && as->kill_wanted)
+			kill(as->pid, SIGKILL);
+	}
+	pid = as->pid;
+	mutex_unlock(&as->mu);
+	return pid;
+}
+
+void as_kill_process(struct platform_as *as)
+{
+	as_pid(as);
+	mutex_lock(&as->mu);
+	if (!as->kill_wanted && as->pid)
+		kill(as->pid, SIGKILL);
+	as->kill_wanted = true;
+	mutex_unlock(&as->mu);
+}
+
+// True when it is gone for good.
+static bool reap_one(struct platform_as *as)
+{
+	pid_t pid = as_pid(as);
+
+	return pid ? waitpid(pid, NULL, WNOHANG | __WALL) != 0 : as->dead;
+}
+
+// Processes whose first message nobody has read yet.
+static void know_all(void)
+{
+	struct platform_as *as;
+
+	// A first message can make its as dead, but frees nothing: only the poller, who is us, does.
+	for (as = LIST_FIRST(&all.registry); as; as = LIST_NEXT(as, registry_link))
+		as_pid(as);
+}
+
+bool reap_owed(void)
+{
+	return all.dying;
+}
+
+bool reap(void)
+{
+	bool found = false;
+
+	for (;;) {
+		siginfo_t info = {0};
+		struct platform_as *as, **link = &all.dying;
+
+		while ((as = *link)) {
+			if (reap_one(as)) {
+				*link = as->next_dying;
+				as_free(as);
+			} else {
+				link = &as->next_dying;
+			}
+		}
+		if (waitid(P_PGID, stub_group, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || !info.si_pid)
+			return found;
+		as = as_find(info.si_pid);
+		if (!as) {
+			know_all();
+			as = as_find(info.si_pid);
+		}
+		if (as) {
+			if (!as->dead) {
+				found = true;
+				as->dead = true;
+				if (!as->kill_wanted)
+					log_debug("systrap: process %d ended by itself (status %d)", info.si_pid, info.si_status);
+			}
+			if (as->nctx)
+				return true;
+			continue;
+		}
+		waitpid(info.si_pid, NULL, WNOHANG | __WALL); // some application forked through the stub's text
+	}
+}
+
+// --- contexts
+
+static int slot_find(struct platform_as *as)
+{
+	for (uint32_t i = 0; i < SLOTS_MAX; i++) {
+		const volatile struct slot *s = (const struct slot *)(as->chan + (size_t)i * SLOT_BYTES);
+
+		if (as->slots[i] == SLOT_FREE || (as->slots[i] == SLOT_LEAVING && s->tid == 0)) {
+			as->slots[i] = SLOT_TAKEN;
+			return i;
+		}
+	}
+	return -EAGAIN;
+}
+
+static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
+{
+	struct platform_ctx *ctx = kmem_alloc(&ctx_type);
+	int index, err;
+
+	if (!ctx)
+		return -ENOMEM;
+	mutex_lock(&as->mu);
+	index = slot_find(as);
+	if (index >= 0) {
+		as->nctx++;
+		as->nalive++;
+	}
+	mutex_unlock(&as->mu);
+	if (index < 0) {
+		kmem_free(&ctx_type, ctx);
+		return index;
+	}
+	ctx->as = as;
+	ctx->index = index;
+	ctx->slot = (struct slot *)(as->chan + (size_t)index * SLOT_BYTES);
+	memset(ctx->slot, 0, offsetof(struct slot, segs));
+	ctx->slot->state = STATE_EVENT; // as if it had come to us
+	err = systrap_events_add(ctx);
+	if (err) {
+		mutex_lock(&as->mu);
+		as->slots[index] = SLOT_FREE;
+		as->nctx--;
+		as->nalive--;
+		mutex_unlock(&as->mu);
+		kmem_free(&ctx_type, ctx);
+		return err;
+	}
+	*out_ctx = ctx;
+	return 0;
+}
+
+void systrap_ctx_free(struct platform_ctx *ctx)
+{
+	struct platform_as *as = ctx->as;
+	bool last;
+
+	systrap_events_remove(ctx);
+	mutex_lock(&as->mu);
+	as->slots[ctx->index] = ctx->index ? SLOT_LEAVING : SLOT_TAKEN;
+	last = --as->nctx == 0;
+	mutex_unlock(&as->mu);
+	kmem_free(&ctx_type, ctx);
+	if (last) {
+		as->next_dying = all.dying;
+		all.dying = as;
+	}
+}
+
+// A process's first thread must stay, since the host's memory of a process whose leader is gone can't be reached: it just waits on.
+void ctx_let_exit(struct platform_ctx *ctx)
+{
+	if (ctx->index == 0)
+		return;
+	ctx->nops = 0;
+	ctx->op_err = 0;
+	if (op_queue(ctx, OP_EXIT, 0))
+		systrap_resume(ctx);
+}
+
+void systrap_ctx_destroy(struct platform_ctx *ctx)
+{
+	struct platform_as *as = ctx->as;
+	bool last, stopped = ctx_mode(ctx) != MODE_APP;
+
+	ctx->owner = NULL;
+	mutex_lock(&as->mu);
+	last = --as->nalive == 0;
+	mutex_unlock(&as->mu);
+	ctx->dying = true;
+	if (last)
+		as_kill_process(as);
+	if (!stopped) {
+		systrap_interrupt(ctx); // the poller ends it when it comes
+		return;
+	}
+	if (!last && !as->dead)
+		ctx_let_exit(ctx);
+	ctx_gone(ctx);
+}
+
+void systrap_as_kill(struct platform_ctx *ctx)
+{
+	as_kill_process(ctx->as);
+}
+
+static void copy_regs(struct platform_ctx *from, struct platform_ctx *to)
+{
+	const volatile struct stub_regs *regs = &from->slot->regs;
+
+	to->slot->regs = *regs;
+	to->regs_set = true;
+	if (from->ret_set)
+		to->slot->regs.rax = from->ret;
+}
+
+// A failure behind the child's creation, told as the op's.
+static void drop_child(struct platform_ctx *child)
+{
+	child->as->dead = true;
+	systrap_ctx_destroy(child);
+}
+
+int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child)
+{
+	struct platform_as *as;
+	struct platform_ctx *child;
+	struct slot_op *op;
+	int err = as_create_empty(&as);
+
+	if (err)
+		return err;
+	err = ctx_create(as, &child);
+	if (err) {
+		as_free(as);
+		return err;
+	}
+	op = op_queue(ctx, OP_FORK, op_tag);
+	if (!op) {
+		drop_child(child);
+		return -ENOMEM;
+	}
+	err = as_send(ctx->as, (int[]){as->chan_fd, as->stub_sock}, 2);
+	if (err) {
+		ctx->nops--;
+		drop_child(child);
+		return err;
+	}
+	close(as->chan_fd);
+	close(as->stub_sock);
+	as->chan_fd = as->stub_sock = -1;
+	copy_regs(ctx, child);
+	op_cache_inherit(ctx->as, as);
+	*out_child = child;
+	return 0;
+}
+
+int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child)
+{
+	struct platform_ctx *child;
+	struct slot_op *op;
+	int err = ctx_create(ctx->as, &child);
+
+	if (err)
+		return err;
+	op = op_queue(ctx, OP_SPAWN, op_tag);
+	if (!op) {
+		systrap_ctx_destroy(child);
+		return -ENOMEM;
+	}
+	op->a[0] = child->index;
+	copy_regs(ctx, child);
+	*out_child = child;
+	return 0;
+}
+
+int systrap_as_create(struct platform_ctx **out_ctx)
+{
+	struct platform_ctx *ctx;
+	int err;
+
+	mutex_lock(&all.template_mu);
+	err = systrap_fork(all.template, 0, &ctx);
+	if (!err) {
+		err = systrap_flush(all.template);
+		if (err)
+			drop_child(ctx);
+	}
+	mutex_unlock(&all.template_mu);
+	if (err)
+		return err;
+	memset(&ctx->slot->regs, 0, sizeof(ctx->slot->regs));
+	ctx->slot->regs.eflags = 0x202;
+	*out_ctx = ctx;
+	return 0;
+}
+
+int context_init(struct platform_as *template_as)
+{
+	return ctx_create(template_as, &all.template);
+}

@@ -1,0 +1,486 @@
+// Hand-over: which contexts have an event, who sleeps, and how a context is sent back.
+//
+// The poller scans a dense table of modes, then the slots of those contexts that are with the application. Before the sentry sleeps it
+// says so on the parameter page and looks once more; a stub that posts an event looks at that page after its store: one of the two sees.
+#include "platform/systrap/systrap_int.h"
+
+#include <immintrin.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+#include "lib/log.h"
+
+enum {
+	CTX_MAX = 65536,
+	CHILDREN_EVERY = 1024, // polls between two looks for ended processes
+	FLUSH_SPINS = 2000,
+	FLUSH_LIMIT_S = 20, // then the stub is taken for hostile
+};
+
+static struct {
+	_Atomic uint8_t modes[CTX_MAX] __attribute__((aligned(64))); // enum ctx_mode
+	struct platform_ctx *table[CTX_MAX];
+	struct mutex ids_mu;
+	_Atomic uint32_t nids; // numbers below it may be in use
+	uint32_t next;         // where the poller goes on
+	uint32_t polls;
+	bool slept;
+	bool deaths; // some as with contexts is dead
+	_Atomic int nwatched;
+	int wait_fd, children_fd;
+} ev = {.ids_mu = MUTEX_INIT, .wait_fd = -1, .children_fd = -1};
+
+// --- the tables
+
+int systrap_events_add(struct platform_ctx *ctx)
+{
+	int err = -EAGAIN;
+
+	mutex_lock(&ev.ids_mu);
+	for (uint32_t i = 0; i < CTX_MAX; i++) {
+		if (ev.table[i])
+			continue;
+		ctx->id = i;
+		ev.table[i] = ctx;
+		if (i >= ev.nids)
+			ev.nids = i + 1;
+		err = 0;
+		break;
+	}
+	mutex_unlock(&ev.ids_mu);
+	return err;
+}
+
+void systrap_events_remove(struct platform_ctx *ctx)
+{
+	mutex_lock(&ev.ids_mu);
+	atomic_store(&ev.modes[ctx->id], MODE_STOPPED);
+	ev.table[ctx->id] = NULL;
+	while (ev.nids > 0 && !ev.table[ev.nids - 1])
+		ev.nids--;
+	mutex_unlock(&ev.ids_mu);
+	if (atomic_exchange(&ctx->watch_ops, false))
+		ev.nwatched--;
+}
+
+enum ctx_mode ctx_mode(struct platform_ctx *ctx)
+{
+	return atomic_load(&ev.modes[ctx->id]);
+}
+
+static void set_mode(struct platform_ctx *ctx, enum ctx_mode mode)
+{
+	atomic_store_explicit(&ev.modes[ctx->id], mode, memory_order_release);
+}
+
+static void ring(void)
+{
+	uint64_t one = 1;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	if (stub_param->asleep && write(stub_doorbell, &one, sizeof(one)) < 0)
+		return; // full: it rings already
+}
+
+static void ready(struct platform_ctx *ctx, const struct platform_event *event)
+{
+	ctx->ready_event = *event;
+	set_mode(ctx, MODE_READY);
+	ring();
+}
+
+void ctx_gone(struct platform_ctx *ctx)
+{
+	set_mode(ctx, MODE_GONE);
+}
+
+// --- from the stub
+
+static void take_segs(struct platform_ctx *ctx, uint32_t n)
+{
+	const volatile struct slot *s = ctx->slot;
+
+	ctx->nsegs = 0;
+	ctx->data_used = 0;
+	for (uint32_t i = 0; i < n && i < SLOT_SEGS; i++) {
+		struct slot_seg seg = s->segs[i];
+
+		if (seg.offset > SLOT_DATA_BYTES || seg.len > SLOT_DATA_BYTES - seg.offset)
+			continue;
+		ctx->segs[ctx->nsegs++] = seg;
+		ctx->data_used = MAX(ctx->data_used, (seg.offset + seg.len + 63) & ~63u);
+	}
+	ctx->data_used = MIN(ctx->data_used, (uint32_t)SLOT_DATA_BYTES);
+}
+
+static void take_fault(const volatile struct slot *s, struct platform_event *out)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+	int signo = s->fault.signo, known = SIGSEGV;
+
+	for (unsigned i = 0; i < ARRAY_LEN(faults); i++)
+		if (faults[i] == signo)
+			known = signo;
+	out->kind = PLATFORM_FAULT;
+	out->fault.signo = known;
+	out->fault.code = s->fault.code;
+	out->fault.addr = s->fault.addr;
+	out->fault.trapno = s->fault.trapno;
+	out->fault.error_code = s->fault.error_code;
+	out->fault.cr2 = s->fault.cr2;
+}
+
+// The event in ctx's slot, which says STATE_EVENT. Every field is the application's to forge.
+static void take(struct platform_ctx *ctx, struct platform_event *out)
+{
+	const volatile struct slot *s = ctx->slot;
+	uint32_t kind = s->kind;
+
+	ctx->nsegs = ctx->data_used = 0;
+	ctx->ops_out = false;
+	switch (kind & KIND_MASK) {
+	case KIND_SYSCALL:
+		out->kind = PLATFORM_SYSCALL;
+		out->call.nr = s->nr;
+		for (int i = 0; i < 6; i++)
+			out->call.args[i] = s->args[i];
+		if (kind >> KIND_SEGS_SHIFT)
+			take_segs(ctx, kind >> KIND_SEGS_SHIFT);
+		break;
+	case KIND_FAULT:
+		take_fault(s, out);
+		break;
+	case KIND_OP_FAILED: {
+		int err = s->fail_err;
+
+		out->kind = PLATFORM_OP_FAILED;
+		out->failed.err = err > 0 && err < 4096 ? err : EIO;
+		out->failed.op_tag = s->fail_tag;
+		break;
+	}
+	default:
+		out->kind = PLATFORM_INTERRUPTED;
+	}
+	if (ctx->interrupted) { // whoever sets it from now on means the next resume
+		ctx->interrupted = false;
+		ctx->slot->interrupt = 0;
+	}
+}
+
+static void tell_ops_done(struct platform_ctx *ctx)
+{
+	void *owner;
+
+	if (!atomic_exchange(&ctx->watch_ops, false))
+		return;
+	ev.nwatched--;
+	owner = ctx->owner;
+	if (owner)
+		kernel_ops_done(owner);
+}
+
+// Looks at context id. True if it has an event, which is in *out.
+static bool look(uint32_t id, struct platform_event *out)
+{
+	struct platform_ctx *ctx = ev.table[id];
+	uint32_t state;
+
+	switch (atomic_load_explicit(&ev.modes[id], memory_order_acquire)) {
+	case MODE_APP:
+		state = __atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE);
+		if (ev.nwatched && ctx->watch_ops &&
+		    ((state & STATE_EVENT) || __atomic_load_n(&ctx->slot->ops_done, __ATOMIC_ACQUIRE) == OPS_DONE))
+			tell_ops_done(ctx);
+		if (!(state & STATE_EVENT))
+			return false;
+		if (ctx->dying) {
+			set_mode(ctx, MODE_STOPPED);
+			ctx_let_exit(ctx);
+			systrap_ctx_free(ctx);
+			return false;
+		}
+		take(ctx, out);
+		set_mode(ctx, MODE_STOPPED);
+		return true;
+	case MODE_READY:
+		tell_ops_done(ctx);
+		if (ctx->dying) {
+			systrap_ctx_free(ctx);
+			return false;
+		}
+		*out = ctx->ready_event;
+		set_mode(ctx, MODE_STOPPED);
+		return true;
+	case MODE_GONE:
+		systrap_ctx_free(ctx);
+		return false;
+	}
+	return false;
+}
+
+// Contexts of dead processes won't come by themselves.
+static void look_for_dead(void)
+{
+	ev.deaths = false;
+	for (uint32_t i = 0; i < ev.nids; i++) {
+		struct platform_ctx *ctx = ev.table[i];
+
+		if (!ctx || !ctx->as->dead)
+			continue;
+		ev.deaths = true; // a worker may be about to resume it
+		if (ev.modes[i] == MODE_APP)
+			ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
+	}
+}
+
+static void look_for_children(void)
+{
+	struct signalfd_siginfo si;
+	bool ended = false;
+
+	while (read(ev.children_fd, &si, sizeof(si)) == sizeof(si))
+		ended = true;
+	if ((ended || reap_owed()) && reap())
+		ev.deaths = true;
+	if (ev.deaths)
+		look_for_dead();
+}
+
+struct platform_ctx *systrap_poll(struct platform_event *out_event)
+{
+	const uint32_t n = ev.nids, words = (n + 7) / 8;
+	uint32_t w = ev.next / 8;
+
+	if (++ev.polls % CHILDREN_EVERY == 0)
+		look_for_children();
+	for (uint32_t i = 0; i < words; i++, w++) {
+		uint64_t eight;
+
+		if (w >= words)
+			w = 0;
+		eight = __atomic_load_n((const uint64_t *)&ev.modes[w * 8], __ATOMIC_RELAXED);
+		for (uint32_t id = w * 8; eight; eight >>= 8, id++) {
+			struct platform_ctx *ctx = ev.table[id];
+
+			if (!(eight & 0xff) || !look(id, out_event))
+				continue;
+			ev.next = (w + 1) * 8;
+			return ctx;
+		}
+	}
+	return NULL;
+}
+
+bool systrap_prepare_sleep(void)
+{
+	if (ev.deaths)
+		look_for_dead();
+	ev.slept = true;
+	__atomic_store_n(&stub_param->asleep, 1, __ATOMIC_SEQ_CST);
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < ev.nids; i++) {
+		struct platform_ctx *ctx = ev.table[i];
+		uint8_t mode = ev.modes[i];
+
+		if (mode == MODE_READY || (mode == MODE_APP && (ctx->slot->state & STATE_EVENT)) ||
+		    (mode == MODE_APP && ctx->watch_ops && ctx->slot->ops_done == OPS_DONE)) {
+			stub_param->asleep = 0;
+			return false;
+		}
+	}
+	return true;
+}
+
+void systrap_after_sleep(void)
+{
+	uint64_t rung;
+
+	if (!ev.slept)
+		return;
+	ev.slept = false;
+	stub_param->asleep = 0;
+	if (read(stub_doorbell, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+		log_error("systrap: the doorbell: %m");
+	look_for_children();
+}
+
+int systrap_wait_fd(void)
+{
+	return ev.wait_fd;
+}
+
+// --- to the stub
+
+static void slot_answer(struct platform_ctx *ctx, uint32_t state)
+{
+	uint32_t *word = &ctx->slot->state;
+
+	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP)
+		syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+// What goes along with an answer, now in the slot.
+static uint32_t prepare_answer(struct platform_ctx *ctx)
+{
+	uint32_t state = STATE_GO;
+
+	if (ctx->ret_set) {
+		ctx->slot->nr = ctx->ret;
+		state |= STATE_RET;
+	}
+	if (ctx->regs_set)
+		state |= STATE_FULL;
+	if (ctx->nops) {
+		ctx->slot->nops = ctx->nops;
+		__atomic_store_n(&ctx->slot->ops_done, OPS_PENDING, __ATOMIC_RELAXED);
+		state |= STATE_OPS;
+	}
+	ctx->nops = 0;
+	return state;
+}
+
+void systrap_resume(struct platform_ctx *ctx)
+{
+	_Atomic uint8_t *mode = &ev.modes[ctx->id];
+	uint32_t state;
+
+	if (ctx->as->dead) {
+		ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
+		return;
+	}
+	if (ctx->op_err) {
+		struct platform_event failed = {.kind = PLATFORM_OP_FAILED, .failed = {ctx->op_err, ctx->op_tag}};
+
+		ctx->op_err = 0;
+		ready(ctx, &failed);
+		return;
+	}
+	ctx->ops_out = ctx->nops > 0;
+	state = prepare_answer(ctx);
+	ctx->ret_set = ctx->regs_set = false;
+	slot_answer(ctx, state);
+	atomic_exchange(mode, MODE_APP); // from here on it isn't ours
+	if (stub_param->asleep) // its next event may have come before the poller could know that it is out
+		ring();
+}
+
+void systrap_interrupt(struct platform_ctx *ctx)
+{
+	pid_t pid, tid;
+
+	ctx->interrupted = true;
+	__atomic_store_n(&ctx->slot->interrupt, 1, __ATOMIC_SEQ_CST);
+	pid = as_pid(ctx->as);
+	tid = ctx->index ? (pid_t)__atomic_load_n(&ctx->slot->tid, __ATOMIC_RELAXED) : pid;
+	// Whatever tid the application left there: the host lets the signal reach its own process alone.
+	if (pid > 0 && tid > 0)
+		syscall(SYS_tgkill, pid, tid, STUB_SIGNAL_INTERRUPT);
+}
+
+bool systrap_ops_pending(struct platform_ctx *ctx)
+{
+	uint32_t expected = OPS_PENDING;
+
+	if (!ctx->ops_out || ctx_mode(ctx) != MODE_APP)
+		return false;
+	if (!atomic_exchange(&ctx->watch_ops, true))
+		ev.nwatched++;
+	__atomic_compare_exchange_n(&ctx->slot->ops_done, &expected, OPS_NOTIFY, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	if ((expected != OPS_DONE && ctx_mode(ctx) == MODE_APP) || !atomic_exchange(&ctx->watch_ops, false))
+		return true; // or it was told just now: the caller's wake-up is on its way
+	ev.nwatched--;
+	return false;
+}
+
+static bool process_ended(struct platform_as *as)
+{
+	siginfo_t info = {0};
+	pid_t pid = as_pid(as);
+
+	return as->dead || (pid && (waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid));
+}
+
+// Until the stub has posted again. 0 or -ESRCH.
+static int wait_flushed(struct platform_ctx *ctx)
+{
+	const struct timespec slice = {.tv_nsec = 20 * NSEC_PER_MSEC};
+	uint32_t *word = &ctx->slot->state, state;
+
+	for (int i = 0; i < FLUSH_SPINS && stub_param->spin_max; i++) {
+		if (__atomic_load_n(word, __ATOMIC_ACQUIRE) & STATE_EVENT)
+			return 0;
+		_mm_pause();
+	}
+	for (int i = 0; i < FLUSH_LIMIT_S * 50; i++) {
+		state = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+		if (state & STATE_EVENT)
+			return 0;
+		syscall(SYS_futex, word, FUTEX_WAIT, state, &slice, NULL, 0);
+		if (process_ended(ctx->as))
+			return -ESRCH;
+	}
+	log_warning("systrap: a stub doesn't answer; it is killed");
+	as_kill_process(ctx->as);
+	return -ESRCH;
+}
+
+int systrap_flush(struct platform_ctx *ctx)
+{
+	const volatile struct slot *s = ctx->slot;
+	int err = ctx->op_err;
+
+	if (ctx->as->dead)
+		return -ESRCH;
+	if (err) {
+		ctx->op_err = 0;
+		return -err;
+	}
+	if (!ctx->nops)
+		return 0;
+	slot_answer(ctx, prepare_answer(ctx) | STATE_STAY);
+	ctx->ret_set = false; // it is in the slot's rax now
+	err = wait_flushed(ctx);
+	if (err)
+		return err;
+	ctx->data_used = 0;
+	for (uint32_t i = 0; i < ctx->nsegs; i++)
+		ctx->data_used = MAX(ctx->data_used, (ctx->segs[i].offset + ctx->segs[i].len + 63) & ~63u);
+	if ((s->kind & KIND_MASK) != KIND_OP_FAILED)
+		return 0;
+	err = s->fail_err;
+	ctx->op_tag = s->fail_tag;
+	return err > 0 && err < 4096 ? -err : -EIO;
+}
+
+int systrap_events_init(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	ev.children_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	ev.wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ev.children_fd < 0 || ev.wait_fd < 0)
+		return -errno;
+	return 0;
+}
+
+int systrap_events_start(void)
+{
+	struct epoll_event e = {.events = EPOLLIN};
+
+	if (epoll_ctl(ev.wait_fd, EPOLL_CTL_ADD, ev.children_fd, &e) < 0 || epoll_ctl(ev.wait_fd, EPOLL_CTL_ADD, stub_doorbell, &e) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,142 @@
+// Copies between the sentry and an application: through the slot's data area where the bytes are there or few, else by the host.
+#include "platform/systrap/systrap_int.h"
+
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+
+// Bytes of the call's arguments that the stub brought along: where [src, src+len) lies, or NULL. *out_left: how many follow there.
+static const uint8_t *find_seg(struct platform_ctx *ctx, uaddr_t src, size_t len, size_t *out_left)
+{
+	for (uint32_t i = 0; i < ctx->nsegs; i++) {
+		const struct slot_seg *seg = &ctx->segs[i];
+		uint64_t at = src - seg->addr;
+
+		if (at >= seg->len || len > seg->len - at)
+			continue;
+		*out_left = seg->len - at;
+		return (const uint8_t *)ctx->slot + SLOT_DATA + seg->offset + at;
+	}
+	return NULL;
+}
+
+static int host_copy(struct platform_ctx *ctx, void *local, uaddr_t remote, size_t len, bool out)
+{
+	const struct iovec here = {local, len}, there = {(void *)remote, len};
+	pid_t pid = as_pid(ctx->as);
+	ssize_t n;
+
+	if (pid <= 0)
+		return -EFAULT;
+	n = out ? process_vm_writev(pid, &here, 1, &there, 1, 0) : process_vm_readv(pid, &here, 1, &there, 1, 0);
+	return n == (ssize_t)len ? 0 : -EFAULT;
+}
+
+int systrap_copy_in(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len)
+{
+	size_t left;
+	const uint8_t *here = find_seg(ctx, src, len, &left);
+
+	if (!here)
+		return host_copy(ctx, dst, src, len, false);
+	memcpy(dst, here, len);
+	return 0;
+}
+
+long systrap_copy_in_str(struct platform_ctx *ctx, char *dst, uaddr_t src, size_t cap)
+{
+	size_t done = 0, left;
+	const uint8_t *here = find_seg(ctx, src, 1, &left);
+	char *nul;
+
+	if (here) {
+		left = MIN(left, cap);
+		memcpy(dst, here, left); // first copied, then looked at
+		nul = memchr(dst, 0, left);
+		if (nul)
+			return nul - dst;
+	}
+	while (done < cap) { // page by page: what follows the string may not be mapped
+		size_t chunk = MIN(cap - done, PAGE_SIZE - (src + done) % PAGE_SIZE);
+
+		if (host_copy(ctx, dst + done, src + done, chunk, false) < 0)
+			return -EFAULT;
+		nul = memchr(dst + done, 0, chunk);
+		if (nul)
+			return nul - dst;
+		done += chunk;
+	}
+	return -ENAMETOOLONG;
+}
+
+void *systrap_copy_out_reserve(struct platform_ctx *ctx, uaddr_t dst, size_t len)
+{
+	if (len > SLOT_DATA_BYTES - ctx->data_used || ctx->nops == SLOT_OPS)
+		return NULL;
+	ctx->reserved_dst = dst;
+	return (uint8_t *)ctx->slot + SLOT_DATA + ctx->data_used;
+}
+
+void systrap_copy_out_commit(struct platform_ctx *ctx, size_t len)
+{
+	struct slot_op *op;
+
+	if (!len || len > SLOT_DATA_BYTES - ctx->data_used || ctx->op_err)
+		return;
+	op = op_queue(ctx, OP_COPY, PLATFORM_TAG_COPY); // has room: it was looked at in the reservation
+	if (!op)
+		return;
+	op->a[0] = ctx->reserved_dst;
+	op->a[1] = ctx->data_used;
+	op->a[2] = len;
+	ctx->data_used = MIN((ctx->data_used + len + 7) & ~7ul, (size_t)SLOT_DATA_BYTES);
+}
+
+int systrap_copy_out(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len)
+{
+	void *place = systrap_copy_out_reserve(ctx, dst, len);
+	int err;
+
+	if (!place && ctx->nops) { // what is queued may be the mapping that the bytes belong in
+		err = systrap_flush(ctx);
+		if (err) {
+			ctx->op_err = err == -ESRCH ? 0 : -err;
+			return err == -ESRCH ? -EFAULT : 0;
+		}
+		place = systrap_copy_out_reserve(ctx, dst, len);
+	}
+	if (!place)
+		return host_copy(ctx, (void *)src, dst, len, true);
+	memcpy(place, src, len);
+	systrap_copy_out_commit(ctx, len);
+	return 0;
+}
+
+const void *systrap_peek_in(struct platform_ctx *ctx, uaddr_t src, size_t len)
+{
+	size_t left;
+
+	return find_seg(ctx, src, len, &left);
+}
+
+int systrap_cmpxchg32(struct platform_ctx *ctx, uaddr_t addr, uint32_t expected, uint32_t desired, uint32_t *actual)
+{
+	struct slot_op *op;
+	int err = systrap_flush(ctx);
+
+	if (err) {
+		ctx->op_err = err == -ESRCH ? 0 : -err;
+		return -EFAULT;
+	}
+	op = op_queue(ctx, OP_CMPXCHG, PLATFORM_TAG_COPY);
+	op->a[0] = addr;
+	op->a[1] = expected;
+	op->a[2] = desired;
+	if (systrap_flush(ctx) < 0)
+		return -EFAULT;
+	*actual = *(const volatile uint32_t *)&ctx->slot->op_result;
+	return 0;
+}

@@ -1,0 +1,221 @@
+// The queue of operations that a context carries out before it goes on, and the descriptors that they need.
+//
+// A stub keeps the last few private files that it mapped, so that the segments of one library cost one message. What it holds is known
+// here, because it takes descriptors in even when an earlier operation failed. Shared objects aren't kept: their memory would live on.
+#include "platform/systrap/systrap_int.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "abi/errno.h"
+#include "host/hostfd.h"
+
+static int note_failure(struct platform_ctx *ctx, int err)
+{
+	if (err == -ESRCH)
+		return 0; // its death is the next event
+	ctx->op_err = -err;
+	return 0;
+}
+
+struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag)
+{
+	struct slot_op *op;
+
+	if (ctx->nops == SLOT_OPS) {
+		int err = systrap_flush(ctx);
+
+		if (err)
+			note_failure(ctx, err);
+		if (ctx->nops == SLOT_OPS)
+			return NULL;
+	}
+	op = &ctx->slot->ops[ctx->nops++];
+	op->kind = kind;
+	op->tag = tag;
+	return op;
+}
+
+static int queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag, const uint64_t *args, int n)
+{
+	struct slot_op *op;
+
+	if (ctx->op_err)
+		return 0; // dropped, as the contract says
+	op = op_queue(ctx, kind, tag);
+	if (!op)
+		return -ENOMEM;
+	memcpy(op->a, args, n * sizeof(*args));
+	return 0;
+}
+
+int as_send(struct platform_as *as, const int *fds, int n)
+{
+	char byte = 0, control[CMSG_SPACE(2 * sizeof(int))] __attribute__((aligned(8))) = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	return sendmsg(as->sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
+// --- what a stub holds
+
+static int cache_find(struct platform_as *as, struct hostfd *file)
+{
+	for (int i = 0; i < STUB_FD_CACHE_LEN; i++)
+		if (as->cache[i].file == file)
+			return i;
+	return -1;
+}
+
+static int cache_oldest(struct platform_as *as)
+{
+	int oldest = 0;
+
+	for (int i = 0; i < STUB_FD_CACHE_LEN; i++) {
+		if (!as->cache[i].file)
+			return i;
+		if ((int32_t)(as->cache[i].used_at - as->cache[oldest].used_at) < 0)
+			oldest = i;
+	}
+	return oldest;
+}
+
+void op_cache_inherit(struct platform_as *from, struct platform_as *to)
+{
+	mutex_lock(&from->mu);
+	memcpy(to->cache, from->cache, sizeof(to->cache));
+	to->cache_clock = from->cache_clock;
+	for (int i = 0; i < STUB_FD_CACHE_LEN; i++)
+		if (to->cache[i].file)
+			hostfd_get(to->cache[i].file);
+	mutex_unlock(&from->mu);
+}
+
+void op_cache_drop(struct platform_as *as)
+{
+	for (int i = 0; i < STUB_FD_CACHE_LEN; i++)
+		hostfd_put(as->cache[i].file);
+}
+
+// The index under which the stub will have file when it comes to the next op, or -errno.
+static int pass_file(struct platform_ctx *ctx, struct hostfd *file)
+{
+	struct platform_as *as = ctx->as;
+	struct slot_op *op;
+	int index, err = 0;
+
+	mutex_lock(&as->mu);
+	index = cache_find(as, file);
+	mutex_unlock(&as->mu);
+	if (index < 0) {
+		op = op_queue(ctx, OP_RECV, 0);
+		err = op ? as_send(as, &file->fd, 1) : -ENOMEM;
+		if (err == -EAGAIN && systrap_flush(ctx) == 0) { // the stub has many to fetch
+			op = op_queue(ctx, OP_RECV, 0);
+			err = op ? as_send(as, &file->fd, 1) : -ENOMEM;
+		}
+		if (err) {
+			if (op)
+				ctx->nops--;
+			return err;
+		}
+	}
+	mutex_lock(&as->mu);
+	if (index < 0) {
+		index = cache_oldest(as);
+		hostfd_put(as->cache[index].file);
+		as->cache[index].file = hostfd_get(file);
+		op->a[0] = index;
+	}
+	as->cache[index].used_at = ++as->cache_clock;
+	mutex_unlock(&as->mu);
+	return index;
+}
+
+static void forget_file(struct platform_ctx *ctx, int index)
+{
+	struct platform_as *as = ctx->as;
+
+	mutex_lock(&as->mu);
+	hostfd_put(as->cache[index].file);
+	as->cache[index].file = NULL;
+	mutex_unlock(&as->mu);
+}
+
+// --- the operations
+
+int systrap_map_anon(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool noreserve)
+{
+	const uint64_t args[] = {addr, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (noreserve ? MAP_NORESERVE : 0),
+				 (uint64_t)-1, 0};
+
+	return queue(ctx, OP_MAP, op_tag, args, 6);
+}
+
+int systrap_map_file(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool shared, struct hostfd *file,
+		     uint64_t offset)
+{
+	const uint64_t flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
+	int index, err;
+
+	if (ctx->op_err)
+		return 0;
+	index = pass_file(ctx, file);
+	if (index < 0)
+		return index;
+	err = queue(ctx, OP_MAP, op_tag, (uint64_t[]){addr, len, prot, flags, index, offset}, 6);
+	if (shared && !err && op_queue(ctx, OP_CLOSE, 0)) {
+		ctx->slot->ops[ctx->nops - 1].a[0] = index;
+		forget_file(ctx, index);
+	}
+	return err;
+}
+
+int systrap_unmap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len)
+{
+	return queue(ctx, OP_UNMAP, op_tag, (uint64_t[]){addr, len}, 2);
+}
+
+int systrap_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot)
+{
+	return queue(ctx, OP_PROTECT, op_tag, (uint64_t[]){addr, len, prot}, 3);
+}
+
+int systrap_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len, int flags)
+{
+	if (new_addr != addr)
+		flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
+	return queue(ctx, OP_REMAP, op_tag, (uint64_t[]){addr, len, new_len, flags, new_addr}, 5);
+}
+
+int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice)
+{
+	return queue(ctx, OP_ADVISE, op_tag, (uint64_t[]){addr, len, advice}, 3);
+}
+
+int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag)
+{
+	return queue(ctx, OP_UNMAP, op_tag, (uint64_t[]){0, APP_MAX}, 2);
+}
+
+int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst)
+{
+	return queue(ctx, OP_XSAVE, PLATFORM_TAG_COPY, (uint64_t[]){dst}, 1);
+}
+
+int systrap_load_xstate(struct platform_ctx *ctx, uaddr_t src, uint64_t features)
+{
+	return queue(ctx, OP_XLOAD, PLATFORM_TAG_COPY, (uint64_t[]){src, features}, 2);
+}
+
+int systrap_reset_xstate(struct platform_ctx *ctx)
+{
+	return queue(ctx, OP_XRESET, PLATFORM_TAG_COPY, NULL, 0);
+}

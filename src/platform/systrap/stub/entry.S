@@ -1,0 +1,208 @@
+// Where application and stub meet: the ways out to the application, process and thread births, and the accesses that may fault.
+#include "platform/systrap/channel.h"
+
+#define SYS_mmap 9
+#define SYS_rt_sigreturn 15
+#define SYS_clone 56
+#define SYS_exit_group 231
+#define CLONE_PROCESS (0x8000 | 17)	/* CLONE_PARENT | SIGCHLD */
+// VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, PARENT_SETTID, CHILD_CLEARTID
+#define CLONE_THREAD_ALL (0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x100000 | 0x200000)
+
+#define REG(n) SLOT_REGS + 8 * n
+#define R15 REG(0)
+#define R14 REG(1)
+#define R13 REG(2)
+#define R12 REG(3)
+#define RBP REG(4)
+#define RBX REG(5)
+#define R11 REG(6)
+#define R10 REG(7)
+#define R9 REG(8)
+#define R8 REG(9)
+#define RAX REG(10)
+#define RCX REG(11)
+#define RDX REG(12)
+#define RSI REG(13)
+#define RDI REG(14)
+#define ORIG_RAX REG(15)
+#define RIP REG(16)
+#define EFLAGS REG(18)
+#define RSP REG(19)
+#define FS_BASE REG(21)
+#define GS_BASE REG(22)
+
+	.section .header, "ax"
+	.quad stub_begin, stub_signal, stub_restorer, stub_text_end, stub_fast_entry
+
+	.text
+	.globl stub_restorer
+stub_restorer:
+	mov	$SYS_rt_sigreturn, %eax
+	syscall
+
+	.globl stub_begin
+stub_begin:			// rdi: the slot; the template comes here on its old stack
+	lea	SLOT_DATA(%rdi), %rsp
+	xor	%ebp, %ebp
+	call	stub_template_born
+
+// --- out to the application
+
+	.globl stub_resume_full, stub_window_start, stub_window_end
+stub_resume_full:		// rdi: the slot
+	lea	SLOT_DATA(%rdi), %rsp
+stub_window_start:
+	// From here to the iretq the application's registers are still in the slot: a signal here is taken as one in the application.
+	cmpl	$0, SLOT_INTERRUPT(%rdi)
+	jne	1f
+	mov	FS_BASE(%rdi), %rax
+	wrfsbase %rax
+	mov	GS_BASE(%rdi), %rax
+	test	%rax, %rax
+	cmovz	%rdi, %rax
+	wrgsbase %rax
+	pushq	$0x2b
+	pushq	RSP(%rdi)
+	pushq	EFLAGS(%rdi)
+	pushq	$0x33
+	pushq	RIP(%rdi)
+	mov	R15(%rdi), %r15
+	mov	R14(%rdi), %r14
+	mov	R13(%rdi), %r13
+	mov	R12(%rdi), %r12
+	mov	RBP(%rdi), %rbp
+	mov	RBX(%rdi), %rbx
+	mov	R11(%rdi), %r11
+	mov	R10(%rdi), %r10
+	mov	R9(%rdi), %r9
+	mov	R8(%rdi), %r8
+	mov	RAX(%rdi), %rax
+	mov	RCX(%rdi), %rcx
+	mov	RDX(%rdi), %rdx
+	mov	RSI(%rdi), %rsi
+	mov	RDI(%rdi), %rdi
+	iretq
+stub_window_end:
+1:	call	stub_interrupted
+
+stub_fast_entry:
+	ud2
+
+// --- births
+
+	.globl stub_clone_process
+stub_clone_process:		// rdi: channel, rsi: socket
+	push	%r12
+	push	%r13
+	mov	%rdi, %r12
+	mov	%rsi, %r13
+	mov	$SYS_clone, %eax
+	mov	$CLONE_PROCESS, %edi
+	xor	%esi, %esi
+	xor	%edx, %edx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	syscall
+	test	%rax, %rax
+	jz	1f
+	cmp	$-4096, %rax
+	ja	2f
+	xor	%eax, %eax
+2:	pop	%r13
+	pop	%r12
+	ret
+1:	// The child: this stack lies in memory that it still shares with its parent, so it isn't touched.
+	movabs	$CHAN_BASE, %rdi
+	mov	$CHAN_BYTES, %esi
+	mov	$3, %edx
+	mov	$0x11, %r10d	// MAP_SHARED | MAP_FIXED
+	mov	%r12, %r8
+	xor	%r9d, %r9d
+	mov	$SYS_mmap, %eax
+	syscall
+	cmp	%rdi, %rax
+	jne	3f
+	lea	SLOT_DATA(%rdi), %rsp
+	mov	%r12, %rdi
+	mov	%r13, %rsi
+	call	stub_process_born
+3:	mov	$SYS_exit_group, %eax
+	syscall
+	ud2
+
+	.globl stub_clone_thread
+stub_clone_thread:		// rdi: the new slot
+	push	%r12
+	mov	%rdi, %r12
+	lea	SLOT_DATA(%rdi), %rsi
+	lea	SLOT_INTERRUPT + 4(%rdi), %rdx
+	mov	%rdx, %r10
+	xor	%r8d, %r8d
+	mov	$CLONE_THREAD_ALL, %edi
+	mov	$SYS_clone, %eax
+	syscall
+	test	%rax, %rax
+	jz	1f
+	cmp	$-4096, %rax
+	ja	2f
+	xor	%eax, %eax
+2:	pop	%r12
+	ret
+1:	mov	%r12, %rdi
+	call	stub_thread_born
+
+// --- accesses that may fault. They use no stack, so that the handler can let them return -1.
+
+	.globl stub_guard_start, stub_guard_end, stub_guard_fault
+	.globl stub_copy, stub_copy_str, stub_cmpxchg, stub_xsave, stub_xrstor
+stub_guard_start:
+stub_copy:
+	mov	%rdx, %rcx
+	rep movsb
+	xor	%eax, %eax
+	ret
+stub_copy_str:
+	xor	%eax, %eax
+1:	cmp	%rdx, %rax
+	jae	stub_guard_fault
+	mov	(%rsi,%rax), %cl
+	mov	%cl, (%rdi,%rax)
+	inc	%rax
+	test	%cl, %cl
+	jnz	1b
+	ret
+stub_cmpxchg:
+	mov	(%rsi), %eax
+	lock cmpxchg %edx, (%rdi)
+	mov	%eax, (%rsi)
+	xor	%eax, %eax
+	ret
+stub_xsave:
+	movq	$0, 512(%rdi)	// the header's parts that XSAVE leaves alone
+	movq	$0, 520(%rdi)
+	movq	$0, 528(%rdi)
+	movq	$0, 536(%rdi)
+	movq	$0, 544(%rdi)
+	movq	$0, 552(%rdi)
+	movq	$0, 560(%rdi)
+	movq	$0, 568(%rdi)
+	mov	%esi, %eax
+	mov	%rsi, %rdx
+	shr	$32, %rdx
+	xsave64	(%rdi)
+	xor	%eax, %eax
+	ret
+stub_xrstor:
+	mov	%esi, %eax
+	mov	%rsi, %rdx
+	shr	$32, %rdx
+	xrstor64 (%rdi)
+	xor	%eax, %eax
+	ret
+stub_guard_end:
+stub_guard_fault:
+	mov	$-1, %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

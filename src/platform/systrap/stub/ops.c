@@ -1,0 +1,164 @@
+// Carries out the operations that came with an answer, in order, until one fails.
+#include "platform/systrap/stub/stub.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+struct fds_message {
+	struct msghdr msg;
+	struct iovec iov;
+	uint64_t byte;
+	struct {
+		uint64_t len;
+		int level, type;
+		int fds[2];
+	} control;
+};
+
+// The n descriptors of the next message. 0 or -errno; what came beside the expected is closed.
+static long receive(int fds[2], int n)
+{
+	struct fds_message m;
+	long ret;
+
+	m.iov.iov_base = &m.byte;
+	m.iov.iov_len = 1;
+	m.msg.msg_name = 0;
+	m.msg.msg_namelen = 0;
+	m.msg.msg_iov = &m.iov;
+	m.msg.msg_iovlen = 1;
+	m.msg.msg_control = &m.control;
+	m.msg.msg_controllen = sizeof(m.control);
+	m.msg.msg_flags = 0;
+	ret = stub_call3(SYS_recvmsg, STUB_FD_SOCKET, &m.msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (ret < 0)
+		return ret;
+	if (m.msg.msg_controllen < 16 + 4 * (unsigned)n || m.control.type != SCM_RIGHTS)
+		return -EPROTO;
+	fds[0] = m.control.fds[0];
+	if (n > 1)
+		fds[1] = m.control.fds[1];
+	return 0;
+}
+
+static long receive_file(uint64_t index)
+{
+	int fds[2];
+	long ret = receive(fds, 1);
+
+	if (ret < 0)
+		return ret;
+	ret = stub_call2(SYS_dup2, fds[0], STUB_FD_CACHE + index);
+	stub_call1(SYS_close, fds[0]);
+	return ret;
+}
+
+static long fork_process(bool failed)
+{
+	int fds[2];
+	long ret = receive(fds, 2);
+
+	if (ret < 0)
+		return ret;
+	if (!failed)
+		ret = stub_clone_process(fds[0], fds[1]);
+	stub_call1(SYS_close, fds[0]);
+	stub_call1(SYS_close, fds[1]);
+	return ret;
+}
+
+static long load_xstate(struct slot *s, const void *src, uint64_t features)
+{
+	enum { XSTATE_BV = 512 / 8, MXCSR = 24 };
+	uint8_t *image = (uint8_t *)s + SLOT_SCRATCH;
+	uint64_t *words = (uint64_t *)image;
+
+	if (stub_copy(image, src, PARAM->xstate_bytes) < 0)
+		return -EFAULT;
+	words[XSTATE_BV] &= features & PARAM->xfeatures;
+	for (int i = 1; i < 8; i++)
+		words[XSTATE_BV + i] = 0;
+	*(uint32_t *)(image + MXCSR) &= 0xffff;
+	return stub_xrstor(image, PARAM->xfeatures) < 0 ? -EINVAL : 0;
+}
+
+static long reset_xstate(void)
+{
+	static const struct {
+		uint16_t fcw, rest[11];
+		uint32_t mxcsr;
+		uint8_t zero[576 - 28];
+	} fresh __attribute__((aligned(64))) = {.fcw = 0x37f, .mxcsr = 0x1f80};
+
+	return stub_xrstor(&fresh, PARAM->xfeatures);
+}
+
+static long run(struct slot *s, const struct slot_op *op)
+{
+	const uint64_t *a = op->a;
+
+	switch (op->kind) {
+	case OP_MAP:
+		return stub_call(SYS_mmap, a[0], a[1], a[2], a[3], (int)a[4] < 0 ? -1 : (long)a[4] + STUB_FD_CACHE, a[5]);
+	case OP_UNMAP:
+		return stub_call2(SYS_munmap, a[0], a[1]);
+	case OP_PROTECT:
+		return stub_call3(SYS_mprotect, a[0], a[1], a[2]);
+	case OP_REMAP:
+		return stub_call(SYS_mremap, a[0], a[1], a[2], a[3], a[4], 0);
+	case OP_ADVISE:
+		return stub_call3(SYS_madvise, a[0], a[1], a[2]);
+	case OP_COPY:
+		return stub_copy((void *)a[0], (const char *)s + SLOT_DATA + a[1], a[2]) < 0 ? -EFAULT : 0;
+	case OP_SPAWN:
+		return stub_clone_thread((struct slot *)(CHAN_BASE + a[0] * SLOT_BYTES));
+	case OP_XSAVE:
+		return stub_xsave((void *)a[0], PARAM->xfeatures) < 0 ? -EFAULT : 0;
+	case OP_XLOAD:
+		return load_xstate(s, (const void *)a[0], a[1]);
+	case OP_XRESET:
+		return reset_xstate();
+	case OP_CMPXCHG:
+		s->op_result = a[1];
+		return stub_cmpxchg((uint32_t *)a[0], &s->op_result, a[2]) < 0 ? -EFAULT : 0;
+	case OP_EXIT:
+		for (;;)
+			stub_call1(SYS_exit, 0);
+	}
+	return -EINVAL;
+}
+
+bool ops_run(struct slot *s)
+{
+	bool failed = false;
+
+	for (uint32_t i = 0, n = s->nops; i < n && i < SLOT_OPS; i++) {
+		const struct slot_op *op = &s->ops[i];
+		long ret;
+
+		switch (op->kind) {
+		case OP_RECV:
+			ret = receive_file(op->a[0]);
+			break;
+		case OP_CLOSE:
+			ret = stub_call1(SYS_close, STUB_FD_CACHE + op->a[0]);
+			break;
+		case OP_FORK:
+			ret = fork_process(failed);
+			break;
+		default:
+			ret = failed ? 0 : run(s, op);
+		}
+		if (ret < 0 && ret > -4096 && !failed) {
+			failed = true;
+			s->fail_err = -ret;
+			s->fail_tag = op->tag;
+		}
+	}
+	if (__atomic_exchange_n(&s->ops_done, OPS_DONE, __ATOMIC_SEQ_CST) == OPS_NOTIFY)
+		slot_ring();
+	return !failed;
+}

@@ -1,0 +1,111 @@
+// What a call's arguments point to is copied along with it, by the call's row in syscalls.def.
+//
+// Only what fits and can be read is copied; for the rest the sentry looks into the application's memory itself.
+#include "platform/systrap/stub/stub.h"
+
+#include <stdbool.h>
+#include <sys/uio.h>
+
+enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, STR_MAX = 4096, SHAPES = 472 };
+
+#define INT(n) 0
+#define UINT(n) 0
+#define LONG(n) 0
+#define HEX(n) 0
+#define OCTAL(n) 0
+#define ADDR(n) 0
+#define SIZE(n) 0
+#define OFF(n) 0
+#define FD(n) 0
+#define DIRFD(n) 0
+#define PID(n) 0
+#define UID(n) 0
+#define SIG(n) 0
+#define FLAGS(n, set) 0
+#define PATH(n) IN_STR
+#define STR(n) IN_STR
+#define STRV(n) 0
+#define INBUF(n, len) (IN_BUF | (len) << 8)
+#define OUTBUF(n, len) 0
+#define INOBJ(n, size) (IN_OBJ | (size) << 8)
+#define OUTOBJ(n, size) 0
+#define INOUT(n, size) (IN_OBJ | (size) << 8)
+#define IOVIN(n, count) (IN_IOV | (count) << 8)
+#define IOVOUT(n, count) (IN_IOV_ARRAY | (count) << 8)
+#define INARR(n, aux) (IN_ARR | (aux) << 8)
+#define SYS(nr, name, supported, count, ...) [nr] = {__VA_ARGS__},
+
+static const uint32_t shapes[SHAPES][6] = {
+#include "sentry/syscalls/syscalls.def"
+};
+
+struct area {
+	struct slot *s;
+	uint32_t nsegs, used;
+};
+
+static bool add(struct area *a, uint64_t addr, uint64_t len, bool string)
+{
+	uint8_t *to = (uint8_t *)a->s + SLOT_DATA + a->used;
+	long got;
+
+	if (!addr || !len || a->nsegs == SLOT_SEGS || (!string && len > SLOT_IN_MAX - a->used))
+		return false;
+	if (string) {
+		got = stub_copy_str(to, (const void *)addr, len < SLOT_IN_MAX - a->used ? len : SLOT_IN_MAX - a->used);
+		if (got < 0)
+			return false;
+		len = got;
+	} else if (stub_copy(to, (const void *)addr, len) < 0) {
+		return false;
+	}
+	a->s->segs[a->nsegs++] = (struct slot_seg){addr, len, a->used};
+	a->used = (a->used + len + 7) & ~7u;
+	return true;
+}
+
+static void add_iov(struct area *a, uint64_t addr, uint64_t count, bool contents)
+{
+	const struct iovec *iov = (const struct iovec *)((uint8_t *)a->s + SLOT_DATA + a->used);
+
+	if (count > 1024 || !add(a, addr, count * sizeof(*iov), false) || !contents)
+		return;
+	for (uint64_t i = 0; i < count; i++)
+		if (iov[i].iov_len && !add(a, (uint64_t)iov[i].iov_base, iov[i].iov_len, false))
+			return;
+}
+
+uint32_t prefetch(struct slot *s)
+{
+	struct area a = {.s = s};
+	const uint32_t *shape;
+
+	if (s->nr >= SHAPES)
+		return 0;
+	shape = shapes[s->nr];
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
+		uint64_t addr = s->args[i], count;
+
+		switch (kind) {
+		case IN_STR:
+			add(&a, addr, STR_MAX, true);
+			break;
+		case IN_BUF:
+			add(&a, addr, s->args[aux], false);
+			break;
+		case IN_OBJ:
+			add(&a, addr, aux, false);
+			break;
+		case IN_IOV:
+		case IN_IOV_ARRAY:
+			add_iov(&a, addr, s->args[aux], kind == IN_IOV);
+			break;
+		case IN_ARR:
+			count = s->args[aux & 0xff];
+			if (count <= SLOT_IN_MAX)
+				add(&a, addr, count * (aux >> 8), false);
+		}
+	}
+	return a.nsegs;
+}

@@ -1,0 +1,106 @@
+// The stub's signal handler: calls that aren't patched, faults and interruptions of the application, and faults of the stub's own.
+#include "platform/systrap/stub/stub.h"
+
+#include <linux/audit.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#pragma GCC visibility push(hidden) // addressed directly: there is no table to look them up in
+extern const char stub_text_end[], stub_window_start[], stub_window_end[], stub_guard_start[], stub_guard_end[], stub_guard_fault[];
+#pragma GCC visibility pop
+
+static bool within(uint64_t rip, const char *start, const char *end)
+{
+	return rip >= (uint64_t)start && rip < (uint64_t)end;
+}
+
+static void save_regs(struct slot *s, const greg_t *g)
+{
+	struct stub_regs *r = &s->regs;
+	uint64_t gs;
+
+	r->r15 = g[REG_R15];
+	r->r14 = g[REG_R14];
+	r->r13 = g[REG_R13];
+	r->r12 = g[REG_R12];
+	r->rbp = g[REG_RBP];
+	r->rbx = g[REG_RBX];
+	r->r11 = g[REG_R11];
+	r->r10 = g[REG_R10];
+	r->r9 = g[REG_R9];
+	r->r8 = g[REG_R8];
+	r->rax = g[REG_RAX];
+	r->rcx = g[REG_RCX];
+	r->rdx = g[REG_RDX];
+	r->rsi = g[REG_RSI];
+	r->rdi = g[REG_RDI];
+	r->rip = g[REG_RIP];
+	r->eflags = g[REG_EFL];
+	r->rsp = g[REG_RSP];
+	r->orig_rax = (uint64_t)-1;
+	asm("rdfsbase %0" : "=r"(r->fs_base));
+	asm("rdgsbase %0" : "=r"(gs));
+	r->gs_base = gs == (uint64_t)s ? 0 : gs; // an application that leaves gs alone has the slot there
+}
+
+static void post_call(struct slot *s, uint64_t nr)
+{
+	struct stub_regs *r = &s->regs;
+
+	s->nr = r->orig_rax = nr;
+	s->args[0] = r->rdi;
+	s->args[1] = r->rsi;
+	s->args[2] = r->rdx;
+	s->args[3] = r->r10;
+	s->args[4] = r->r8;
+	s->args[5] = r->r9;
+	slot_post(s, KIND_SYSCALL | prefetch(s) << KIND_SEGS_SHIFT);
+}
+
+static void post_fault(struct slot *s, int sig, const siginfo_t *info, const greg_t *g)
+{
+	s->fault.signo = sig;
+	s->fault.code = info->si_code;
+	s->fault.addr = (uint64_t)info->si_addr;
+	s->fault.trapno = g[REG_TRAPNO];
+	s->fault.error_code = g[REG_ERR];
+	s->fault.cr2 = g[REG_CR2];
+	s->regs.orig_rax = (uint64_t)-1;
+	slot_post(s, KIND_FAULT);
+}
+
+void stub_signal(int sig, siginfo_t *info, ucontext_t *uc);
+void stub_signal(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	struct slot *s = (struct slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_BYTES - 1));
+	greg_t *g = uc->uc_mcontext.gregs;
+	uint64_t rip = g[REG_RIP];
+	bool in_window = within(rip, stub_window_start, stub_window_end);
+
+	asm volatile("pushfq; andl $~0x40400, (%%rsp); popfq" ::: "memory", "cc"); // the application's AC is no business of ours
+	if (within(rip, (const char *)STUB_TEXT, stub_text_end) && !in_window) {
+		if (sig == STUB_SIGNAL_INTERRUPT)
+			return; // the sentry sees what we are about; the way out looks at slot->interrupt
+		if (within(rip, stub_guard_start, stub_guard_end) && (sig == SIGSEGV || sig == SIGBUS)) {
+			g[REG_RIP] = (greg_t)stub_guard_fault;
+			return;
+		}
+		stub_call1(SYS_exit_group, 1); // an application that jumped in here
+	}
+	if (sig != STUB_SIGNAL_INTERRUPT && info->si_code <= 0)
+		return; // sent, not raised
+	if (!in_window)
+		save_regs(s, g);
+	// On a system call's way the extended state is live in the registers; make it so here.
+	stub_xrstor(uc->uc_mcontext.fpregs, (uint64_t)-1);
+	if (sig == STUB_SIGNAL_INTERRUPT)
+		stub_interrupted(s);
+	if (sig == SIGSYS)
+		post_call(s, info->si_arch == AUDIT_ARCH_X86_64 && g[REG_RAX] < 0x40000000 ? g[REG_RAX] : (uint64_t)-1);
+	else
+		post_fault(s, sig, info, g);
+	slot_turn(s);
+	stub_resume_full(s);
+}

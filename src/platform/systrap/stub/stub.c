@@ -1,0 +1,132 @@
+// The stub's side of the channel: how a context comes to life, tells the sentry of an event, and waits for the answer.
+#include "platform/systrap/stub/stub.h"
+
+#include <linux/futex.h>
+#include <linux/prctl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+
+enum { SPIN_MIN = 32 };
+
+void slot_ring(void)
+{
+	uint64_t one = 1;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); // what we wrote is there before we look whether anybody looks
+	if (PARAM->asleep)
+		stub_call3(SYS_write, STUB_FD_DOORBELL, &one, sizeof(one));
+}
+
+void slot_post(struct slot *s, uint32_t kind)
+{
+	s->kind = kind;
+	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
+	slot_ring();
+}
+
+static uint32_t wait_answer(struct slot *s)
+{
+	const uint32_t max = PARAM->spin_max;
+	uint32_t limit = s->spin < max ? s->spin : max, state, spins = 0;
+
+	for (;;) {
+		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+		if (state & STATE_GO) {
+			// Spinning paid if the answer came well before we would have given up.
+			if (spins > limit / 2)
+				s->spin = limit * 2 < max ? limit * 2 : max;
+			return state;
+		}
+		if (spins++ >= limit)
+			break;
+		__builtin_ia32_pause();
+	}
+	s->spin = limit / 2 > SPIN_MIN ? limit / 2 : SPIN_MIN;
+	for (;;) {
+		uint32_t expected = STATE_EVENT;
+
+		if (!__atomic_compare_exchange_n(&s->state, &expected, STATE_EVENT | STATE_SLEEP, false, __ATOMIC_SEQ_CST,
+						 __ATOMIC_SEQ_CST) &&
+		    (expected & STATE_GO))
+			return expected;
+		stub_call(SYS_futex, (long)&s->state, FUTEX_WAIT, STATE_EVENT | STATE_SLEEP, 0, 0, 0);
+		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+		if (state & STATE_GO)
+			return state;
+	}
+}
+
+uint32_t slot_turn(struct slot *s)
+{
+	for (;;) {
+		uint32_t state = wait_answer(s);
+
+		if (state & STATE_RET)
+			s->regs.rax = s->nr;
+		if ((state & STATE_OPS) && !ops_run(s)) {
+			slot_post(s, KIND_OP_FAILED);
+			continue;
+		}
+		if (!(state & STATE_STAY))
+			return state;
+		slot_post(s, KIND_FLUSHED);
+		stub_call3(SYS_futex, &s->state, FUTEX_WAKE, 1); // the sentry may wait for just this
+	}
+}
+
+void stub_interrupted(struct slot *s)
+{
+	s->interrupt = 0;
+	s->regs.orig_rax = (uint64_t)-1;
+	slot_post(s, KIND_INTERRUPTED);
+	slot_turn(s);
+	stub_resume_full(s);
+}
+
+// A context begins as if it had posted an event and the sentry had it in hand.
+static void __attribute__((noreturn)) begin(struct slot *s)
+{
+	const stack_t stack = {.ss_sp = (char *)s + SLOT_STACK, .ss_size = SLOT_DATA - SLOT_STACK};
+
+	stub_call2(SYS_sigaltstack, &stack, 0);
+	s->spin = SPIN_MIN;
+	slot_turn(s);
+	stub_resume_full(s);
+}
+
+void stub_thread_born(struct slot *s)
+{
+	begin(s);
+}
+
+void stub_process_born(long chan_fd, long sock_fd)
+{
+	uint64_t hello = 0;
+
+	stub_call2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	stub_call2(SYS_dup2, sock_fd, STUB_FD_SOCKET);
+	stub_call1(SYS_close, sock_fd);
+	stub_call1(SYS_close, chan_fd);
+	stub_call3(SYS_write, STUB_FD_SOCKET, &hello, sizeof(hello)); // the host adds who we are
+	begin((struct slot *)CHAN_BASE);
+}
+
+void stub_template_born(struct slot *s);
+void stub_template_born(struct slot *s)
+{
+	static const struct {
+		uint64_t start, end;
+	} sentrys[] = {
+		{0, STUB_TEXT},
+		{STUB_PARAM + 0x1000, STUB_VDSO},
+		{STUB_VDSO + 0x100000, CHAN_BASE},
+		{CHAN_BASE + CHAN_BYTES, 0x7ffffffff000},
+	};
+	uint64_t hello = 0;
+
+	for (unsigned i = 0; i < sizeof(sentrys) / sizeof(sentrys[0]); i++)
+		stub_call2(SYS_munmap, sentrys[i].start, sentrys[i].end - sentrys[i].start);
+	stub_call3(SYS_write, STUB_FD_SOCKET, &hello, sizeof(hello));
+	begin(s);
+}

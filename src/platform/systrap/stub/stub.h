@@ -1,0 +1,47 @@
+// The stub's own pieces. It runs on the slot's stack with the application's extended state live: general registers only.
+#pragma once
+
+#include <stdbool.h>
+
+#include "platform/systrap/channel.h"
+
+#define PARAM ((const volatile struct stub_param *)STUB_PARAM)
+
+// entry.S: may fault at the application's addresses; 0, or -1 if it did.
+long stub_copy(void *dst, const void *src, uint64_t len);
+long stub_copy_str(void *dst, const void *src, uint64_t cap); // the length with its NUL; -1 also if there is none in cap bytes
+long stub_cmpxchg(uint32_t *at, uint32_t *inout_expected, uint32_t desired);
+long stub_xsave(void *at, uint64_t features);
+long stub_xrstor(const void *at, uint64_t features);
+
+// entry.S: to the application with all registers of the slot, or to stub_interrupted if the sentry asks for it meanwhile.
+void stub_resume_full(struct slot *s) __attribute__((noreturn));
+// A copy of the process; the child takes over chan_fd and sock_fd and goes to stub_process_born. 0 or -errno.
+long stub_clone_process(long chan_fd, long sock_fd);
+// A thread, which goes to stub_thread_born with s. 0 or -errno.
+long stub_clone_thread(struct slot *s);
+
+void stub_process_born(long chan_fd, long sock_fd) __attribute__((noreturn));
+void stub_thread_born(struct slot *s) __attribute__((noreturn));
+void stub_interrupted(struct slot *s) __attribute__((noreturn));
+
+uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; the number of segments
+bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
+
+void slot_post(struct slot *s, uint32_t kind); // an event for the sentry
+uint32_t slot_turn(struct slot *s);            // waits and serves until the application may go on; the answer's state
+void slot_ring(void);                          // wakes the sentry, if it sleeps
+
+static inline long stub_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 asm("r10") = d;
+	register long r8 asm("r8") = e;
+	register long r9 asm("r9") = f;
+	long ret;
+
+	asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+	return ret;
+}
+#define stub_call1(nr, a) stub_call(nr, (long)(a), 0, 0, 0, 0, 0)
+#define stub_call2(nr, a, b) stub_call(nr, (long)(a), (long)(b), 0, 0, 0, 0)
+#define stub_call3(nr, a, b, c) stub_call(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)

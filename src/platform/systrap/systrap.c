@@ -1,0 +1,147 @@
+// The systrap platform: application code runs in stubs, host processes whose system calls come to the sentry through shared memory.
+//
+// A call raises SIGSYS, or comes by a patched call site without a signal; the stub, a small blob in every address space, puts it in the
+// context's slot and waits there for the answer (channel.h). Address spaces are real host processes, cloned from a template or from each
+// other, so that memory is the host's business. This file holds the registers and the table; the rest is in
+// template (the first stub), context (lives and deaths), events (the hand-over), ops and memory, patch.
+//
+// Host calls that the sentry makes here after init(): socketpair, setsockopt(SO_PASSCRED), memfd_create, ftruncate, mmap/munmap of
+// channels (MAP_SHARED), sendmsg and recvmsg on stubs' sockets, close, futex (WAIT with a timeout and WAKE, not private), tgkill and
+// kill of stubs, waitid, wait4, process_vm_readv, process_vm_writev, read (doorbell, signalfd, /proc/self/mem-like files of stubs), write
+// (doorbell), epoll_ctl (start only), open of /proc/PID/mem and pwrite there (patching).
+#include "platform/systrap/systrap_int.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "abi/errno.h"
+#include "lib/container_of.h"
+
+enum {
+	USER_CS = 0x33,
+	USER_SS = 0x2b,
+	EFLAGS_USER = 0x240dd5, // what an application may set
+	EFLAGS_FIXED = 0x202,
+};
+
+_Static_assert(offsetof(struct stub_regs, gs_base) == offsetof(struct user_regs_struct, gs_base), "the registers' order");
+
+static void get_regs(struct platform_ctx *ctx, struct user_regs_struct *out_regs)
+{
+	const volatile struct stub_regs *shared = &ctx->slot->regs;
+	struct stub_regs regs = *shared;
+
+	memset(out_regs, 0, sizeof(*out_regs));
+	memcpy(out_regs, &regs, sizeof(regs));
+	if (ctx->ret_set)
+		out_regs->rax = ctx->ret;
+	out_regs->cs = USER_CS;
+	out_regs->ss = USER_SS;
+	out_regs->eflags = (regs.eflags & EFLAGS_USER) | EFLAGS_FIXED;
+}
+
+static void set_regs(struct platform_ctx *ctx, const struct user_regs_struct *regs)
+{
+	struct stub_regs r;
+
+	memcpy(&r, regs, sizeof(r));
+	r.eflags = (r.eflags & EFLAGS_USER) | EFLAGS_FIXED;
+	ctx->slot->regs = r;
+	ctx->regs_set = true;
+	ctx->ret_set = false;
+}
+
+static void set_ret(struct platform_ctx *ctx, uint64_t rax)
+{
+	ctx->ret = rax;
+	ctx->ret_set = true;
+}
+
+static void set_owner(struct platform_ctx *ctx, void *owner)
+{
+	ctx->owner = owner;
+}
+
+static void *owner(struct platform_ctx *ctx)
+{
+	return ctx->owner;
+}
+
+static int init(void)
+{
+	struct platform_as *as;
+
+	return systrap_events_init() ?: systrap_template_create(&as) ?: context_init(as);
+}
+
+static void fini(void)
+{
+	if (stub_group > 0)
+		kill(-stub_group, SIGKILL);
+}
+
+static uint32_t xstate_size(void)
+{
+	return stub_param->xstate_bytes;
+}
+
+static uint64_t xstate_features(void)
+{
+	return stub_xfeatures;
+}
+
+static pid_t host_pid(struct platform_ctx *ctx)
+{
+	return as_pid(ctx->as);
+}
+
+static uaddr_t vdso(void)
+{
+	return stub_vdso;
+}
+
+const struct platform_ops systrap_ops = {
+	.name = "systrap",
+	.init = init,
+	.start = systrap_events_start,
+	.fini = fini,
+	.poll = systrap_poll,
+	.prepare_sleep = systrap_prepare_sleep,
+	.after_sleep = systrap_after_sleep,
+	.wait_fd = systrap_wait_fd,
+	.as_create = systrap_as_create,
+	.fork = systrap_fork,
+	.spawn = systrap_spawn,
+	.ctx_destroy = systrap_ctx_destroy,
+	.as_kill = systrap_as_kill,
+	.set_owner = set_owner,
+	.owner = owner,
+	.resume = systrap_resume,
+	.interrupt = systrap_interrupt,
+	.get_regs = get_regs,
+	.set_regs = set_regs,
+	.set_ret = set_ret,
+	.xstate_size = xstate_size,
+	.xstate_features = xstate_features,
+	.save_xstate = systrap_save_xstate,
+	.load_xstate = systrap_load_xstate,
+	.reset_xstate = systrap_reset_xstate,
+	.copy_in = systrap_copy_in,
+	.copy_in_str = systrap_copy_in_str,
+	.copy_out = systrap_copy_out,
+	.copy_out_reserve = systrap_copy_out_reserve,
+	.copy_out_commit = systrap_copy_out_commit,
+	.peek_in = systrap_peek_in,
+	.cmpxchg32 = systrap_cmpxchg32,
+	.map_anon = systrap_map_anon,
+	.map_file = systrap_map_file,
+	.unmap = systrap_unmap,
+	.protect = systrap_protect,
+	.remap = systrap_remap,
+	.advise = systrap_advise,
+	.unmap_all = systrap_unmap_all,
+	.flush = systrap_flush,
+	.ops_pending = systrap_ops_pending,
+	.host_pid = host_pid,
+	.vdso = vdso,
+};

@@ -1,0 +1,139 @@
+// The systrap platform's own: address spaces, contexts, and what its files ask of each other.
+//
+// A stopped context belongs to its worker, so its plain fields need no lock. Contexts are found by number in two tables of events.c: their
+// modes, dense, so that the poller scans many at a glance, and their addresses. Only the poller frees. Lock order: registry_mu, as->mu,
+// ids_mu.
+#pragma once
+
+#include <bsd/sys/queue.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "lib/mutex.h"
+#include "platform/platform.h"
+#include "platform/systrap/channel.h"
+
+struct platform_as {
+	struct mutex mu;
+	uint8_t *chan;  // the channel, CHAN_BYTES long
+	int sock;       // files go to the stub here; its first message names its process
+	int stub_sock;  // the stub's end, until it is passed; -1
+	int chan_fd;    // likewise
+	_Atomic pid_t pid; // 0: not known (yet). Stays reserved, as a zombie if need be, until the as is freed.
+	_Atomic bool dead; // its process ended, or could not be made
+	// Guarded by mu:
+	bool kill_wanted; // once its process is known
+	int nalive;       // contexts that aren't destroyed
+	int nctx;         // contexts that aren't freed
+	uint8_t slots[SLOTS_MAX]; // enum slot_use
+	struct {
+		struct hostfd *file; // with a reference; NULL: free
+		uint32_t used_at;
+	} cache[STUB_FD_CACHE_LEN];
+	uint32_t cache_clock;
+	LIST_ENTRY(platform_as) registry_link; // Guarded by registry_mu.
+	struct platform_as *next_dying; // the poller's: nothing is left but to reap it
+};
+
+enum slot_use { SLOT_FREE, SLOT_TAKEN, SLOT_LEAVING };
+
+// Where a context is.
+enum ctx_mode {
+	MODE_STOPPED, // in the sentry's hands; resume and destroy move it on
+	MODE_APP,     // with the application; its slot tells when that ends
+	MODE_READY,   // ready_event is to be reported
+	MODE_GONE,    // destroyed: the poller frees it
+};
+
+struct platform_ctx {
+	struct platform_as *as;
+	struct slot *slot;
+	uint32_t index; // of the slot
+	uint32_t id;    // in the tables
+	void *_Atomic owner;
+	_Atomic bool dying;       // destroyed while with the application
+	_Atomic bool interrupted; // slot->interrupt was set
+	_Atomic bool watch_ops;   // kernel_ops_done() is owed
+	_Atomic bool ops_out;     // it was resumed with ops, and nobody knows that they are done
+	struct platform_event ready_event;
+	// The worker's:
+	bool ret_set, regs_set;
+	uint64_t ret;
+	uint32_t nops;
+	uint32_t data_used;     // of the data area
+	uaddr_t reserved_dst;   // of the reservation at data_used
+	int op_err;             // of an op that failed in a flush: reported at the next resume
+	uint32_t op_tag;
+	uint32_t nsegs;         // of the call's arguments, checked
+	struct slot_seg segs[SLOT_SEGS];
+};
+
+// template.c
+int systrap_template_create(struct platform_as **out_as); // starts the process that all others are made from
+extern struct stub_param *stub_param; // the sentry's writable view
+extern int stub_doorbell;             // what a stub writes to
+extern uaddr_t stub_vdso;
+extern pid_t stub_group;              // the process group of all stubs
+extern uint64_t stub_xfeatures;
+
+// filter.c: what a stub may ask of the host. 0 or -errno.
+int stub_filter_install(uint64_t text_start, uint64_t text_end);
+
+// context.c
+int as_create_empty(struct platform_as **out_as); // with its channel and socket, no process
+void as_free(struct platform_as *as);
+pid_t as_pid(struct platform_as *as); // 0 if it isn't known (yet)
+void as_kill_process(struct platform_as *as);
+struct platform_as *as_find(pid_t pid);
+void systrap_ctx_free(struct platform_ctx *ctx); // poller only
+void ctx_let_exit(struct platform_ctx *ctx); // a stopped thread ends
+bool reap(void); // poller only; true if processes of living contexts were found dead
+bool reap_owed(void); // a process is on its way out
+int context_init(struct platform_as *template_as);
+int systrap_as_create(struct platform_ctx **out_ctx);
+int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
+int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
+void systrap_ctx_destroy(struct platform_ctx *ctx);
+void systrap_as_kill(struct platform_ctx *ctx);
+
+// events.c
+int systrap_events_init(void);
+int systrap_events_start(void);
+int systrap_events_add(struct platform_ctx *ctx); // gives it its number. 0 or -EAGAIN
+void systrap_events_remove(struct platform_ctx *ctx);
+enum ctx_mode ctx_mode(struct platform_ctx *ctx);
+void ctx_gone(struct platform_ctx *ctx); // a stopped context: to be freed
+struct platform_ctx *systrap_poll(struct platform_event *out_event);
+bool systrap_prepare_sleep(void);
+void systrap_after_sleep(void);
+int systrap_wait_fd(void);
+void systrap_resume(struct platform_ctx *ctx);
+void systrap_interrupt(struct platform_ctx *ctx);
+bool systrap_ops_pending(struct platform_ctx *ctx);
+int systrap_flush(struct platform_ctx *ctx);
+
+// ops.c: the queue
+struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag); // NULL: no room, even after a flush
+int as_send(struct platform_as *as, const int *fds, int n); // descriptors for an op. 0 or -errno
+void op_cache_inherit(struct platform_as *from, struct platform_as *to);
+void op_cache_drop(struct platform_as *as);
+int systrap_map_anon(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool noreserve);
+int systrap_map_file(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool shared, struct hostfd *file,
+		     uint64_t offset);
+int systrap_unmap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len);
+int systrap_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot);
+int systrap_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len, int flags);
+int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
+int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst);
+int systrap_load_xstate(struct platform_ctx *ctx, uaddr_t src, uint64_t features);
+int systrap_reset_xstate(struct platform_ctx *ctx);
+
+// memory.c: copies
+int systrap_copy_in(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len);
+long systrap_copy_in_str(struct platform_ctx *ctx, char *dst, uaddr_t src, size_t cap);
+int systrap_copy_out(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len);
+void *systrap_copy_out_reserve(struct platform_ctx *ctx, uaddr_t dst, size_t len);
+void systrap_copy_out_commit(struct platform_ctx *ctx, size_t len);
+const void *systrap_peek_in(struct platform_ctx *ctx, uaddr_t src, size_t len);
+int systrap_cmpxchg32(struct platform_ctx *ctx, uaddr_t addr, uint32_t expected, uint32_t desired, uint32_t *actual);

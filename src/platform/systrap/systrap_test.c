@@ -1,0 +1,209 @@
+// The systrap platform against its contract: small payloads run in a stub, a double serves their calls.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "abi/errno.h"
+#include "host/hostfd.h"
+#include "platform/platform.h"
+
+enum { CODE = 0x400000, DATA = 0x500000 };
+
+void kernel_ops_done(void *owner)
+{
+}
+
+static struct platform_ctx *next_event(struct platform_event *ev)
+{
+	struct platform_ctx *ctx;
+
+	while (!(ctx = systrap_ops.poll(ev))) {
+		if (systrap_ops.prepare_sleep()) {
+			struct pollfd p = {.fd = systrap_ops.wait_fd(), .events = POLLIN};
+
+			assert_int_equal(poll(&p, 1, 10000), 1);
+		}
+		systrap_ops.after_sleep();
+	}
+	return ctx;
+}
+
+// A new address space with code at CODE, ready to run it.
+static struct platform_ctx *load(const void *code, size_t len)
+{
+	struct platform_ctx *ctx;
+	struct user_regs_struct regs;
+
+	assert_int_equal(systrap_ops.as_create(&ctx), 0);
+	systrap_ops.map_anon(ctx, 1, CODE, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, false);
+	systrap_ops.map_anon(ctx, 2, DATA, PAGE_SIZE, PROT_READ | PROT_WRITE, false);
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	assert_int_equal(systrap_ops.copy_out(ctx, CODE, code, len), 0);
+	systrap_ops.get_regs(ctx, &regs);
+	regs.rip = CODE;
+	regs.rsp = DATA + PAGE_SIZE;
+	systrap_ops.set_regs(ctx, &regs);
+	return ctx;
+}
+
+// mov $39,%eax; syscall; mov %eax,%edi; mov $60,%eax; syscall
+static const uint8_t code_getpid_exit[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 5};
+
+static void test_calls_arrive_and_results_go_back(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	struct platform_event ev;
+
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_SYSCALL);
+	assert_int_equal(ev.call.nr, SYS_getpid);
+	systrap_ops.set_ret(ctx, 77);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.call.nr, SYS_exit);
+	assert_int_equal(ev.call.args[0], 77);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static void test_a_fork_has_its_own_memory(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *child;
+	struct platform_event ev;
+	uint32_t word = 1;
+
+	systrap_ops.resume(ctx);
+	next_event(&ev);
+	assert_int_equal(systrap_ops.fork(ctx, 5, &child), 0);
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	assert_int_equal(systrap_ops.copy_out(child, DATA, &word, sizeof(word)), 0);
+	assert_int_equal(systrap_ops.copy_in(ctx, &word, DATA, sizeof(word)), 0);
+	assert_int_equal(word, 0);
+	systrap_ops.set_ret(child, 5);
+	systrap_ops.resume(child);
+	assert_ptr_equal(next_event(&ev), child);
+	assert_int_equal(ev.call.args[0], 5);
+	systrap_ops.ctx_destroy(child);
+	systrap_ops.set_ret(ctx, 6);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.call.args[0], 6);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static void test_a_thread_shares_memory_and_leaves_alone(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *thread;
+	struct platform_event ev;
+	uint32_t word = 9;
+
+	systrap_ops.resume(ctx);
+	next_event(&ev);
+	assert_int_equal(systrap_ops.spawn(ctx, 5, &thread), 0);
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	assert_int_equal(systrap_ops.copy_out(thread, DATA, &word, sizeof(word)), 0);
+	systrap_ops.set_ret(thread, 5);
+	systrap_ops.resume(thread); // carries the copy out
+	assert_ptr_equal(next_event(&ev), thread);
+	word = 0;
+	assert_int_equal(systrap_ops.copy_in(ctx, &word, DATA, sizeof(word)), 0);
+	assert_int_equal(word, 9);
+	systrap_ops.ctx_destroy(thread);
+	systrap_ops.set_ret(ctx, 6);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.call.args[0], 6);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static void test_faults_and_interrupts(void **state)
+{
+	static const uint8_t spin[] = {0xeb, 0xfe}, load_null[] = {0x8b, 0x04, 0x25, 0x10, 0, 0, 0}; // mov 0x10,%eax
+	struct platform_ctx *ctx = load(load_null, sizeof(load_null));
+	struct platform_event ev;
+
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_FAULT);
+	assert_int_equal(ev.fault.signo, SIGSEGV);
+	assert_int_equal(ev.fault.addr, 0x10);
+	assert_int_equal(systrap_ops.copy_out(ctx, CODE, spin, sizeof(spin)), 0);
+	systrap_ops.resume(ctx);
+	systrap_ops.interrupt(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_INTERRUPTED);
+	systrap_ops.interrupt(ctx); // sticky
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_INTERRUPTED);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static void test_files_are_mapped_and_ops_fail_late(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	struct hostfd *file = hostfd_create(memfd_create("test", 0));
+	struct platform_event ev;
+	char text[6];
+
+	assert_int_equal(write(file->fd, "hello", 6), 6);
+	systrap_ops.map_file(ctx, 3, 0x600000, PAGE_SIZE, PROT_READ, true, file, 0);
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	assert_int_equal(systrap_ops.copy_in(ctx, text, 0x600000, 6), 0);
+	assert_string_equal(text, "hello");
+	assert_int_equal(systrap_ops.copy_in_str(ctx, text, 0x600000, 6), 5);
+	systrap_ops.map_file(ctx, 4, 0x600000, PAGE_SIZE, PROT_READ, true, file, 1); // misaligned
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_OP_FAILED);
+	assert_int_equal(ev.failed.op_tag, 4);
+	assert_int_equal(ev.failed.err, EINVAL);
+	systrap_ops.ctx_destroy(ctx);
+	hostfd_put(file);
+}
+
+static void test_cmpxchg_and_xstate(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	uint32_t actual = 5, word;
+
+	assert_int_equal(systrap_ops.cmpxchg32(ctx, DATA, 0, 7, &actual), 0);
+	assert_int_equal(actual, 0);
+	assert_int_equal(systrap_ops.cmpxchg32(ctx, DATA, 0, 8, &actual), 0);
+	assert_int_equal(actual, 7);
+	assert_int_equal(systrap_ops.copy_in(ctx, &word, DATA, 4), 0);
+	assert_int_equal(word, 7);
+	assert_int_equal(systrap_ops.cmpxchg32(ctx, 0x10, 0, 8, &actual), -EFAULT);
+	systrap_ops.map_anon(ctx, 1, 0x700000, 4 * PAGE_SIZE, PROT_READ | PROT_WRITE, false);
+	assert_int_equal(systrap_ops.save_xstate(ctx, 0x700000), 0);
+	assert_int_equal(systrap_ops.load_xstate(ctx, 0x700000, systrap_ops.xstate_features()), 0);
+	assert_int_equal(systrap_ops.reset_xstate(ctx), 0);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static int set_up(void **state)
+{
+	return systrap_ops.init() ?: systrap_ops.start();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_calls_arrive_and_results_go_back),
+		cmocka_unit_test(test_a_fork_has_its_own_memory),
+		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
+		cmocka_unit_test(test_faults_and_interrupts),
+		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
+		cmocka_unit_test(test_cmpxchg_and_xstate),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
