@@ -211,11 +211,15 @@ static int create_param(int *out_fd)
 static int start_process(struct start *st)
 {
 	uint8_t *stack = mmap((void *)0x10000000, TEMPLATE_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct start *copy;
 	int pid;
 
 	if (stack == MAP_FAILED)
 		return -errno;
-	pid = clone(template_main, stack + TEMPLATE_STACK_BYTES - 64, SIGCHLD, st);
+	// What it reads goes along: the stub's places may come to lie over this process's own stack.
+	copy = (struct start *)stack;
+	*copy = *st;
+	pid = clone(template_main, stack + TEMPLATE_STACK_BYTES - 64, SIGCHLD, copy);
 	munmap(stack, TEMPLATE_STACK_BYTES);
 	if (pid < 0)
 		return -errno;
