@@ -38,6 +38,7 @@ int kernel_create(const struct kernel_config *config)
 	kernel_root = k;
 	mutex_init(&k->tasks_mu);
 	mutex_init(&k->run_mu);
+	mutex_init(&k->epoll_nest_mu);
 	TAILQ_INIT(&k->groups);
 	TAILQ_INIT(&k->runq);
 	k->uts = uts_at_boot;
@@ -49,7 +50,9 @@ int kernel_create(const struct kernel_config *config)
 	k->shm = shm_table_create();
 	if (!k->shm)
 		return -ENOMEM;
-	err = sched_create(k->nworkers_max);
+	err = timers_create();
+	if (!err)
+		err = sched_create(k->nworkers_max);
 	return err ?: vfs_init();
 }
 

@@ -7,6 +7,7 @@
 
 #include "lib/mutex.h"
 #include "sentry/kernel/task.h"
+#include "sentry/syscalls/syscalls.h"
 
 enum { PID_HASH = 1024, PID_LIMIT = 4194304, PID_WRAP = 32768 };
 
@@ -31,11 +32,14 @@ struct kernel {
 	_Atomic uint32_t runq_len;
 	_Atomic bool stopping; // workers leave
 	struct sched *sched; // the workers (sched.c)
+	struct timers *timers; // timer.c
+	_Atomic bool missing_logged[SYS_TABLE_LEN]; // calls that aren't built, once each
 
 	// --- the rest
 	struct utsname uts; // Guarded by tasks_mu.
 	struct vfs *vfs;
 	struct shm_table *shm; // mm/shm.c
+	struct mutex epoll_nest_mu; // fs/eventpoll: a closing file or instance must not meet the end of what it is linked to
 	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
 	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started

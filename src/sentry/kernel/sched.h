@@ -19,6 +19,7 @@ bool sched_park(struct task *t);
 void sched_enqueue(struct task *t); // a new task, or a woken one
 void sched_put_later(struct task *t); // gives a reference of the task being handled back once the worker has let go of it
 
-// timer.c's side: runs what is due; the earliest deadline, on CLOCK_MONOTONIC.
+// timer.c's side: makes kernel()->timers (0 or -ENOMEM); the earliest deadline, on CLOCK_MONOTONIC; runs what is due.
+int timers_create(void);
 int64_t timers_next_deadline(void);
 void timers_run(void);

@@ -47,9 +47,7 @@ static void call_end(struct task *t)
 
 static long log_missing(struct task *t, uint64_t nr)
 {
-	static _Atomic bool logged[SYS_TABLE_LEN];
-
-	if (nr < SYS_TABLE_LEN && !atomic_exchange(&logged[nr], true))
+	if (nr < SYS_TABLE_LEN && !atomic_exchange(&kernel()->missing_logged[nr], true))
 		log_info("%s: %s (call %lu) is not built: ENOSYS", t->comm, sys_table[nr].name ?: "?", (unsigned long)nr);
 	return -ENOSYS;
 }

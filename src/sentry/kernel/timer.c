@@ -4,10 +4,13 @@
 // deadlines are kept as such and turned into monotonic ones each time the earliest is told to the scheduler.
 #include "sentry/kernel/timer.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "abi/types.h"
+#include "lib/kmem.h"
 #include "lib/mutex.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/sched.h"
 
 static int timer_cmp(const struct ktimer *a, const struct ktimer *b)
@@ -21,7 +24,7 @@ RB_HEAD(timer_tree, ktimer);
 RB_PROTOTYPE(timer_tree, ktimer, node, timer_cmp)
 RB_GENERATE(timer_tree, ktimer, node, timer_cmp)
 
-static struct {
+struct timers {
 	struct mutex mu;
 	pthread_cond_t idle; // with mu: running changed
 	// Guarded by mu.
@@ -30,11 +33,23 @@ static struct {
 	pthread_t runner;
 	bool busy; // a worker is in timers_run
 	int64_t told_ns; // what the scheduler knows
-} timers = {
-	.mu = MUTEX_INIT,
-	.idle = PTHREAD_COND_INITIALIZER,
-	.told_ns = KTIME_NEVER,
 };
+KMEM_TYPE(timers_type, timers);
+
+int timers_create(void)
+{
+	struct timers *ts = kmem_alloc(&timers_type);
+
+	if (!ts)
+		return -ENOMEM;
+	mutex_init(&ts->mu);
+	pthread_cond_init(&ts->idle, NULL);
+	RB_INIT(&ts->monotonic);
+	RB_INIT(&ts->realtime);
+	ts->told_ns = KTIME_NEVER;
+	kernel()->timers = ts;
+	return 0;
+}
 
 int64_t ktime_now(clockid_t clock)
 {
@@ -44,14 +59,14 @@ int64_t ktime_now(clockid_t clock)
 	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 }
 
-static struct timer_tree *tree_of(const struct ktimer *t)
+static struct timer_tree *tree_of(struct timers *ts, const struct ktimer *t)
 {
-	return t->clock == CLOCK_REALTIME ? &timers.realtime : &timers.monotonic;
+	return t->clock == CLOCK_REALTIME ? &ts->realtime : &ts->monotonic;
 }
 
-static int64_t next_deadline_locked(void)
+static int64_t next_deadline_locked(struct timers *ts)
 {
-	struct ktimer *mono = RB_MIN(timer_tree, &timers.monotonic), *real = RB_MIN(timer_tree, &timers.realtime);
+	struct ktimer *mono = RB_MIN(timer_tree, &ts->monotonic), *real = RB_MIN(timer_tree, &ts->realtime);
 	int64_t next = mono ? mono->deadline_ns : KTIME_NEVER;
 
 	if (real && real->deadline_ns != KTIME_NEVER) {
@@ -63,13 +78,13 @@ static int64_t next_deadline_locked(void)
 	return next;
 }
 
-static void tell_locked(void)
+static void tell_locked(struct timers *ts)
 {
-	int64_t next = next_deadline_locked();
+	int64_t next = next_deadline_locked(ts);
 
-	if (next == timers.told_ns)
+	if (next == ts->told_ns)
 		return;
-	timers.told_ns = next;
+	ts->told_ns = next;
 	sched_timer_changed(next);
 }
 
@@ -80,78 +95,82 @@ void ktimer_init(struct ktimer *t, clockid_t clock, ktimer_fn fn)
 
 void ktimer_arm(struct ktimer *t, int64_t deadline_ns)
 {
-	struct timer_tree *tree = tree_of(t);
+	struct timers *ts = kernel()->timers;
+	struct timer_tree *tree = tree_of(ts, t);
 
-	mutex_lock(&timers.mu);
+	mutex_lock(&ts->mu);
 	if (t->armed)
 		RB_REMOVE(timer_tree, tree, t);
 	t->deadline_ns = deadline_ns;
 	t->armed = true;
 	RB_INSERT(timer_tree, tree, t);
-	tell_locked();
-	mutex_unlock(&timers.mu);
+	tell_locked(ts);
+	mutex_unlock(&ts->mu);
 }
 
 bool ktimer_cancel(struct ktimer *t)
 {
+	struct timers *ts = kernel()->timers;
 	bool was;
 
-	mutex_lock(&timers.mu);
+	mutex_lock(&ts->mu);
 	was = t->armed;
 	if (was) {
-		RB_REMOVE(timer_tree, tree_of(t), t);
+		RB_REMOVE(timer_tree, tree_of(ts, t), t);
 		t->armed = false;
 		// The scheduler isn't told: waking up once for nothing is cheaper than setting the host's timer twice a call.
 	}
-	while (timers.running == t && !pthread_equal(timers.runner, pthread_self()))
-		pthread_cond_wait(&timers.idle, &timers.mu.m);
-	mutex_unlock(&timers.mu);
+	while (ts->running == t && !pthread_equal(ts->runner, pthread_self()))
+		pthread_cond_wait(&ts->idle, &ts->mu.m);
+	mutex_unlock(&ts->mu);
 	return was;
 }
 
-static struct ktimer *due_locked(void)
+static struct ktimer *due_locked(struct timers *ts)
 {
-	struct ktimer *t = RB_MIN(timer_tree, &timers.monotonic);
+	struct ktimer *t = RB_MIN(timer_tree, &ts->monotonic);
 
 	if (t && t->deadline_ns <= ktime_now(CLOCK_MONOTONIC))
 		return t;
-	t = RB_MIN(timer_tree, &timers.realtime);
+	t = RB_MIN(timer_tree, &ts->realtime);
 	return t && t->deadline_ns <= ktime_now(CLOCK_REALTIME) ? t : NULL;
 }
 
 void timers_run(void)
 {
+	struct timers *ts = kernel()->timers;
 	struct ktimer *t;
 
-	mutex_lock(&timers.mu);
-	if (timers.busy) {
-		mutex_unlock(&timers.mu);
+	mutex_lock(&ts->mu);
+	if (ts->busy) {
+		mutex_unlock(&ts->mu);
 		return;
 	}
-	timers.busy = true;
-	while ((t = due_locked())) {
-		RB_REMOVE(timer_tree, tree_of(t), t);
+	ts->busy = true;
+	while ((t = due_locked(ts))) {
+		RB_REMOVE(timer_tree, tree_of(ts, t), t);
 		t->armed = false;
-		timers.running = t;
-		timers.runner = pthread_self();
-		mutex_unlock(&timers.mu);
+		ts->running = t;
+		ts->runner = pthread_self();
+		mutex_unlock(&ts->mu);
 		t->fn(t); // t may be gone afterwards
-		mutex_lock(&timers.mu);
-		timers.running = NULL;
-		pthread_cond_broadcast(&timers.idle);
+		mutex_lock(&ts->mu);
+		ts->running = NULL;
+		pthread_cond_broadcast(&ts->idle);
 	}
-	timers.busy = false;
-	timers.told_ns = next_deadline_locked();
-	sched_timer_changed(timers.told_ns);
-	mutex_unlock(&timers.mu);
+	ts->busy = false;
+	ts->told_ns = next_deadline_locked(ts);
+	sched_timer_changed(ts->told_ns);
+	mutex_unlock(&ts->mu);
 }
 
 int64_t timers_next_deadline(void)
 {
+	struct timers *ts = kernel()->timers;
 	int64_t next;
 
-	mutex_lock(&timers.mu);
-	next = next_deadline_locked();
-	mutex_unlock(&timers.mu);
+	mutex_lock(&ts->mu);
+	next = next_deadline_locked(ts);
+	mutex_unlock(&ts->mu);
 	return next;
 }

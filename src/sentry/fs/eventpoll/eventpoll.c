@@ -18,6 +18,7 @@
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "lib/mutex.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/vfs/vfs.h"
 
 enum { NESTS_MAX = 4, ITEM_WAITS = 2 };
@@ -62,9 +63,6 @@ struct file_epolls { // struct file.epolls; freed with the file
 KMEM_TYPE(eventpoll_type, eventpoll);
 KMEM_TYPE(epitem_type, epitem);
 KMEM_TYPE(file_epolls_type, file_epolls);
-
-// A closing file or instance must not meet the end of what it is linked to.
-static struct mutex nesting_mu = MUTEX_INIT;
 
 static const struct file_ops eventpoll_ops;
 
@@ -210,7 +208,7 @@ static void ctl_mod_locked(struct epitem *it, const struct epoll_event *event)
 	item_check_locked(it, file_poll(it->file, NULL));
 }
 
-// How many instances stand above f in the longest chain, f itself counted; more than NESTS_MAX: too many. nesting_mu is held.
+// How many instances stand above f in the longest chain, f itself counted; more than NESTS_MAX: too many. epoll_nest_mu is held.
 static int depth_above(struct file *f, int depth)
 {
 	struct file_epolls *fe = __atomic_load_n(&f->epolls, __ATOMIC_ACQUIRE);
@@ -285,9 +283,9 @@ int eventpoll_ctl(struct file *ep_file, int op, int fd, struct file *f, const st
 	    (op == EPOLL_CTL_MOD || file_is_eventpoll(f) || event->events & ~EP_EXCLUSIVE_OK))
 		return -EINVAL;
 	if (nests) {
-		mutex_lock(&nesting_mu);
+		mutex_lock(&kernel()->epoll_nest_mu);
 		if (depth_below(f, ep_file, 1) + depth_above(ep_file, 1) > NESTS_MAX + 1) {
-			mutex_unlock(&nesting_mu);
+			mutex_unlock(&kernel()->epoll_nest_mu);
 			return -ELOOP;
 		}
 	}
@@ -295,7 +293,7 @@ int eventpoll_ctl(struct file *ep_file, int op, int fd, struct file *f, const st
 	err = ctl_locked(ep, op, fd, f, event);
 	mutex_unlock(&ep->mu);
 	if (nests)
-		mutex_unlock(&nesting_mu);
+		mutex_unlock(&kernel()->epoll_nest_mu);
 	return err;
 }
 
@@ -380,13 +378,13 @@ static void forget_items(struct file_epolls *fe)
 {
 	struct epitem *it;
 
-	mutex_lock(&nesting_mu);
+	mutex_lock(&kernel()->epoll_nest_mu);
 	for (;;) {
 		struct eventpoll *ep;
 
 		mutex_lock(&fe->mu);
 		it = LIST_FIRST(&fe->items);
-		ep = it ? it->ep : NULL; // can't end while nesting_mu is held
+		ep = it ? it->ep : NULL; // can't end while epoll_nest_mu is held
 		mutex_unlock(&fe->mu);
 		if (!it)
 			break;
@@ -394,7 +392,7 @@ static void forget_items(struct file_epolls *fe)
 		item_remove_locked(it); // only this or the instance's end can remove it: nobody has the file to name it
 		mutex_unlock(&ep->mu);
 	}
-	mutex_unlock(&nesting_mu);
+	mutex_unlock(&kernel()->epoll_nest_mu);
 }
 
 void eventpoll_forget(struct file *f)
@@ -416,12 +414,12 @@ static void eventpoll_release(struct file *f)
 	struct eventpoll *ep = f->priv;
 	struct epitem *it, *next;
 
-	mutex_lock(&nesting_mu);
+	mutex_lock(&kernel()->epoll_nest_mu);
 	mutex_lock(&ep->mu);
 	RB_FOREACH_SAFE(it, epitems, &ep->items, next)
 		item_remove_locked(it);
 	mutex_unlock(&ep->mu);
-	mutex_unlock(&nesting_mu);
+	mutex_unlock(&kernel()->epoll_nest_mu);
 	waitq_fini(&ep->waitq);
 	kmem_free(&eventpoll_type, ep);
 }
