@@ -1,8 +1,9 @@
-// Measures single operations: micro [--ms=N] [--list] [ROW…]
+// Measures single operations: micro [--ms=N] [--list] [--idle] [ROW…]
 //
 // Each row is first tried with growing counts until a batch is long enough to be timed, then BATCHES batches are timed and
 // the median is printed: "ROW NANOSECONDS", one line a row. The last line, "elapsed NANOSECONDS", is the whole program's
 // time by its own clock, so that whoever runs it can see that this clock doesn't run slow.
+// --idle measures nothing: it says "ready" and sleeps for good, for whoever measures the memory of a sandbox around it.
 // The same binary runs natively and in every sandbox; it doesn't ask where it is.
 #include "micro.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BATCHES = 5, DEFAULT_MS = 30 };
 
@@ -80,6 +82,14 @@ static double measure(const struct row *r, long long total_ns)
 	return ns[BATCHES / 2];
 }
 
+static void idle(void)
+{
+	printf("ready\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static int wanted(const char *name, int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++)
@@ -98,6 +108,8 @@ int main(int argc, char **argv)
 			ms = atoll(argv[first] + 5);
 		else if (strcmp(argv[first], "--list") == 0)
 			list = 1;
+		else if (strcmp(argv[first], "--idle") == 0)
+			idle();
 	}
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (const struct row *r = tables[i]; r->name; r++) {
