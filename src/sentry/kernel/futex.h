@@ -1,7 +1,8 @@
-// Futexes: waiting on a word of application memory.
+// Futexes: waiting on a word of application memory (man 2 futex).
 //
-// A futex is known by a key: private ones by the memory and the address, shared ones by the host object behind the mapping and the offset.
-// Lock: a bucket's mutex; it is held while the word is read, so a waker that changed the word first can't be missed.
+// A futex is known by a key: private ones by the memory and the address, shared ones by the object behind the mapping and the offset.
+// A waiter enters its queue first and reads the word then; a waker has changed the word first and looks at the queue then: one of the
+// two sees the other, so that no lock is held while application memory is touched.
 #pragma once
 
 #include <stdint.h>
@@ -10,13 +11,10 @@
 
 struct task;
 
-struct futex_key {
-	uintptr_t object; // an mm, or a hostfd's object
-	uint64_t offset; // address, or offset in the object
-};
-
-int futex_key(struct task *t, uaddr_t addr, bool shared, struct futex_key *out_key); // 0, -EINVAL (misaligned), -EFAULT
+// Makes kernel()->futexes. 0 or -ENOMEM.
+int futex_init(void);
 // How many were woken, or -errno. bitset: those whose own has a bit in common.
 long futex_wake(struct task *t, uaddr_t addr, bool shared, int max, uint32_t bitset);
 // At t's end: its robust list is walked, clear_child_tid written and woken. Its context is still there.
 void futex_task_exit(struct task *t);
+void futex_task_exec(struct task *t); // likewise, before t leaves its memory for another

@@ -11,6 +11,7 @@
 #include "lib/kmem.h"
 #include "lib/log.h"
 #include "platform/platform.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/mm/shm.h"
 #include "sentry/vfs/vfs.h"
@@ -50,9 +51,7 @@ int kernel_create(const struct kernel_config *config)
 	k->shm = shm_table_create();
 	if (!k->shm)
 		return -ENOMEM;
-	err = timers_create();
-	if (!err)
-		err = sched_create(k->nworkers_max);
+	err = timers_create() ?: futex_init() ?: sched_create(k->nworkers_max);
 	return err ?: vfs_init();
 }
 

@@ -40,6 +40,7 @@ struct kernel {
 	struct vfs *vfs;
 	struct shm_table *shm; // mm/shm.c
 	struct mutex epoll_nest_mu; // fs/eventpoll: a closing file or instance must not meet the end of what it is linked to
+	struct futex_table *futexes; // futex.c
 	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
 	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started

@@ -7,7 +7,6 @@
 #include "lib/container_of.h"
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
-#include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/task_int.h"
@@ -104,7 +103,6 @@ void task_exec_commit(struct task *t, struct file *exe, const char *comm)
 		*ka = (struct ksigaction){.handler = ka->handler == 1 ? 1 : 0};
 	}
 	t->altstack = (stack_t){.ss_flags = SS_DISABLE};
-	t->robust_list = t->clear_child_tid = 0;
 	memset(t->comm, 0, sizeof(t->comm));
 	memcpy(t->comm, comm, MIN(strlen(comm), sizeof(t->comm) - 1));
 	old_exe = t->tg->exe;

@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_exec.h"
@@ -265,6 +266,8 @@ static int fresh_memory(struct task *t)
 	struct mm *mm;
 	int err;
 
+	if (t->mm)
+		futex_task_exec(t);
 	if (t->mm && t->mm->users == 1) {
 		err = mm_ops_begin(t);
 		if (err)

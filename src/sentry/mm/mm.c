@@ -777,6 +777,24 @@ bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
 	return at >= end;
 }
 
+int mm_identify(struct mm *mm, uaddr_t addr, uintptr_t *out_object, uint64_t *out_offset)
+{
+	int ret = -EFAULT;
+	struct vma *v;
+
+	mutex_lock(&mm->mu);
+	v = vma_find(mm, addr);
+	if (v && v->start <= addr && v->prot & PROT_READ) {
+		bool file = v->file && v->file->inode;
+
+		ret = v->flags & MAP_SHARED && v->hostfd;
+		*out_object = !ret ? (uintptr_t)mm : file ? (uintptr_t)v->file->inode : (uintptr_t)v->hostfd;
+		*out_offset = !ret ? addr : addr - v->start + (file ? v->file_offset : v->host_offset);
+	}
+	mutex_unlock(&mm->mu);
+	return ret;
+}
+
 void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void *arg)
 {
 	struct vma *v;

@@ -96,6 +96,9 @@ void mm_clear(struct mm *mm);
 struct mm *mm_fork(struct task *t);
 // True if [addr, addr+len) is mapped and allows prot everywhere: the early EFAULT check of copy_out.
 bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
+// What is behind addr, for those who must tell one word of memory from another: a shared mapping's object and the offset in it, or mm
+// and addr. *out_object is an address that names it, never followed. 1: shared, 0: not, or -EFAULT.
+int mm_identify(struct mm *mm, uaddr_t addr, uintptr_t *out_object, uint64_t *out_offset);
 // Calls fn for each mapping in order, with mm->mu held.
 void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void *arg);
 // From any task (procfs, process_vm_readv): copies from or to another process's memory. Bytes or -EFAULT.

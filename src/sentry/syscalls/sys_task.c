@@ -16,7 +16,6 @@
 #include "sentry/kernel/task_clone.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/kernel/pidfd.h"
-#include "sentry/kernel/futex.h"
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/mm/mm.h"
@@ -26,7 +25,6 @@ long sys_exit(struct task*t,const struct sysargs*a){ task_exit(t,(a->a[0]&255)<<
 long sys_exit_group(struct task*t,const struct sysargs*a){ task_exit_group(t,(a->a[0]&255)<<8); return -EGONE;}
 long sys_arch_prctl(struct task*t,const struct sysargs*a){ struct user_regs_struct r; platform->get_regs(t->ctx,&r); if(a->a[0]==ARCH_SET_FS){r.fs_base=a->a[1];r.rax=0;platform->set_regs(t->ctx,&r);return 0;} return -EINVAL;}
 long sys_set_tid_address(struct task*t,const struct sysargs*a){t->clear_child_tid=a->a[0];return t->tid;}
-long sys_set_robust_list(struct task*t,const struct sysargs*a){t->robust_list=a->a[0];return 0;}
 long sys_getpid(struct task*t,const struct sysargs*a){return t->tg->tgid;}
 long sys_gettid(struct task*t,const struct sysargs*a){return t->tid;}
 long sys_getppid(struct task*t,const struct sysargs*a){mutex_lock(&kernel()->tasks_mu);int p=t->tg->parent?t->tg->parent->tgid:0;mutex_unlock(&kernel()->tasks_mu);return p;}
@@ -50,12 +48,3 @@ long sys_sysinfo(struct task*t,const struct sysargs*a){struct sysinfo s;sysinfo(
 long sys_sched_yield(struct task*t,const struct sysargs*a){return 0;}
 long sys_sched_getaffinity(struct task*t,const struct sysargs*a){uint64_t m=3;return copy_out_obj(t,a->a[2],&m)?:8;}
 long sys_prctl(struct task*t,const struct sysargs*a){ if(a->a[0]==PR_SET_NAME){char n[16]={0};copy_in_str(t,n,a->a[1],15);memcpy(t->comm,n,16);return 0;} return -EINVAL;}
-// futex
-struct fw{TAILQ_ENTRY(fw)l;struct task*t;uintptr_t o;uint64_t off;uint32_t bits;bool q;};
-static TAILQ_HEAD(,fw) fl=TAILQ_HEAD_INITIALIZER(fl); static struct mutex fm=MUTEX_INIT;
-static void fkey(struct task*t,uaddr_t a,bool sh,struct futex_key*k){k->object=(uintptr_t)t->mm;k->offset=a;}
-long futex_wake(struct task*t,uaddr_t a,bool sh,int max,uint32_t bits){struct futex_key k;fkey(t,a,sh,&k);struct fw*w,*x;long n=0;mutex_lock(&fm);TAILQ_FOREACH_SAFE(w,&fl,l,x)if(n<max&&w->o==k.object&&w->off==k.offset&&(w->bits&bits)){TAILQ_REMOVE(&fl,w,l);w->q=false;task_wake(w->t);n++;}mutex_unlock(&fm);return n;}
-void futex_task_exit(struct task*t){uint32_t z=0; if(t->clear_child_tid&&t->mm->users>1){copy_out(t,t->clear_child_tid,&z,4);platform->flush(t->ctx);futex_wake(t,t->clear_child_tid,true,1,~0u);} }
-#include "lib/kmem.h"
-static void fwfree(struct task*t,void*s){struct fw*w=s;mutex_lock(&fm);if(w->q)TAILQ_REMOVE(&fl,w,l);mutex_unlock(&fm);kmem_bytes_free(w);}
-long sys_futex(struct task*t,const struct sysargs*a){ int op=a->a[1]&127; uint32_t v; switch(op){case 0:case 9:{ struct fw*w=t->call.state; if(w){mutex_lock(&fm);bool q=w->q;mutex_unlock(&fm);if(!q)return 0;} else { w=kmem_bytes(sizeof*w);w->t=t;struct futex_key k;fkey(t,a->a[0],0,&k);w->o=k.object;w->off=k.offset;w->bits=op==9?(uint32_t)a->a[5]:~0u; t->call.state=w;t->call.state_free=fwfree; struct timespec ts; if(a->a[3]){ if(copy_in_obj(t,&ts,a->a[3])<0)return -EFAULT; int64_t ns=ts.tv_sec*NSEC_PER_SEC+ts.tv_nsec; task_deadline_in(t,op==9?MAX(0,ns-ktime_now(a->a[1]&256?CLOCK_REALTIME:CLOCK_MONOTONIC)):ns);} mutex_lock(&fm);TAILQ_INSERT_TAIL(&fl,w,l);w->q=true;mutex_unlock(&fm); if(copy_in_obj(t,&v,a->a[0])<0)return -EFAULT; if(v!=(uint32_t)a->a[2])return -EAGAIN; } return task_block(t);} case 1:case 10:return futex_wake(t,a->a[0],0,(int)a->a[2],op==10?(uint32_t)a->a[5]:~0u);} return -ENOSYS;}
