@@ -67,7 +67,7 @@ struct task {
 	// The scheduler's. Guarded by kernel()->run_mu.
 	enum task_state state;
 	TAILQ_ENTRY(task) run_link;
-	bool wake_pending; // woken while it was still being handled: don't park
+	_Atomic bool wake_pending; // woken while it was still being handled: don't park
 
 	// Touched by its own handler only.
 	struct task_call call;

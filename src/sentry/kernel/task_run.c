@@ -60,7 +60,9 @@ static void call_run(struct task *t)
 	long ret;
 
 	for (;;) {
-		t->wake_pending = false;
+		// With a full barrier, so that the handler's looks don't come before it. A wake-up that comes later stays for sched_park.
+		if (atomic_load_explicit(&t->wake_pending, memory_order_relaxed))
+			atomic_store(&t->wake_pending, false);
 		t->call.entries++;
 		memcpy(args.a, t->call.args, sizeof(args.a));
 		ret = e && e->handler ? e->handler(t, &args) : log_missing(t, t->call.nr);
