@@ -5,17 +5,20 @@
 // one reply: {"error": TEXT} or {…} with the results. Requests on one connection may be sent ahead; `wait` is answered
 // when the process ends, so that its reply may come after later ones' ("seq" names the request).
 //
-//   create     container: ID, hostname, shared: BOOL, mounts: [{type, destination, tree, readonly, nosuid, nodev, noexec, overlay, data}]
+//   create     container: ID, hostname, shared: BOOL, mounts: [{type, destination, tree, readonly, nosuid, nodev, noexec, overlay, data}],
+//              maskedPaths, readonlyPaths: [PATH]
 //              descriptor: the gofer's socket
 //   start      container, args, env, cwd, uid, gid, groups, caps: [bounding, effective, inheritable, permitted, ambient], noNewPrivs,
-//              umask (-1: default), oomScoreAdj, rlimits: [[resource, soft, hard]] (-1: none), terminal, terminalFds
+//              umask (-1: default), oomScoreAdj, rlimits: [[resource, soft, hard]] (-1: none), killable, terminal, terminalFds
 //              descriptors: standard input, output, error …      → pid
 //              With terminal the first is the host side of one; bit n of terminalFds: descriptor n is that terminal, and isn't sent again
 //   prepare    as start, but the process is only kept for:
 //   begin      container      → pid
 //   wait       container, pid      → status (as wait4 gives it)
 //   signal     container, pid (0: the first), signal, all, foreground
-//   processes  container      → pids: [N]
+//   processes  container      → processes: [{pid, ppid, uid, start, cpuNs, command}]
+//   pause      container
+//   resume     container
 //   shutdown
 #pragma once
 

@@ -13,7 +13,7 @@
 enum { MOUNTS_MAX = 1024, STRINGS_MAX = 1 << 20, GROUPS_MAX = 65536 };
 
 static const char *const method_names[] = {"create", "start", "prepare", "begin",
-					   "wait",   "signal", "processes", "shutdown"};
+					   "wait",   "signal", "processes", "pause", "resume", "shutdown"};
 
 static void *own(struct control_request *r, size_t count, size_t size)
 {
@@ -108,6 +108,8 @@ static const char *parse_create(struct control_request *r, json_t *json)
 	r->create.nmounts = i;
 	r->create.hostname = get_string(json, "hostname");
 	r->create.gofer_shared = get_bool(json, "shared");
+	r->create.masked_paths = get_strings(r, json, "maskedPaths");
+	r->create.readonly_paths = get_strings(r, json, "readonlyPaths");
 	if (r->message->nfds > 1)
 		return "create: too many descriptors";
 	if (r->message->nfds == 1) {
@@ -217,6 +219,7 @@ static const char *parse_start(struct control_request *r, json_t *json)
 	p->umask = umask;
 	p->oom_score_adj = oom;
 	p->no_new_privs = get_bool(json, "noNewPrivs");
+	p->killable = get_bool(json, "killable");
 	p->terminal = get_bool(json, "terminal");
 	error = parse_caps(json, p) ?: parse_rlimits(json, p) ?: parse_groups(r, json, p);
 	if (error)

@@ -326,13 +326,31 @@ static void do_signal(struct conn *c, struct served *v, struct control_request *
 static void do_processes(struct conn *c, struct served *v, struct control_request *r)
 {
 	enum { CAP = 4096 };
-	int *pids = calloc(CAP, sizeof(*pids)), n = pids ? MIN(container_processes(v->container, pids, CAP), CAP) : 0;
+	struct container_process *found = calloc(CAP, sizeof(*found));
+	int n = found ? MIN(container_processes(v->container, found, CAP), CAP) : 0;
 	json_t *list = json_array();
 
-	for (int i = 0; i < n; i++)
-		json_array_append_new(list, json_integer(pids[i]));
-	free(pids);
-	send_reply(c, r->seq, json_pack("{so}", "pids", list));
+	for (int i = 0; i < n; i++) {
+		const struct container_process *p = &found[i];
+		json_t *command = json_string(p->comm) ?: json_string("?"); // it may not be UTF-8
+
+		json_array_append_new(list, json_pack("{si si sI sI sI so}", "pid", p->pid, "ppid", p->ppid, "uid", (json_int_t)p->uid,
+						      "start", (json_int_t)p->start_s, "cpuNs", (json_int_t)p->cpu_ns, "command", command));
+	}
+	free(found);
+	send_reply(c, r->seq, json_pack("{so}", "processes", list));
+}
+
+static void do_pause(struct conn *c, struct served *v, struct control_request *r, bool pause)
+{
+	int err = container_pause(v->container, pause);
+
+	if (err == -EALREADY)
+		send_error(c, r->seq, pause ? "it is paused already" : "it is not paused");
+	else if (err)
+		send_error(c, r->seq, "it is not running");
+	else
+		send_reply(c, r->seq, json_object());
 }
 
 static void dispatch(struct conn *c, struct control_request *r)
@@ -364,6 +382,10 @@ static void dispatch(struct conn *c, struct control_request *r)
 		break;
 	case CONTROL_PROCESSES:
 		do_processes(c, v, r);
+		break;
+	case CONTROL_PAUSE:
+	case CONTROL_RESUME:
+		do_pause(c, v, r, r->method == CONTROL_PAUSE);
 		break;
 	case CONTROL_SHUTDOWN:
 		send_reply(c, r->seq, json_object());

@@ -20,8 +20,8 @@ static int delete_one(const struct settings *s, bool force, const char *id, stru
 	struct state state;
 	int ret = state_open(s->root, id, &state, err);
 
-	if (ret == 0 && !force && state.status == STATE_RUNNING && !life_is_ending(&state))
-		ret = err_set(err, "cannot delete container %s: it is running", id);
+	if (ret == 0 && !force && (state.status == STATE_RUNNING || state.status == STATE_PAUSED) && !life_is_ending(&state))
+		ret = err_set(err, "cannot delete container %s: it is %s (--force kills it first)", id, state_status_name(state.status));
 	ret = ret ?: life_remove(&state, err);
 	state_close(&state);
 	if (ret < 0 && force && state_check_id(id, err) == 0) {

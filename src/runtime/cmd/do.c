@@ -61,6 +61,8 @@ static int start_command(struct sandbox *b, struct plan *plan, const struct oci_
 	int64_t create, start;
 
 	json_object_set_new(args, "terminalFds", json_integer(io->terminal_fds));
+	// The caller's command, not a container's init: signals end it as they do outside.
+	json_object_set_new(args, "killable", json_true());
 	// Both at once: the sentry, which is just beginning, finds them when it comes to look.
 	create = control_send(c, "create", json_incref(plan->create), &b->gofer_fd, 1);
 	close(b->gofer_fd);
@@ -95,7 +97,7 @@ static int run_command(const struct settings *s, struct plan *plan, const struct
 
 	if (settings_open_debug_log(s, "do", &launch.log_fd, err) < 0 || sandbox_launch(&launch, &sandbox, err) < 0)
 		return -1;
-	ret = stdio_plan(p->terminal, p, NULL, false, &io, err) ?: start_command(&sandbox, plan, p, &io, &pid, err);
+	ret = stdio_plan(p->terminal, p, NULL, false, 0, &io, err) ?: start_command(&sandbox, plan, p, &io, &pid, err);
 	if (ret == 0 && foreground_wait(&sandbox.client, ID, pid, io.tty_fd, &status, err) < 0)
 		ret = sandbox_explain(&sandbox, err);
 	terminal_restore();

@@ -8,7 +8,8 @@
 
 struct options {
 	const char *bundle, *pid_file, *console_socket;
-	bool detach, keep;
+	int preserve_fds;
+	bool detach, keep, ignored;
 };
 
 static const struct flag flags[] = {
@@ -18,6 +19,10 @@ static const struct flag flags[] = {
 	{"pid-file", 0, FLAG_STRING, offsetof(struct options, pid_file), "FILE", "write the sandbox's process ID there"},
 	{"console-socket", 0, FLAG_STRING, offsetof(struct options, console_socket), "PATH",
 	 "Unix socket that gets the terminal's master"},
+	{"preserve-fds", 0, FLAG_INT, offsetof(struct options, preserve_fds), "N", "pass the descriptors 3 to 3+N-1 on to the process"},
+	{"no-pivot", 0, FLAG_BOOL, offsetof(struct options, ignored), NULL, "accepted: there is no pivot_root to leave out"},
+	{"no-subreaper", 0, FLAG_BOOL, offsetof(struct options, ignored), NULL, "accepted: the sandbox has its own process 1"},
+	{"no-new-keyring", 0, FLAG_BOOL, offsetof(struct options, ignored), NULL, "accepted: a sandbox has no keyring"},
 	{},
 };
 
@@ -69,6 +74,7 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 						 .bundle = o->bundle ?: ".",
 						 .pid_file = o->pid_file,
 						 .console_socket = o->console_socket,
+						 .preserve_fds = o->preserve_fds,
 						 .foreground = !o->detach},
 			  &life, err);
 	if (ret == 0 && life_begin(&life, err) < 0) {

@@ -18,7 +18,7 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 	if (argc != 1)
 		return verb_usage_error(&verb_wait, err);
 	ret = state_open(s->root, argv[0], &state, err);
-	if (ret == 0 && state.status != STATE_RUNNING)
+	if (ret == 0 && state.status != STATE_RUNNING && state.status != STATE_PAUSED)
 		ret = err_set(err, "container %s is %s", argv[0], state_status_name(state.status));
 	init_pid = state.init_pid;
 	ret = ret ?: life_connect(&state, &c, err);

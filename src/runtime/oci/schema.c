@@ -308,9 +308,8 @@ static const struct decode_field linux_fields[] = {
 	ONLY("rootfsPropagation", DECODE_STRING, IGNORE), // nothing of the sandbox's mounts is the host's
 	ONLY("sysctl", DECODE_PAIRS, UNSUPPORTED),
 	ONLY_OF("seccomp", DECODE_OBJECT, seccomp_fields, UNSUPPORTED),
-	// The files that these lists are about don't exist in Hull's own /proc and /sys.
-	ONLY("maskedPaths", DECODE_STRINGS, IGNORE),
-	ONLY("readonlyPaths", DECODE_STRINGS, IGNORE),
+	STRINGS("maskedPaths", LINUX_AT(masked_paths)),
+	STRINGS("readonlyPaths", LINUX_AT(readonly_paths)),
 	ONLY("mountLabel", DECODE_STRING, UNSUPPORTED),
 	ONLY_OF("intelRdt", DECODE_OBJECT, intel_rdt_fields, UNSUPPORTED),
 	ONLY_OF("personality", DECODE_OBJECT, personality_fields, UNSUPPORTED),

@@ -138,6 +138,14 @@ static int check_namespaces(struct oci_spec *spec, struct err **err)
 	return 0;
 }
 
+static int check_paths(const struct oci_strings *paths, const char *name, struct err **err)
+{
+	for (size_t i = 0; i < paths->count; i++)
+		if (paths->items[i][0] != '/')
+			return err_set(err, "linux.%s[%zu]: \"%s\" is not an absolute path", name, i, paths->items[i]);
+	return 0;
+}
+
 static int check_spec(struct oci_spec *spec, struct err **err)
 {
 	if (strncmp(spec->oci_version, "1.", 2) != 0)
@@ -148,7 +156,9 @@ static int check_spec(struct oci_spec *spec, struct err **err)
 		return err_set(err, "hostname: longer than %d characters", HOSTNAME_MAX);
 	if (!spec->process.present)
 		return err_set(err, "process: missing");
-	if (check_process(&spec->process, "process.", err) < 0 || check_mounts(spec, err) < 0 || check_namespaces(spec, err) < 0)
+	if (check_process(&spec->process, "process.", err) < 0 || check_mounts(spec, err) < 0 || check_namespaces(spec, err) < 0 ||
+	    check_paths(&spec->linux_.masked_paths, "maskedPaths", err) < 0 ||
+	    check_paths(&spec->linux_.readonly_paths, "readonlyPaths", err) < 0)
 		return -1;
 	if (check_hooks(&spec->hooks.prestart, "prestart", err) < 0 ||
 	    check_hooks(&spec->hooks.create_runtime, "createRuntime", err) < 0 ||

@@ -110,6 +110,7 @@ struct oci_spec {
 			size_t count;
 		} namespaces;
 		const char *cgroups_path;
+		struct oci_strings masked_paths, readonly_paths;
 	} linux_;
 
 	struct oci_strings unsupported; // paths of fields that are valid and have no effect yet

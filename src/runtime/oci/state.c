@@ -20,7 +20,7 @@
 
 enum { STATE_VERSION = 1 };
 
-static const char *const status_names[] = {"creating", "created", "running", "stopped"};
+static const char *const status_names[] = {"creating", "created", "running", "paused", "stopped"};
 
 const char *state_status_name(enum state_status status)
 {

@@ -13,7 +13,7 @@ struct err;
 struct oci_pairs;
 typedef struct json_t json_t;
 
-enum state_status { STATE_CREATING, STATE_CREATED, STATE_RUNNING, STATE_STOPPED };
+enum state_status { STATE_CREATING, STATE_CREATED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPED };
 
 struct state_process { // a process of the host, told from a later one with the same pid by its start time
 	pid_t pid; // 0: none

@@ -21,6 +21,7 @@
 
 #include "lib/log.h"
 #include "runtime/err.h"
+#include "runtime/oci/home.h"
 #include "runtime/oci/hooks.h"
 #include "runtime/sandbox/plan.h"
 #include "runtime/settings.h"
@@ -130,9 +131,9 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 static int prepare_process(const struct life_options *o, struct life *l, struct err **err)
 {
 	const struct oci_process *p = &l->spec.process;
-	struct stdio_plan io;
+	struct stdio_plan io = {.tty_fd = -1, .slave_fd = -1};
 	json_t *args;
-	int ret = stdio_plan(p->terminal, p, o->console_socket, !o->foreground, &io, err);
+	int ret = process_set_home(&l->spec, l->bundle.root, err) ?: stdio_plan(p->terminal, p, o->console_socket, !o->foreground, o->preserve_fds, &io, err);
 
 	l->tty_fd = io.tty_fd;
 	if (ret == 0) {

@@ -12,6 +12,7 @@ struct settings;
 struct life_options {
 	const char *id, *bundle, *pid_file, *console_socket;
 	bool foreground; // the sandbox ends with this command
+	int preserve_fds;
 };
 
 struct life {
@@ -39,15 +40,17 @@ bool life_is_ending(struct state *s);
 int life_connect(const struct state *s, struct control_client *out, struct err **err);
 int life_write_pid_file(const char *path, pid_t pid, struct err **err);
 
-// The descriptors that a process started by this command gets: its own 0, 1 and 2, or a terminal.
+enum { PRESERVE_FDS_MAX = 16 };
+
+// The descriptors that a process started by this command gets: its own 0, 1 and 2, or a terminal; then those of --preserve-fds.
 struct stdio_plan {
-	int fds[3];
+	int fds[3 + PRESERVE_FDS_MAX];
 	int nfds;
 	int terminal_fds; // see protocol.h
 	int tty_fd;	  // as in struct life
 	int slave_fd;	  // owned; -1: none
 };
 // terminal: the process wants one: the console socket's if that is given, else this command's own.
-int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached, struct stdio_plan *out,
-	       struct err **err);
+int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached,
+	       int preserve_fds, struct stdio_plan *out, struct err **err);
 void stdio_plan_fini(struct stdio_plan *p);

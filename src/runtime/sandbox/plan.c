@@ -2,6 +2,7 @@
 #include "runtime/sandbox/plan.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,16 +20,29 @@ static int plan_begin(const struct settings *s, const char *id, const char *host
 {
 	*out = (struct plan){
 		.trees = calloc(GOFER_TREES_MAX, sizeof(*out->trees)),
+		.sources = calloc(GOFER_TREES_MAX, sizeof(*out->sources)),
 		.create = json_pack("{ss ss* sb s[]}", "container", id, "hostname", hostname, "shared", s->shared_files, "mounts"),
 	};
-	return out->trees && out->create ? 0 : err_set(err, "out of memory");
+	return out->trees && out->sources && out->create ? 0 : err_set(err, "out of memory");
 }
 
 void plan_fini(struct plan *p)
 {
+	for (int i = 0; i < p->nsources; i++)
+		free(p->sources[i]);
+	free(p->sources);
 	free(p->trees);
 	json_decref(p->create);
 	*p = (struct plan){0};
+}
+
+static json_t *strings_to_json(const struct oci_strings *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->count; i++)
+		json_array_append_new(list, json_stringn_nocheck(s->items[i], strlen(s->items[i])));
+	return list;
 }
 
 static json_t *mounts_of(struct plan *p)
@@ -112,15 +126,30 @@ static const char *own_type(const struct oci_mount *m)
 	return NULL;
 }
 
+// A source that isn't absolute is relative to the bundle (runtime-spec, "Mounts"). Lives as long as the plan.
+static const char *source_path(struct plan *p, const struct bundle *b, const char *source)
+{
+	char *joined;
+
+	if (source[0] == '/')
+		return source;
+	if (p->nsources == GOFER_TREES_MAX || asprintf(&joined, "%s/%s", b->dir, source) < 0)
+		return NULL;
+	p->sources[p->nsources++] = joined;
+	return joined;
+}
+
 static int add_bundle_mount(const struct settings *s, struct plan *p, const struct bundle *b, const struct oci_mount *m, size_t index,
 			    struct err **err)
 {
 	const char *type;
 
 	if (m->bind) {
-		struct launch_tree tree = {.path = m->source, .readonly = m->readonly, .recursive = m->recursive};
+		struct launch_tree tree = {.path = source_path(p, b, m->source), .readonly = m->readonly, .recursive = m->recursive};
 
-		if (access(m->source, F_OK) < 0)
+		if (!tree.path)
+			return err_set(err, "out of memory");
+		if (access(tree.path, F_OK) < 0)
 			return err_set(err, "config.json: mounts[%zu].source: cannot find \"%s\": %m", index, m->source);
 		return add_tree(p, m->destination, &tree, m, s->overlay == OVERLAY_ALL && !m->readonly, err);
 	}
@@ -149,6 +178,8 @@ int plan_bundle(const struct settings *s, const char *id, const struct bundle *b
 	for (size_t i = 0; i < spec->mounts.count; i++)
 		if (add_bundle_mount(s, out, b, &spec->mounts.items[i], i, err) < 0)
 			return -1;
+	json_object_set_new(out->create, "maskedPaths", strings_to_json(&spec->linux_.masked_paths));
+	json_object_set_new(out->create, "readonlyPaths", strings_to_json(&spec->linux_.readonly_paths));
 	return 0;
 }
 
@@ -171,15 +202,6 @@ int plan_host(const struct settings *s, const char *id, const char *root, struct
 }
 
 // --- the process
-
-static json_t *strings_to_json(const struct oci_strings *s)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < s->count; i++)
-		json_array_append_new(list, json_stringn_nocheck(s->items[i], strlen(s->items[i])));
-	return list;
-}
 
 json_t *plan_process(const char *id, const struct oci_process *p, bool terminal)
 {

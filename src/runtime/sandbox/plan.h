@@ -13,6 +13,8 @@ typedef struct json_t json_t;
 struct plan {
 	struct launch_tree *trees;
 	int ntrees;
+	char **sources; // paths made for trees
+	int nsources;
 	json_t *create; // arguments of the control protocol's `create`
 };
 

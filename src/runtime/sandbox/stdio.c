@@ -31,10 +31,24 @@ static int plan_own_terminal(struct stdio_plan *out, struct err **err)
 	return terminal_make_raw(0, err);
 }
 
-int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached, struct stdio_plan *out,
-	       struct err **err)
+// This command's own descriptors close on exec; what the caller left open for the process does not.
+static int add_preserved(struct stdio_plan *out, int count, struct err **err)
 {
-	*out = (struct stdio_plan){.tty_fd = -1, .slave_fd = -1};
+	if (count > PRESERVE_FDS_MAX)
+		return err_set(err, "--preserve-fds: at most %d", PRESERVE_FDS_MAX);
+	for (int fd = 3; fd < 3 + count; fd++) {
+		int flags = fcntl(fd, F_GETFD);
+
+		if (flags < 0 || flags & FD_CLOEXEC)
+			return err_set(err, "--preserve-fds: descriptor %d is not open", fd);
+		out->fds[out->nfds++] = fd;
+	}
+	return 0;
+}
+
+static int plan_first_three(bool terminal, const struct oci_process *p, const char *console_socket, bool detached,
+			    struct stdio_plan *out, struct err **err)
+{
 	if (!terminal && console_socket)
 		return err_set(err, "--console-socket is given, but the process has no terminal");
 	if (!terminal) {
@@ -55,6 +69,13 @@ int stdio_plan(bool terminal, const struct oci_process *p, const char *console_s
 	if (!isatty(0))
 		return err_set(err, "process.terminal is set, but standard input is not a terminal");
 	return plan_own_terminal(out, err);
+}
+
+int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached, int preserve_fds,
+	       struct stdio_plan *out, struct err **err)
+{
+	*out = (struct stdio_plan){.tty_fd = -1, .slave_fd = -1};
+	return plan_first_three(terminal, p, console_socket, detached, out, err) ?: add_preserved(out, preserve_fds, err);
 }
 
 void stdio_plan_fini(struct stdio_plan *p)

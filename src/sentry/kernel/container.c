@@ -30,8 +30,18 @@ struct container_waiter {
 	void *arg;
 };
 
+// A process that a request started: who asks for its end may come after it.
+struct container_started {
+	TAILQ_ENTRY(container_started) link;
+	int pid, wait_status;
+	bool ended;
+};
+
+enum { ENDED_KEPT_MAX = 256 }; // of those that nobody may ever ask for
+
 KMEM_TYPE(container_type, container);
 KMEM_TYPE(waiter_type, container_waiter);
+KMEM_TYPE(started_type, container_started);
 
 __attribute__((format(printf, 3, 4))) static int fail(char **err_text, int err, const char *fmt, ...)
 {
@@ -56,6 +66,7 @@ int container_create(const struct container_spec *spec, struct container **out, 
 	if (!c)
 		return -ENOMEM;
 	LIST_INIT(&c->waiters);
+	TAILQ_INIT(&c->started_list);
 	c->id = kmem_strdup(spec->id);
 	c->on_exit = spec->on_exit;
 	c->arg = spec->arg;
@@ -91,7 +102,7 @@ static struct cred *cred_of(const struct process_spec *p)
 	c->cap_effective = p->caps_effective;
 	c->cap_inheritable = p->caps_inheritable;
 	c->cap_permitted = p->caps_permitted;
-	c->cap_ambient = p->caps_ambient;
+	c->cap_ambient = p->caps_ambient & p->caps_permitted & p->caps_inheritable; // man 7 capabilities
 	c->no_new_privs = p->no_new_privs;
 	if (p->ngroups) {
 		c->groups = kmem_bytes(p->ngroups * sizeof(*c->groups));
@@ -242,23 +253,28 @@ static void abandon(struct task *t)
 
 int container_start_process(struct container *c, const struct process_spec *p, int *out_pid, char **err_text)
 {
+	struct container_started *record = kmem_alloc(&started_type);
 	char path[PATH_MAX];
 	struct file *exe;
 	struct task *t;
 	long ret;
-	int err = make_task(c, p, &t);
+	int err = record ? make_task(c, p, &t) : -ENOMEM;
 
 	*err_text = NULL;
+	if (err)
+		kmem_free(&started_type, record);
 	if (err)
 		return fail(err_text, err, "no process could be made: %s", strerror(-err));
 	err = give_stdio(t, p, err_text) ?: enter_cwd(t, p, err_text) ?: find_program(t, p, path, sizeof(path), &exe, err_text);
 	if (err) {
+		kmem_free(&started_type, record);
 		abandon(t);
 		return err;
 	}
 	ret = loader_exec(t, exe, path, p->argv, p->envp);
 	file_put(exe);
 	if (ret != -ENOREPLY) {
+		kmem_free(&started_type, record);
 		err = ret == -EGONE ? -ENOMEM : (int)ret;
 		if (ret != -EGONE)
 			abandon(t);
@@ -269,61 +285,96 @@ int container_start_process(struct container *c, const struct process_spec *p, i
 		c->started = true;
 		c->init = group_get(t->tg);
 		c->init_pid = t->tid;
-		t->tg->unkillable = true;
+		t->tg->unkillable = !p->killable;
 		if (!kernel()->init)
 			kernel()->init = t->tg;
 	}
-	*out_pid = t->tid;
+	*out_pid = record->pid = t->tid;
+	TAILQ_INSERT_TAIL(&c->started_list, record, link);
 	mutex_unlock(&kernel()->tasks_mu);
 	task_start(t);
 	return 0;
 }
 
+static struct container_started *find_started_locked(struct container *c, int pid)
+{
+	struct container_started *s;
+
+	// A number may be given out again: the latest is meant.
+	TAILQ_FOREACH_REVERSE(s, &c->started_list, container_started_list, link)
+		if (s->pid == pid)
+			return s;
+	return NULL;
+}
+
 int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_status), void *arg)
 {
 	struct container_waiter *w = kmem_alloc(&waiter_type);
-	bool known;
+	struct container_started *s;
+	bool ended;
+	int status;
 
 	if (!w)
 		return -ENOMEM;
 	*w = (struct container_waiter){.pid = pid, .fn = fn, .arg = arg};
 	mutex_lock(&kernel()->tasks_mu);
-	known = group_find_locked(pid) && !group_find_locked(pid)->zombie;
-	if (known)
+	s = find_started_locked(c, pid);
+	ended = s && s->ended;
+	status = ended ? s->wait_status : 0;
+	if (s && !ended)
 		LIST_INSERT_HEAD(&c->waiters, w, link);
 	mutex_unlock(&kernel()->tasks_mu);
-	if (known)
+	if (s && !ended)
 		return 0;
 	kmem_free(&waiter_type, w);
-	if (pid != c->init_pid || !c->ended)
+	if (!s)
 		return -ESRCH;
-	fn(arg, c->init_status);
+	fn(arg, status);
 	return 0;
+}
+
+static void record_end_locked(struct container *c, struct thread_group *tg)
+{
+	struct container_started *s = find_started_locked(c, tg->tgid), *next;
+
+	if (!s)
+		return;
+	s->ended = true;
+	s->wait_status = tg->wait_status;
+	if (++c->nended <= ENDED_KEPT_MAX)
+		return;
+	TAILQ_FOREACH_SAFE(s, &c->started_list, link, next)
+		if (s->ended && s->pid != c->init_pid) {
+			TAILQ_REMOVE(&c->started_list, s, link);
+			kmem_free(&started_type, s);
+			c->nended--;
+			break;
+		}
 }
 
 void container_process_gone(struct thread_group *tg)
 {
 	struct container *c = tg->container;
-	struct container_waiter *w, *next, *mine = NULL;
+	LIST_HEAD(, container_waiter) mine = LIST_HEAD_INITIALIZER(mine);
+	struct container_waiter *w, *next;
 	bool was_init;
 
 	mutex_lock(&kernel()->tasks_mu);
+	record_end_locked(c, tg);
 	LIST_FOREACH_SAFE(w, &c->waiters, link, next)
 		if (w->pid == tg->tgid) {
 			LIST_REMOVE(w, link);
-			mine = w; // there is one per request
-			break;
+			LIST_INSERT_HEAD(&mine, w, link);
 		}
 	was_init = tg == c->init;
 	if (was_init) {
-		c->init_status = tg->wait_status;
 		c->ended = true;
 		c->init = NULL;
 	}
 	mutex_unlock(&kernel()->tasks_mu);
-	if (mine) {
-		mine->fn(mine->arg, tg->wait_status);
-		kmem_free(&waiter_type, mine);
+	LIST_FOREACH_SAFE(w, &mine, link, next) {
+		w->fn(w->arg, tg->wait_status);
+		kmem_free(&waiter_type, w);
 	}
 	if (was_init) {
 		if (c->on_exit)
@@ -358,7 +409,46 @@ int container_signal_foreground(struct container *c, int pid, int sig)
 	return container_signal(c, pid, sig, false);
 }
 
-int container_processes(struct container *c, int *pids, int cap)
+int container_pause(struct container *c, bool pause)
+{
+	struct thread_group *tg;
+	struct task *t;
+	int err = 0;
+
+	mutex_lock(&kernel()->tasks_mu);
+	if (!c->started || c->ended)
+		err = -ESRCH;
+	else if (c->paused == pause)
+		err = -EALREADY;
+	else
+		c->paused = pause;
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link) {
+		if (err || tg->container != c)
+			continue;
+		TAILQ_FOREACH(t, &tg->tasks, tg_link) {
+			atomic_store(&t->signal_wake, true);
+			task_kick(t);
+		}
+	}
+	mutex_unlock(&kernel()->tasks_mu);
+	return err;
+}
+
+static void describe_process_locked(struct thread_group *tg, struct container_process *out)
+{
+	struct task *t = tg->leader;
+
+	*out = (struct container_process){.pid = tg->tgid, .ppid = tg->parent ? tg->parent->tgid : 0};
+	if (!t)
+		return;
+	out->uid = t->cred->euid;
+	out->start_s = (kernel()->boot_realtime_ns + (int64_t)t->start_ns - kernel()->boot_ns) / 1000000000;
+	TAILQ_FOREACH(t, &tg->tasks, tg_link)
+		out->cpu_ns += t->utime_ns + t->stime_ns;
+	memcpy(out->comm, tg->leader->comm, sizeof(out->comm) - 1);
+}
+
+int container_processes(struct container *c, struct container_process *out, int cap)
 {
 	struct thread_group *tg;
 	int n = 0;
@@ -367,7 +457,7 @@ int container_processes(struct container *c, int *pids, int cap)
 	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
 		if (tg->container == c && !tg->zombie) {
 			if (n < cap)
-				pids[n] = tg->tgid;
+				describe_process_locked(tg, &out[n]);
 			n++;
 		}
 	mutex_unlock(&kernel()->tasks_mu);

@@ -22,6 +22,7 @@ struct process_spec {
 	bool no_new_privs;
 	mode_t umask; // (mode_t)-1: 022
 	int oom_score_adj;
+	bool killable; // the first process dies of signals like any other, although it is process 1
 	struct rlimit64 rlimits[RLIM_NLIMITS]; // 0/0 with rlimit_set clear: the default
 	uint32_t rlimit_set; // bit per resource
 	// Host descriptors, taken over. Without terminal they become fds 0, 1, 2 … nstdio-1. With terminal: stdio[0] is the host side
@@ -49,6 +50,9 @@ struct container_spec {
 	int nmounts;
 	int gofer_fd; // connected socket to the container's gofer, taken over; -1: none
 	bool gofer_shared; // --file-access=shared
+	// Absolute paths, NULL-terminated lists or NULL: hidden, and made read-only. What isn't there is passed over.
+	char *const *masked_paths;
+	char *const *readonly_paths;
 	void (*on_exit)(struct container *c, void *arg); // on a worker, when its first process is gone: see container_status
 	void *arg;
 };
@@ -64,5 +68,16 @@ int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_
 int container_signal(struct container *c, int pid, int sig, bool all);
 // The terminal of the process pid: window size (rows, columns) changes; foreground: sig goes to its foreground process group.
 int container_signal_foreground(struct container *c, int pid, int sig);
-int container_processes(struct container *c, int *pids, int cap); // how many there are
+// Holds every process before its next step in the application, or lets them go on. 0, -ESRCH when it hasn't begun or has ended,
+// -EALREADY.
+int container_pause(struct container *c, bool pause);
+
+struct container_process {
+	int pid, ppid;
+	uid_t uid;
+	int64_t start_s; // since the epoch
+	uint64_t cpu_ns;
+	char comm[16];
+};
+int container_processes(struct container *c, struct container_process *out, int cap); // how many there are
 void container_destroy(struct container *c); // kills what is left

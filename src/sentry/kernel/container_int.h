@@ -5,16 +5,20 @@
 
 #include "sentry/kernel/container.h"
 
+struct container_started;
 struct container_waiter;
 struct fs_context;
 
 struct container {
 	char *id;
 	struct thread_group *init; // Guarded by tasks_mu; a reference. NULL: not started, or gone
-	int init_pid, init_status;
+	int init_pid;
 	bool started, ended;
+	bool paused; // Guarded by tasks_mu.
 	struct fs_context *fs; // root of its mounts, as its processes start with
-	LIST_HEAD(, container_waiter) waiters; // Guarded by tasks_mu.
+	LIST_HEAD(, container_waiter) waiters; // Guarded by tasks_mu, as all below.
+	TAILQ_HEAD(container_started_list, container_started) started_list;
+	int nended; // of them
 	void (*on_exit)(struct container *c, void *arg);
 	void *arg;
 };

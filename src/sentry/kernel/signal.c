@@ -9,6 +9,7 @@
 
 #include "abi/errno.h"
 #include "lib/kmem.h"
+#include "sentry/kernel/container_int.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task_int.h"
@@ -339,7 +340,7 @@ bool signal_may_send(struct task *from, struct thread_group *to, int sig)
 
 static bool something_to_do(struct task *t)
 {
-	return t->exiting || t->tg->group_stop || t->restore_blocked || ((t->pending.set | t->tg->pending.set) & ~t->blocked);
+	return t->exiting || t->tg->container->paused || t->tg->group_stop || t->restore_blocked || ((t->pending.set | t->tg->pending.set) & ~t->blocked);
 }
 
 void signal_recalc_locked(struct task *t)

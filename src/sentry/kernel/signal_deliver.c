@@ -3,6 +3,7 @@
 
 #include "abi/errno.h"
 #include "platform/platform.h"
+#include "sentry/kernel/container_int.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/signal_frame.h"
@@ -73,7 +74,6 @@ static void stop_locked(struct task *t)
 {
 	struct thread_group *tg = t->tg;
 
-	t->in_group_stop = true;
 	if (t->stopped)
 		return;
 	t->stopped = true;
@@ -142,6 +142,18 @@ static void run_handler(struct task *t, int sig, const siginfo_t *info, const st
 	signal_set_blocked(t, t->blocked | ka->mask | (ka->flags & SA_NODEFER ? 0 : SIGBIT(sig)));
 }
 
+// With the lock held: parks the task until it is kicked, and the lock is free (true), or comes back with the lock (false).
+static bool park_stopped(struct task *t)
+{
+	t->in_group_stop = true;
+	mutex_unlock(&kernel()->tasks_mu);
+	if (sched_park(t))
+		return true;
+	mutex_lock(&kernel()->tasks_mu);
+	t->in_group_stop = false;
+	return false;
+}
+
 bool signal_deliver(struct task *t, long ret, bool in_call)
 {
 	struct kernel *k = kernel();
@@ -159,6 +171,11 @@ bool signal_deliver(struct task *t, long ret, bool in_call)
 		t->restore_blocked = false;
 	}
 	for (;;) {
+		if (t->tg->container->paused && !t->exiting) {
+			if (park_stopped(t))
+				return false;
+			continue;
+		}
 		sig = next_handler_locked(t, &ka, &info);
 		if (sig) {
 			mutex_unlock(&k->tasks_mu);
@@ -175,11 +192,8 @@ bool signal_deliver(struct task *t, long ret, bool in_call)
 		if (!t->tg->group_stop)
 			break;
 		stop_locked(t);
-		mutex_unlock(&k->tasks_mu);
-		if (sched_park(t))
+		if (park_stopped(t))
 			return false;
-		mutex_lock(&k->tasks_mu);
-		t->in_group_stop = false;
 	}
 	if (t->restore_blocked) {
 		t->blocked = t->saved_blocked;

@@ -196,7 +196,7 @@ static int publish(struct task *t, struct task *child, const struct clone_spec *
 	tg->ntasks++;
 	k->ntasks_alive++;
 	task_hash_locked(child);
-	if (tg->group_stop)
+	if (tg->group_stop || tg->container->paused)
 		atomic_store(&child->signal_wake, true);
 	mutex_unlock(&k->tasks_mu);
 	return 0;

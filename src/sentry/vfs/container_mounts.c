@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "sentry/fs/overlay/overlay.h"
 #include "sentry/kernel/container.h"
+#include "sentry/vfs/protected_paths.h"
 #include "sentry/vfs/vfs_int.h"
 
 struct builder {
@@ -270,9 +271,11 @@ static int build(struct builder *b, const struct container_spec *spec)
 	if (!b->ns)
 		return fail(b, -ENOMEM, "no memory for the mounts");
 	err = add_all(b, spec);
-	if (!err)
-		make_readonly(b, spec);
-	return err;
+	if (err)
+		return err;
+	make_readonly(b, spec);
+	err = protect_paths(b->ns, spec->masked_paths, spec->readonly_paths);
+	return err ? fail(b, err, "the masked and read-only paths can't be made: %s", strerror(-err)) : 0;
 }
 
 int vfs_build_container(const struct container_spec *spec, struct mount_ns **out_ns, char **err_text)
