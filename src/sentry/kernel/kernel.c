@@ -45,7 +45,8 @@ int kernel_create(const struct kernel_config *config)
 	k->uts = uts_at_boot;
 	k->boot_ns = ktime_now(CLOCK_MONOTONIC);
 	k->boot_realtime_ns = ktime_now(CLOCK_REALTIME);
-	k->nworkers_max = config->nworkers_max > 0 ? config->nworkers_max : (int)sysconf(_SC_NPROCESSORS_ONLN);
+	k->ncpus = (int)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+	k->nworkers_max = config->nworkers_max > 0 ? config->nworkers_max : k->ncpus;
 	k->strace = config->strace;
 	k->strace_filter = config->strace_filter;
 	k->shm = shm_table_create();

@@ -44,6 +44,7 @@ struct kernel {
 	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
 	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started
+	int ncpus; // that the sandbox has
 	int nworkers_max;
 	bool strace; // --strace
 	const char *strace_filter; // --strace-syscalls; NULL: all

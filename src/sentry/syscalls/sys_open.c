@@ -56,7 +56,7 @@ static long do_open(struct task *t, int dirfd, uaddr_t upath, int flags, uint32_
 	ret = copy_in_path(t, path, upath);
 	if (ret < 0)
 		return ret;
-	ret = vfs_dirfd(t, dirfd, path, &dir);
+	ret = vfs_dirfd(t, dirfd, resolve & RESOLVE_IN_ROOT ? "" : path, &dir); // in its own root a path is never absolute
 	if (ret < 0)
 		return ret;
 	ret = vfs_open(t, dir.mnt ? &dir : NULL, path, flags, mode, resolve, &f);

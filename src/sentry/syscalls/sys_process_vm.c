@@ -6,20 +6,12 @@
 #include "lib/kmem.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/iovec.h"
 #include "sentry/syscalls/syscalls.h"
 
 enum { CHUNK = 64 << 10 };
-
-// As ptrace's attach with the real ids (man 2 ptrace, "Ptrace access mode checking").
-static bool may_access(const struct cred *c, const struct thread_group *tg, const struct cred *other)
-{
-	if (cred_has_cap(c, CAP_SYS_PTRACE))
-		return true;
-	return tg->dumpable && c->uid == other->uid && c->uid == other->euid && c->uid == other->suid && c->gid == other->gid &&
-	       c->gid == other->egid && c->gid == other->sgid && (other->cap_permitted & ~c->cap_permitted) == 0;
-}
 
 // The memory of the task with that id: counted.
 static long find_memory(struct task *t, int pid, struct mm **out_mm)
@@ -32,7 +24,7 @@ static long find_memory(struct task *t, int pid, struct mm **out_mm)
 	mutex_lock(&kernel()->tasks_mu);
 	if (!other->mm)
 		err = -ESRCH;
-	else if (other->tg != t->tg && !may_access(t->cred, other->tg, other->cred))
+	else if (other->tg != t->tg && !ptrace_may_access_locked(t->cred, other, false))
 		err = -EPERM;
 	else
 		*out_mm = mm_get(other->mm);

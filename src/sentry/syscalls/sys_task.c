@@ -3,7 +3,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/sysinfo.h>
 #include <sys/times.h>
 #include <linux/sched.h>
 #include "abi/errno.h"
@@ -44,7 +43,6 @@ long sys_getpgid(struct task*t,const struct sysargs*a){ mutex_lock(&kernel()->ta
 static long nap(struct task*t,uaddr_t req,int64_t base){ struct timespec ts; if(copy_in_obj(t,&ts,req)<0)return -EFAULT; task_deadline_in(t,ts.tv_sec*NSEC_PER_SEC+ts.tv_nsec-base); long r=task_block(t); return r==-ETIMEDOUT?0:r;}
 long sys_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[0],0);}
 long sys_clock_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[2],a->a[1]?ktime_now((clockid_t)a->a[0]):0);}
-long sys_sysinfo(struct task*t,const struct sysargs*a){struct sysinfo s;sysinfo(&s);return copy_out_obj(t,a->a[0],&s);}
 long sys_sched_yield(struct task*t,const struct sysargs*a){return 0;}
 long sys_sched_getaffinity(struct task*t,const struct sysargs*a){uint64_t m=3;return copy_out_obj(t,a->a[2],&m)?:8;}
 long sys_prctl(struct task*t,const struct sysargs*a){ if(a->a[0]==PR_SET_NAME){char n[16]={0};copy_in_str(t,n,a->a[1],15);memcpy(t->comm,n,16);return 0;} return -EINVAL;}

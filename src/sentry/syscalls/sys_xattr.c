@@ -54,6 +54,8 @@ static int check_name(struct task *t, struct inode *inode, const char *name, boo
 	if (begins(name, "security."))
 		return !write || cred_has_cap(t->cred, CAP_SYS_ADMIN) ||
 			       (strcmp(name, "security.capability") == 0 && cred_has_cap(t->cred, CAP_SETFCAP)) ? 0 : -EPERM;
+	if (strcmp(name, "user.") == 0 || strcmp(name, "trusted.") == 0 || strcmp(name, "security.") == 0)
+		return -EINVAL; // nothing behind the prefix
 	return -EOPNOTSUPP; // ACLs (system.) aren't built
 }
 

@@ -122,7 +122,10 @@ int vfs_link(struct task *t, const struct path *from, const struct path *dir, co
 			err = -EPERM;
 		if (!err) {
 			mutex_lock(&target->mu);
-			err = parent->ops->link(parent, w.last, w.last_len, target);
+			err = target->attr.nlink == 0 && !target->linkable ? -ENOENT
+									     : parent->ops->link(parent, w.last, w.last_len, target);
+			if (!err)
+				target->linkable = false;
 			mutex_unlock(&target->mu);
 		}
 		if (!err)

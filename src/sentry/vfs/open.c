@@ -240,6 +240,7 @@ static int open_tmpfile(struct task *t, const struct path *p, int flags, uint32_
 	mutex_unlock(&dir->mu);
 	if (err)
 		return err;
+	inode->linkable = !(flags & O_EXCL);
 	d = dentry_create_unhashed(p->dentry, "#tmpfile", 8, inode);
 	if (!d)
 		return -ENOMEM;

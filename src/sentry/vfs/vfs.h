@@ -62,6 +62,7 @@ struct inode {
 	struct unix_sock *bound; // a socket file's
 	struct file_locks *locks; // POSIX, OFD and flock locks (vfs/locks.c)
 	struct inotify_marks *marks; // inotify (vfs/notify.c)
+	bool linkable; // made by O_TMPFILE without O_EXCL: may get its first name
 	_Atomic int writers; // open for writing; -n: n executions deny writing (ETXTBSY)
 };
 

@@ -80,7 +80,10 @@ struct inode *proc_node_create(struct super_block *sb, const struct proc_entry *
 	n->inode.attr.ino = ino_of(e, n);
 	if (S_ISDIR(e->mode))
 		n->inode.attr.nlink = 2;
-	n->inode.file_ops = !S_ISDIR(e->mode) ? &proc_file_ops : e->dir_file_ops ? e->dir_file_ops : &proc_dir_file_ops;
+	if (S_ISDIR(e->mode))
+		n->inode.file_ops = e->dir_file_ops ? e->dir_file_ops : &proc_dir_file_ops;
+	else
+		n->inode.file_ops = e->file_ops ? e->file_ops : &proc_file_ops;
 	n->inode.attr.atime.tv_sec = ktime_now(CLOCK_REALTIME) / NSEC_PER_SEC;
 	n->inode.attr.mtime = n->inode.attr.ctime = n->inode.attr.atime;
 	if (n->task) {
@@ -194,6 +197,17 @@ struct proc_open {
 
 KMEM_TYPE(open_type, proc_open);
 
+// A process that was waited for has nothing to show any more; a zombie still has.
+static bool is_gone(struct proc_node *n)
+{
+	struct thread_group *tg = n->tg ? group_find(n->tg->tgid) : NULL;
+	bool gone = n->tg && tg != n->tg;
+
+	if (tg)
+		group_put(tg);
+	return gone;
+}
+
 static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 {
 	struct proc_node *n = proc_node(f->inode);
@@ -203,6 +217,8 @@ static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 
 	if (!n->entry->show)
 		return -EINVAL;
+	if (is_gone(n))
+		return -ESRCH;
 	mutex_lock(&f->inode->mu);
 	o = f->priv;
 	if (!o)
@@ -318,6 +334,27 @@ static int dir_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 	return 0;
 }
 
+// Nothing can be made: /proc doesn't know the name, /sys doesn't allow it (as Linux answers).
+int proc_no_create(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
+		   struct inode **out_inode)
+{
+	(void)name;
+	(void)len;
+	(void)rdev;
+	(void)cred;
+	(void)out_inode;
+	if (dir->sb->type == &proc_type)
+		return -ENOENT;
+	return S_ISREG(mode) ? -EACCES : -EPERM;
+}
+
+static int node_open(struct inode *inode, struct task *t, struct file *f)
+{
+	struct proc_node *n = proc_node(inode);
+
+	return n->entry->open ? n->entry->open(n, t, f) : 0;
+}
+
 static int no_setattr(struct inode *inode, const struct setattr *set)
 {
 	(void)inode;
@@ -326,9 +363,11 @@ static int no_setattr(struct inode *inode, const struct setattr *set)
 
 const struct inode_ops proc_dir_ops = {
 	.lookup = dir_lookup,
+	.create = proc_no_create,
 	.readlink = proc_readlink,
 	.magic_link = proc_magic_link,
 	.setattr = no_setattr,
+	.open = node_open,
 	.destroy = proc_node_destroy,
 	.revalidate = proc_always_anew,
 	.no_negative = true,
@@ -401,6 +440,7 @@ static int root_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 
 static const struct inode_ops root_ops = {
 	.lookup = root_lookup,
+	.create = proc_no_create,
 	.setattr = no_setattr,
 	.destroy = proc_node_destroy,
 	.revalidate = proc_always_anew,

@@ -27,6 +27,8 @@ struct proc_entry { // a row
 	int (*link)(struct proc_node *n, char *dst, size_t cap); // symlinks: the target's length
 	int (*magic)(struct proc_node *n, struct path *out); // symlinks that lead there without a path
 	const struct proc_entry *children; // directories made of a table
+	int (*open)(struct proc_node *n, struct task *t, struct file *f); // may refuse
+	const struct file_ops *file_ops; // regular files with contents of their own kind
 	const struct inode_ops *dir_ops; // directories made otherwise
 	const struct file_ops *dir_file_ops;
 };
@@ -52,6 +54,8 @@ int proc_lookup_table(struct inode *dir, const struct proc_entry *table, const c
 // Emits the rows from *pos - base on; false when full.
 bool proc_emit_table(struct dir_emit *d, const struct proc_entry *table, int64_t base, int64_t *pos);
 bool proc_emit_dots(struct file *f, struct dir_emit *d, int64_t *pos);
+int proc_no_create(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
+		   struct inode **out_inode);
 int proc_readlink(struct inode *inode, char *dst, size_t cap);
 int proc_magic_link(struct inode *inode, struct task *t, struct path *out_path);
 
@@ -67,6 +71,8 @@ extern const struct proc_entry proc_root_entries[], proc_pid_entries[], proc_tid
 extern const struct inode_ops proc_fd_dir_ops, proc_task_dir_ops; // fd, fdinfo; task
 extern const struct file_ops proc_fd_dir_file_ops, proc_task_dir_file_ops;
 struct inode *proc_pid_dir(struct super_block *sb, int tgid); // NULL: no such process
+extern const struct file_ops proc_mem_ops;
+int proc_mem_open(struct proc_node *n, struct task *t, struct file *f); // also of what only those may read who may trace
 int proc_show_mounts(struct proc_node *n, struct proc_text *x);
 int proc_show_mountinfo(struct proc_node *n, struct proc_text *x);
 int proc_show_maps(struct proc_node *n, struct proc_text *x);

@@ -494,29 +494,30 @@ static const struct proc_entry ns_entries[] = {
 
 // What a process and a thread show alike.
 #define COMMON_ENTRIES \
-	{.name = "auxv", .mode = S_IFREG | 0400, .show = show_auxv}, \
+	{.name = "auxv", .mode = S_IFREG | 0400, .show = show_auxv, .open = proc_mem_open}, \
 	{.name = "cgroup", .mode = S_IFREG | 0444, .show = show_cgroup}, \
 	{.name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline}, \
 	{.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm}, \
 	{.name = "cwd", .mode = S_IFLNK | 0777, .magic = magic_cwd}, \
-	{.name = "environ", .mode = S_IFREG | 0400, .show = show_environ}, \
+	{.name = "environ", .mode = S_IFREG | 0400, .show = show_environ, .open = proc_mem_open}, \
 	{.name = "exe", .mode = S_IFLNK | 0777, .magic = magic_exe}, \
 	{.name = "fd", .mode = S_IFDIR | 0500, .dir_ops = &proc_fd_dir_ops, .dir_file_ops = &proc_fd_dir_file_ops}, \
 	{.name = "fdinfo", .mode = S_IFDIR | 0555, .dir_ops = &proc_fd_dir_ops, .dir_file_ops = &proc_fd_dir_file_ops}, \
 	{.name = "gid_map", .mode = S_IFREG | 0444, .show = show_idmap}, \
-	{.name = "io", .mode = S_IFREG | 0400, .show = show_io}, \
+	{.name = "io", .mode = S_IFREG | 0400, .show = show_io, .open = proc_mem_open}, \
 	{.name = "limits", .mode = S_IFREG | 0444, .show = show_limits}, \
 	{.name = "loginuid", .mode = S_IFREG | 0444, .show = show_loginuid}, \
-	{.name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps}, \
+	{.name = "maps", .mode = S_IFREG | 0444, .show = proc_show_maps, .open = proc_mem_open}, \
+	{.name = "mem", .mode = S_IFREG | 0600, .open = proc_mem_open, .file_ops = &proc_mem_ops}, \
 	{.name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo}, \
 	{.name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts}, \
 	{.name = "ns", .mode = S_IFDIR | 0511, .children = ns_entries}, \
 	{.name = "oom_score", .mode = S_IFREG | 0444, .show = show_oom_score}, \
 	{.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .store = store_oom_score_adj}, \
-	{.name = "personality", .mode = S_IFREG | 0400, .show = show_personality}, \
+	{.name = "personality", .mode = S_IFREG | 0400, .show = show_personality, .open = proc_mem_open}, \
 	{.name = "root", .mode = S_IFLNK | 0777, .magic = magic_root}, \
 	{.name = "setgroups", .mode = S_IFREG | 0444, .show = show_setgroups}, \
-	{.name = "smaps", .mode = S_IFREG | 0444, .show = proc_show_smaps}, \
+	{.name = "smaps", .mode = S_IFREG | 0444, .show = proc_show_smaps, .open = proc_mem_open}, \
 	{.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_stat}, \
 	{.name = "statm", .mode = S_IFREG | 0444, .show = show_statm}, \
 	{.name = "status", .mode = S_IFREG | 0444, .show = proc_show_status}, \

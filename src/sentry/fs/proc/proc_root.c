@@ -43,7 +43,7 @@ static uint64_t busy_ns(void)
 
 static int show_uptime(struct proc_node *n, struct proc_text *x)
 {
-	uint64_t up = uptime_ns() / 10000000, all = up * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN), busy = busy_ns() / 10000000;
+	uint64_t up = uptime_ns() / 10000000, all = up * (uint64_t)kernel()->ncpus, busy = busy_ns() / 10000000;
 	uint64_t idle = all > busy ? all - busy : 0;
 
 	(void)n;
@@ -100,7 +100,7 @@ static int show_meminfo(struct proc_node *n, struct proc_text *x)
 
 static int show_stat(struct proc_node *n, struct proc_text *x)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long cpus = kernel()->ncpus;
 	unsigned long busy = (unsigned long)(busy_ns() / 10000000), all = (unsigned long)(uptime_ns() / 10000000) * (unsigned long)cpus;
 	unsigned long idle = all > busy ? all - busy : 0;
 	int running, tasks;
@@ -157,12 +157,12 @@ static int show_cpuinfo(struct proc_node *n, struct proc_text *x)
 	cpuid(1, r);
 	family = (r[0] >> 8 & 15) + ((r[0] >> 8 & 15) == 15 ? r[0] >> 20 & 255 : 0);
 	model_nr = (r[0] >> 4 & 15) | (r[0] >> 16 & 15) << 4;
-	for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); cpu++) {
+	for (int cpu = 0; cpu < kernel()->ncpus; cpu++) {
 		proc_printf(x,
-			    "processor\t: %ld\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n"
-			    "physical id\t: 0\nsiblings\t: %ld\ncore id\t\t: %ld\ncpu cores\t: %ld\nfpu\t\t: yes\nflags\t\t:",
-			    cpu, vendor, family, model_nr, model, r[0] & 15, sysconf(_SC_NPROCESSORS_ONLN), cpu,
-			    sysconf(_SC_NPROCESSORS_ONLN));
+			    "processor\t: %d\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\nstepping\t: %u\n"
+			    "physical id\t: 0\nsiblings\t: %d\ncore id\t\t: %d\ncpu cores\t: %d\nfpu\t\t: yes\nflags\t\t:",
+			    cpu, vendor, family, model_nr, model, r[0] & 15, kernel()->ncpus, cpu,
+			    kernel()->ncpus);
 		for (size_t i = 0; i < ARRAY_LEN(features); i++) {
 			uint32_t q[4];
 

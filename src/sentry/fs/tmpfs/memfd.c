@@ -94,6 +94,6 @@ int memfd_create_file(struct task *t, const char *name, uint32_t mode, uint32_t 
 	path_put(&p);
 	if (!*out_file)
 		return -ENFILE;
-	(*out_file)->opened = true;
-	return file_count_writer(*out_file);
+	(*out_file)->opened = true; // not counted as a writer: what is in a memfd may be executed at once
+	return 0;
 }

@@ -79,6 +79,7 @@ static int node_readlink(struct inode *inode, char *dst, size_t cap)
 
 static const struct inode_ops node_ops = { // all but directories
 	.readlink = node_readlink,
+	.getattr = tmpfs_getattr,
 	.setattr = tmpfs_node_setattr,
 	.getxattr = tmpfs_getxattr,
 	.setxattr = tmpfs_setxattr,

@@ -93,6 +93,21 @@ int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 	}
 	n->inode.attr.size = size;
 	n->inode.attr.blocks = PAGE_ALIGN(size) / 512;
+	n->file.blocks_stale = n->file.host;
+	return 0;
+}
+
+int tmpfs_getattr(struct inode *inode, struct inode_attr *out)
+{
+	struct tmpfs_node *n = tmpfs_node(inode);
+	struct stat st;
+
+	if (S_ISREG(inode->attr.mode) && n->file.host && (n->file.blocks_stale || n->file.mapped) &&
+	    fstat(n->file.host->fd, &st) == 0) {
+		inode->attr.blocks = (uint64_t)st.st_blocks;
+		n->file.blocks_stale = false;
+	}
+	*out = inode->attr;
 	return 0;
 }
 
@@ -157,6 +172,7 @@ static int64_t file_write_at(struct file *f, struct uio *u, int64_t *pos)
 	}
 	if (n->file.host) {
 		done = uio_host_write(u, n->file.host->fd, *pos);
+		n->file.blocks_stale = true;
 	} else {
 		uint64_t len = u->resid;
 
@@ -186,6 +202,8 @@ static int file_mmap(struct file *f, uint64_t offset, uint64_t len, int prot, bo
 	}
 	if (!err) {
 		out->hostfd = hostfd_get(n->file.host);
+		n->file.blocks_stale = true;
+		n->file.mapped |= shared;
 		out->offset = offset;
 	}
 	mutex_unlock(&n->inode.mu);
@@ -248,6 +266,7 @@ static int file_fallocate(struct file *f, int mode, int64_t offset, int64_t len)
 		err = tmpfs_file_resize(n, end);
 	if (!err)
 		tmpfs_touch(&n->inode, ATTR_MTIME | ATTR_CTIME);
+	n->file.blocks_stale = n->file.host;
 	mutex_unlock(&n->inode.mu);
 	return err;
 }

@@ -35,6 +35,7 @@ struct tmpfs_node {
 			char *small; // kmem_bytes
 			size_t small_cap;
 			struct hostfd *host;
+			bool blocks_stale, mapped; // only the host knows the blocks in use; shared mappings change them unseen
 			uint32_t seals; // F_SEAL_*
 		} file;
 		char *link; // symlink's target
@@ -66,6 +67,7 @@ int tmpfs_node_setattr(struct inode *inode, const struct setattr *set);
 // tmpfs_file.c
 extern const struct file_ops tmpfs_file_ops;
 int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size); // inode.mu held: 0, -ENOSPC, -EFBIG, -EPERM (seals)
+int tmpfs_getattr(struct inode *inode, struct inode_attr *out);
 void tmpfs_file_free(struct tmpfs_node *n);
 // tmpfs_dir.c
 extern const struct file_ops tmpfs_dir_file_ops;
