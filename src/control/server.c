@@ -396,6 +396,19 @@ static void dispatch(struct conn *c, struct control_request *r)
 
 // --- connections
 
+// Until then the sandbox is only its launcher's: nobody else knows how to end it.
+static bool has_process(struct control_server *s)
+{
+	struct served *v;
+	bool found = false;
+
+	mutex_lock(&s->mu);
+	LIST_FOREACH(v, &s->served, link)
+		found |= v->started || v->prepared;
+	mutex_unlock(&s->mu);
+	return found;
+}
+
 static void conn_close(struct conn *c)
 {
 	kernel_unwatch_fd(&c->watch);
@@ -403,7 +416,7 @@ static void conn_close(struct conn *c)
 	c->closed = true;
 	mutex_unlock(&c->write_mu);
 	shutdown(c->watch.fd, SHUT_RDWR);
-	if (c->first && c->server->foreground)
+	if (c->first && (c->server->foreground || !has_process(c->server)))
 		kernel_stop();
 	conn_put(c);
 }

@@ -29,11 +29,13 @@ const char *state_status_name(enum state_status status)
 
 int state_check_id(const char *id, struct err **err)
 {
-	if (!*id || strlen(id) > NAME_MAX || strcmp(id, ".") == 0 || strcmp(id, "..") == 0)
+	if (strlen(id) > NAME_MAX)
+		return err_set(err, "the container ID is longer than %d characters", NAME_MAX);
+	if (!*id || strcmp(id, ".") == 0 || strcmp(id, "..") == 0)
 		return err_set(err, "\"%s\" is not a valid container ID", id);
 	for (const char *c = id; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("_+-.", *c))
-			return err_set(err, "\"%s\" is not a valid container ID: only letters, digits and _ + - . are", id);
+			return err_set(err, "a container ID may hold only letters, digits and _ + - . (the one given holds others)");
 	return 0;
 }
 
@@ -294,11 +296,15 @@ static int open_and_lock(struct state *s, struct err **err)
 int state_create(const char *root, const char *id, struct state *out, struct err **err)
 {
 	struct timespec now;
+	int ret;
 
 	if (name_dir(root, id, out, err) < 0 || make_root(root, err) < 0)
 		return -1;
-	if (mkdir(out->dir, 0711) < 0)
-		return err_set(err, errno == EEXIST ? "container %s exists already" : "cannot make the state of %s: %m", id);
+	ret = mkdir(out->dir, 0711);
+	if (ret < 0 && errno == EEXIST)
+		return err_set(err, "container %s exists already", id);
+	if (ret < 0)
+		return err_set(err, "cannot make the state folder %s: %m", out->dir);
 	if (open_and_lock(out, err) < 0) {
 		rmdir(out->dir);
 		return -1;

@@ -158,7 +158,9 @@ static int make(const struct settings *s, const struct life_options *o, struct l
 	if (start_sandbox(s, o, l, err) < 0)
 		return -1;
 	if (hooks_run("prestart", &l->spec.hooks.prestart, st, err) < 0 ||
-	    hooks_run("createRuntime", &l->spec.hooks.create_runtime, st, err) < 0 || prepare_process(o, l, err) < 0)
+	    hooks_run("createRuntime", &l->spec.hooks.create_runtime, st, err) < 0 ||
+	    // The host has no namespace of the container's to run these in: they run as the others do.
+	    hooks_run("createContainer", &l->spec.hooks.create_container, st, err) < 0 || prepare_process(o, l, err) < 0)
 		return -1;
 	st->status = STATE_CREATED;
 	if (o->pid_file && life_write_pid_file(o->pid_file, l->sandbox.sentry, err) < 0)
@@ -173,8 +175,8 @@ int life_create(const struct settings *s, const struct life_options *o, struct l
 			     .sandbox = {.sentry = -1, .gofer = -1, .gofer_fd = -1, .client.reader.fd = -1}};
 	if (state_check_id(o->id, err) < 0 || bundle_load(o->bundle, &out->bundle, &out->spec, err) < 0)
 		return -1;
-	if (out->spec.hooks.create_container.count || out->spec.hooks.start_container.count)
-		log_warning("config.json: hooks.createContainer and hooks.startContainer are not supported yet, ignored");
+	if (out->spec.hooks.start_container.count)
+		log_warning("config.json: hooks.startContainer: not supported yet, ignored");
 	if (state_create(s->root, o->id, &out->state, err) < 0)
 		return -1;
 	if (make(s, o, out, err) == 0)
