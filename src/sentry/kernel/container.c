@@ -104,14 +104,9 @@ static struct cred *cred_of(const struct process_spec *p)
 	c->cap_permitted = p->caps_permitted;
 	c->cap_ambient = p->caps_ambient & p->caps_permitted & p->caps_inheritable; // man 7 capabilities
 	c->no_new_privs = p->no_new_privs;
-	if (p->ngroups) {
-		c->groups = kmem_bytes(p->ngroups * sizeof(*c->groups));
-		if (!c->groups) {
-			cred_put(c);
-			return NULL;
-		}
-		memcpy(c->groups, p->groups, p->ngroups * sizeof(*c->groups));
-		c->ngroups = p->ngroups;
+	if (cred_set_groups(c, p->groups, p->ngroups) < 0) {
+		cred_put(c);
+		return NULL;
 	}
 	return c;
 }

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/errno.h"
 #include "lib/kmem.h"
+#include "sentry/kernel/kernel.h"
 
 KMEM_TYPE(cred_type, cred);
-
-#define CAPS_ALL ((1ull << (CAP_LAST_CAP + 1)) - 1)
 
 struct cred *cred_create_root(void)
 {
@@ -70,4 +70,35 @@ static int gid_cmp(const void *a, const void *b)
 bool cred_in_group(const struct cred *c, gid_t gid)
 {
 	return gid == c->fsgid || (c->ngroups && bsearch(&gid, c->groups, c->ngroups, sizeof(gid), gid_cmp));
+}
+
+int cred_set_groups(struct cred *c, const gid_t *groups, uint32_t n)
+{
+	gid_t *copy = n ? kmem_bytes(n * sizeof(*copy)) : NULL;
+
+	if (n && !copy)
+		return -ENOMEM;
+	if (n) {
+		memcpy(copy, groups, n * sizeof(*copy));
+		qsort(copy, n, sizeof(*copy), gid_cmp);
+	}
+	kmem_bytes_free(c->groups);
+	c->groups = copy;
+	c->ngroups = n;
+	return 0;
+}
+
+void cred_install(struct task *t, struct cred *c)
+{
+	struct cred *old = t->cred;
+	bool changed = old->euid != c->euid || old->egid != c->egid || old->fsuid != c->fsuid || old->fsgid != c->fsgid;
+
+	mutex_lock(&kernel()->tasks_mu);
+	if (changed || c->cap_permitted & ~old->cap_permitted) {
+		t->tg->dumpable = false;
+		t->pdeath_signal = 0;
+	}
+	t->cred = c;
+	mutex_unlock(&kernel()->tasks_mu);
+	cred_put(old);
 }

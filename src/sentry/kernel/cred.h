@@ -8,7 +8,11 @@
 
 #include "lib/ref.h"
 
+struct task;
+
 enum { NGROUPS_LIMIT = 65536 };
+
+#define CAPS_ALL ((1ull << (CAP_LAST_CAP + 1)) - 1)
 
 struct cred {
 	struct ref ref;
@@ -27,3 +31,6 @@ struct cred *cred_get(struct cred *c);
 void cred_put(struct cred *c);
 bool cred_has_cap(const struct cred *c, int cap); // effective
 bool cred_in_group(const struct cred *c, gid_t gid); // fsgid or a supplementary group
+int cred_set_groups(struct cred *c, const gid_t *groups, uint32_t n); // of an unshared c: sorted. 0 or -ENOMEM
+// t has the credentials c from now on (takes the reference), with what Linux's commit_creds does to dumpable and the parent's death signal.
+void cred_install(struct task *t, struct cred *c);

@@ -131,7 +131,7 @@ struct thread_group {
 	TAILQ_ENTRY(thread_group) pgrp_link;
 	struct session *session;
 	LIST_ENTRY(thread_group) pid_link;
-	bool is_subreaper, has_execed, dumpable;
+	bool is_subreaper, has_execed, dumpable, thp_disabled;
 	int exit_signal; // sent to the parent; SIGCHLD as a rule
 
 	struct sigpending pending; // shared

@@ -154,6 +154,7 @@ static struct thread_group *child_group(struct task *t, const struct clone_spec 
 	tg->container = t->tg->container;
 	tg->exit_signal = s->flags & CLONE_PARENT ? t->tg->exit_signal : s->exit_signal;
 	tg->dumpable = t->tg->dumpable;
+	tg->thp_disabled = t->tg->thp_disabled;
 	tg->oom_score_adj = t->tg->oom_score_adj;
 	memcpy(tg->rlimits, t->tg->rlimits, sizeof(tg->rlimits));
 	tg->exe = t->tg->exe ? file_get(t->tg->exe) : NULL;

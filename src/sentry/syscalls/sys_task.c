@@ -22,27 +22,17 @@ void posix_timers_thread_gone(struct task*t){} void posix_timers_destroy(struct 
 int pidfd_install(struct task*t, struct thread_group*g, unsigned f){return -ENOSYS;}
 long sys_exit(struct task*t,const struct sysargs*a){ task_exit(t,(a->a[0]&255)<<8); return -EGONE;}
 long sys_exit_group(struct task*t,const struct sysargs*a){ task_exit_group(t,(a->a[0]&255)<<8); return -EGONE;}
-long sys_arch_prctl(struct task*t,const struct sysargs*a){ struct user_regs_struct r; platform->get_regs(t->ctx,&r); if(a->a[0]==ARCH_SET_FS){r.fs_base=a->a[1];r.rax=0;platform->set_regs(t->ctx,&r);return 0;} return -EINVAL;}
 long sys_set_tid_address(struct task*t,const struct sysargs*a){t->clear_child_tid=a->a[0];return t->tid;}
 long sys_getpid(struct task*t,const struct sysargs*a){return t->tg->tgid;}
 long sys_gettid(struct task*t,const struct sysargs*a){return t->tid;}
 long sys_getppid(struct task*t,const struct sysargs*a){mutex_lock(&kernel()->tasks_mu);int p=t->tg->parent?t->tg->parent->tgid:0;mutex_unlock(&kernel()->tasks_mu);return p;}
-long sys_getuid(struct task*t,const struct sysargs*a){return t->cred->uid;}
-long sys_geteuid(struct task*t,const struct sysargs*a){return t->cred->euid;}
-long sys_getgid(struct task*t,const struct sysargs*a){return t->cred->gid;}
-long sys_getegid(struct task*t,const struct sysargs*a){return t->cred->egid;}
-long sys_getpgrp(struct task*t,const struct sysargs*a){return t->tg->pgrp->pgid;}
 long sys_uname(struct task*t,const struct sysargs*a){return copy_out(t,a->a[0],&kernel()->uts,sizeof(struct utsname));}
 long sys_clone(struct task*t,const struct sysargs*a){struct clone_spec s={.flags=a->a[0]&~0xffull,.exit_signal=a->a[0]&0xff,.stack=a->a[1],.parent_tid=a->a[2],.child_tid=a->a[3],.tls=a->a[4]};return task_clone(t,&s);}
 long sys_clone3(struct task*t,const struct sysargs*a){struct clone_args c={0}; if(a->a[1]<64)return -EINVAL; if(copy_in(t,&c,a->a[0],MIN(a->a[1],sizeof c))<0)return -EFAULT; struct clone_spec s={.flags=c.flags,.exit_signal=(int)c.exit_signal,.stack=c.stack?c.stack+c.stack_size:0,.parent_tid=c.parent_tid,.child_tid=c.child_tid,.tls=c.tls,.pidfd=c.pidfd};return task_clone(t,&s);}
 long sys_fork(struct task*t,const struct sysargs*a){struct clone_spec s={.exit_signal=17};return task_clone(t,&s);}
 long sys_vfork(struct task*t,const struct sysargs*a){struct clone_spec s={.flags=CLONE_VM|CLONE_VFORK,.exit_signal=17};return task_clone(t,&s);}
-long sys_prlimit64(struct task*t,const struct sysargs*a){ if(a->a[1]>=RLIM_NLIMITS)return -EINVAL; struct rlimit64*r=&t->tg->rlimits[a->a[1]],n; if(a->a[2]&&copy_in_obj(t,&n,a->a[2])<0)return -EFAULT; if(a->a[3]&&copy_out_obj(t,a->a[3],r)<0)return -EFAULT; if(a->a[2])*r=n; return 0;}
-long sys_setpgid(struct task*t,const struct sysargs*a){ mutex_lock(&kernel()->tasks_mu); struct thread_group*g=a->a[0]?group_find_locked((int)a->a[0]):t->tg; int e=g?pgrp_enter_locked(g,a->a[1]?(int)a->a[1]:g->tgid):-ESRCH; mutex_unlock(&kernel()->tasks_mu); return e;}
-long sys_getpgid(struct task*t,const struct sysargs*a){ mutex_lock(&kernel()->tasks_mu); struct thread_group*g=a->a[0]?group_find_locked((int)a->a[0]):t->tg; int e=g?g->pgrp->pgid:-ESRCH; mutex_unlock(&kernel()->tasks_mu); return e;}
 static long nap(struct task*t,uaddr_t req,int64_t base){ struct timespec ts; if(copy_in_obj(t,&ts,req)<0)return -EFAULT; task_deadline_in(t,ts.tv_sec*NSEC_PER_SEC+ts.tv_nsec-base); long r=task_block(t); return r==-ETIMEDOUT?0:r;}
 long sys_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[0],0);}
 long sys_clock_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[2],a->a[1]?ktime_now((clockid_t)a->a[0]):0);}
 long sys_sched_yield(struct task*t,const struct sysargs*a){return 0;}
 long sys_sched_getaffinity(struct task*t,const struct sysargs*a){uint64_t m=3;return copy_out_obj(t,a->a[2],&m)?:8;}
-long sys_prctl(struct task*t,const struct sysargs*a){ if(a->a[0]==PR_SET_NAME){char n[16]={0};copy_in_str(t,n,a->a[1],15);memcpy(t->comm,n,16);return 0;} return -EINVAL;}
