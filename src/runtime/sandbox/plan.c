@@ -100,7 +100,7 @@ static const struct {
 	{{.destination = "/proc", .nosuid = true, .nodev = true, .noexec = true}, "proc", true},
 	{{.destination = "/sys", .nosuid = true, .nodev = true, .noexec = true, .readonly = true}, "sysfs", true},
 	{{.destination = "/dev", .nosuid = true, .data = "mode=755"}, "devtmpfs", true},
-	{{.destination = "/dev/pts", .nosuid = true, .noexec = true, .data = "gid=5,mode=620"}, "devpts", true},
+	{{.destination = "/dev/pts", .nosuid = true, .noexec = true, .data = "gid=5,mode=620,ptmxmode=666"}, "devpts", true},
 	{{.destination = "/dev/shm", .nosuid = true, .nodev = true, .data = "mode=1777"}, "tmpfs", true},
 };
 

@@ -20,6 +20,7 @@
 #include "sentry/kernel/task_exec.h"
 #include "sentry/loader/loader.h"
 #include "sentry/mm/mm.h"
+#include "sentry/tty/tty.h"
 #include "sentry/vfs/container_mounts.h"
 #include "sentry/vfs/vfs.h"
 
@@ -380,6 +381,7 @@ void container_process_gone(struct thread_group *tg)
 
 void container_session_ended_locked(struct thread_group *leader)
 {
+	tty_session_ended_locked(leader->session);
 	leader->session->leader = NULL;
 }
 

@@ -281,6 +281,7 @@ int session_create_locked(struct thread_group *tg)
 	pgrp_put_locked(pg);
 	session_put_locked(tg->session);
 	tg->session = s;
+	tg->gave_up_tty = false;
 	s->leader = tg;
 	return 0;
 }
@@ -316,6 +317,7 @@ void group_link_locked(struct thread_group *tg, struct thread_group *parent)
 	TAILQ_INSERT_TAIL(&parent->children, tg, sibling);
 	ref_get(&parent->session->ref);
 	tg->session = parent->session;
+	tg->gave_up_tty = parent->gave_up_tty;
 	pgrp_join_locked(tg, parent->pgrp);
 }
 

@@ -132,6 +132,7 @@ struct thread_group {
 	struct session *session;
 	LIST_ENTRY(thread_group) pid_link;
 	bool is_subreaper, has_execed, dumpable, thp_disabled;
+	bool gave_up_tty; // does without its session's terminal (TIOCNOTTY)
 	int exit_signal; // sent to the parent; SIGCHLD as a rule
 
 	struct sigpending pending; // shared
@@ -169,7 +170,8 @@ struct session {
 	struct ref ref;
 	int sid;
 	struct thread_group *leader; // NULL once it has exited
-	struct tty *tty; // controlling terminal; a reference
+	struct tty *tty; // controlling terminal; not counted: tty/tty_job.c
+	int lost_tty_pgid; // who was in the foreground when it hung up
 	LIST_ENTRY(session) pid_link;
 };
 

@@ -145,7 +145,7 @@ bool pgrp_orphaned_locked(struct pgrp *pg, struct thread_group *leaving)
 	struct thread_group *tg;
 
 	TAILQ_FOREACH(tg, &pg->members, pgrp_link) {
-		if (tg == leaving || tg->zombie || !tg->parent || tg->parent == tg->container->init)
+		if (tg == leaving || tg->zombie || !tg->parent)
 			continue;
 		if (tg->parent->pgrp != pg && tg->parent->session == pg->session)
 			return false;

@@ -60,8 +60,11 @@ static long run(struct task *t, struct file *f, struct uio *u, const struct tran
 			return *done ? (long)*done : n;
 		if ((f->flags & O_NONBLOCK) || x->nowait)
 			return *done ? (long)*done : -EAGAIN;
-		ret = file_sock(f) ? sock_block(t, f, x->write, NULL)
-				   : task_block_file(t, f, x->write ? POLLOUT | POLLWRNORM : POLLIN | POLLRDNORM);
+		if (f->ops->wait)
+			ret = f->ops->wait(t, f, x->write, u->resid);
+		else
+			ret = file_sock(f) ? sock_block(t, f, x->write, NULL)
+					   : task_block_file(t, f, x->write ? POLLOUT | POLLWRNORM : POLLIN | POLLRDNORM);
 		if (ret == -EBLOCKED || ret == -EAGAINNOW)
 			return ret;
 		return *done ? (long)*done : ret;

@@ -4,6 +4,7 @@
 const struct fs_type *const fs_types[] = {
 	&tmpfs_type,
 	&devtmpfs_type,
+	&devpts_type,
 	&gofer_type,
 	&overlay_type,
 	&proc_type,

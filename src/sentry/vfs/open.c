@@ -103,7 +103,7 @@ static int open_existing(struct task *t, const struct path *p, int flags, bool f
 	err = check_open(t, p, flags, fresh);
 	if (err)
 		return err;
-	f = file_alloc(p, flags & ~OPEN_ONLY, t ? t->cred : NULL);
+	f = file_alloc(p, flags & ~(OPEN_ONLY & ~O_NOCTTY), t ? t->cred : NULL);
 	if (!f)
 		return -ENFILE;
 	if (S_ISREG(inode->attr.mode) && (wanted_access(flags) & MAY_WRITE))
@@ -123,6 +123,7 @@ static int open_existing(struct task *t, const struct path *p, int flags, bool f
 		return err;
 	}
 	f->opened = true;
+	f->flags &= ~O_NOCTTY; // which a terminal wanted to know
 	if (kernel()->vfs->nwatches)
 		vfs_notify_path(p, IN_OPEN);
 	*out_file = f;

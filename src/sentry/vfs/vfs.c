@@ -5,6 +5,7 @@
 #include "lib/kmem.h"
 #include "sentry/fs/devtmpfs/devtmpfs.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/tty/tty.h"
 #include "sentry/vfs/open.h"
 #include "sentry/vfs/vfs_int.h"
 
@@ -50,5 +51,6 @@ int vfs_init(void)
 	mutex_init(&vfs->locks_mu);
 	TAILQ_INIT(&vfs->lru);
 	devtmpfs_register_devices();
+	tty_register_devices();
 	return mount_anon(vfs);
 }

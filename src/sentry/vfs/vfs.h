@@ -245,6 +245,8 @@ struct file_ops {
 	int64_t (*read)(struct file *f, struct uio *u, int64_t *pos);  // (-EINVAL)
 	int64_t (*write)(struct file *f, struct uio *u, int64_t *pos); // (-EINVAL); O_APPEND is the file's business
 	uint32_t (*poll)(struct file *f, struct poll_table *pt); // POLL* mask now (always readable and writable)
+	// How a read or write of resid more bytes that answered -EAGAIN waits: what task_block() answers (task_block_file).
+	long (*wait)(struct task *t, struct file *f, bool write, uint64_t resid);
 	int64_t (*llseek)(struct file *f, int64_t offset, int whence); // (generic by inode size for regular files, -ESPIPE if stream)
 	int (*readdir)(struct file *f, struct dir_emit *d, int64_t *pos); // (-ENOTDIR); "." and ".." included
 	long (*ioctl)(struct task *t, struct file *f, unsigned cmd, uint64_t arg); // (-ENOTTY)

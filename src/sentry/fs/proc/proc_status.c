@@ -7,6 +7,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/mm/mm.h"
+#include "sentry/tty/tty.h"
 
 enum { CLK_TCK = 100, FIRST_REALTIME = 34 };
 
@@ -22,6 +23,7 @@ static char state_letter(struct task *t)
 struct view { // what both files show, taken at one moment
 	char comm[TASK_COMM_LEN], state;
 	int ppid, pgid, sid, threads;
+	int tty_number, tty_pgid;
 	ksigset_t pending, shared_pending, blocked, ignored, caught;
 	struct cred *cred; // counted; NULL once it is gone
 	uint64_t utime, stime, cutime, cstime, minflt, majflt, start;
@@ -42,6 +44,7 @@ static void take_view(struct proc_node *n, struct view *v)
 	v->pgid = tg->pgrp ? tg->pgrp->pgid : 0;
 	v->sid = tg->session ? tg->session->sid : 0;
 	v->threads = tg->ntasks;
+	v->tty_number = tty_number_locked(tg, &v->tty_pgid);
 	v->pending = t->pending.set;
 	v->shared_pending = tg->pending.set;
 	v->blocked = t->blocked;
@@ -89,7 +92,7 @@ int proc_show_stat(struct proc_node *n, struct proc_text *x)
 	proc_printf(x,
 		    "%d (%.15s) %c %d %d %d %d %d %u %lu 0 %lu 0 %lu %lu %lu %lu %d %d %d 0 %lu %lu %lu %lu %lu %lu %lu 0 0 %lu %lu %lu "
 		    "%lu 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
-		    n->task->tid, v.comm, v.state, v.ppid, v.pgid, v.sid, 0, -1, 0x400000u, (unsigned long)v.minflt,
+		    n->task->tid, v.comm, v.state, v.ppid, v.pgid, v.sid, v.tty_number, v.tty_pgid, 0x400000u, (unsigned long)v.minflt,
 		    (unsigned long)v.majflt, ticks(v.utime), ticks(v.stime), ticks(v.cutime), ticks(v.cstime), 20, 0, v.threads,
 		    ticks(since_boot), (unsigned long)v.vsize, (unsigned long)(MIN(v.vsize, v.data) / PAGE_SIZE),
 		    (unsigned long)n->tg->rlimits[RLIMIT_RSS].rlim_cur, (unsigned long)v.code_start, (unsigned long)v.code_end,
