@@ -10,14 +10,15 @@ LINE = re.compile(r"^(ok|not ok|skip) (\w+)(?:: (.*))?$")
 SECONDS = 150
 
 
-def programs(ctx):
-    return [p for p in sorted(glob.glob(os.path.join(ctx.args.build, "tests/abi-*"))) if os.access(p, os.X_OK)
-            and os.path.isfile(p)]
+def programs(ctx, suite):
+    """Family -> path of the suite's programs."""
+    prefix = os.path.join(ctx.args.build, "tests", suite + "-")
+    return {p[len(prefix):]: p for p in sorted(glob.glob(prefix + "*")) if os.access(p, os.X_OK) and os.path.isfile(p)}
 
 
-def run_program(program, family, where, ctx):
+def run_program(suite, program, family, where, ctx):
     def name(case):
-        return f"abi/{family}.{case}@{where}"
+        return f"{suite}/{family}.{case}@{where}"
 
     listing = ctx.run([program, "--list"], 10)
     cases = [c for c in listing.out.split() if ctx.wanted(name(c))]
@@ -42,8 +43,11 @@ def run_program(program, family, where, ctx):
     return results, done.out + done.err
 
 
+def program_jobs(ctx, suite, places):
+    for where in places:
+        for family, program in programs(ctx, suite).items():
+            yield Job(f"{suite}/{family}@{where}", functools.partial(run_program, suite, program, family, where), where)
+
+
 def jobs(ctx):
-    for where in ["host", "systrap", "ptrace"]:
-        for program in programs(ctx):
-            family = os.path.basename(program)[len("abi-"):]
-            yield Job(f"abi/{family}@{where}", functools.partial(run_program, program, family, where), where)
+    yield from program_jobs(ctx, "abi", ["host", "systrap", "ptrace"])

@@ -1,0 +1,353 @@
+/*
+ * Programs that attack what lies under them: the stub that runs their code, its memory, and its channel to the sentry. Each case lets
+ * a child do its worst and then asks that whoever looks on is well: a bystander that was there before still answers, and new processes,
+ * files and pipes still work. What becomes of the attacker doesn't matter, as long as it can be killed.
+ *
+ * The addresses are the systrap platform's. Elsewhere, and on the host, nothing lies there, and the cases pass the more easily.
+ */
+#include "../abi/abi.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "platform/systrap/channel.h"
+
+#define STUB_END 0x7ffffffff000UL
+
+struct bystander {
+	pid_t pid;
+	int to, from;
+};
+
+static struct bystander stand_by(void)
+{
+	struct bystander b;
+	int to[2], from[2];
+
+	OK(pipe(to));
+	OK(pipe(from));
+	b.pid = CHILD({
+		char c;
+
+		close(to[1]);
+		while (read(to[0], &c, 1) == 1)
+			CHECK(write(from[1], &c, 1) == 1);
+	});
+	close(to[0]);
+	close(from[1]);
+	b.to = to[1];
+	b.from = from[0];
+	return b;
+}
+
+static void check_well(struct bystander *b)
+{
+	int p[2];
+	pid_t pid;
+
+	for (int i = 0; i < 20; i++) {
+		tell(b->to);
+		hear(b->from);
+	}
+	OK(pipe(p));
+	pid = CHILD({
+		put_file("well", "still here", 0644);
+		tell(p[1]);
+	});
+	hear(p[0]);
+	EXITED(pid, 0);
+	STREQ(get_file("well"), "still here");
+	close(p[0]);
+	close(p[1]);
+}
+
+/* The attacker's end, by its own doing or ours: its host process must give way even if it never comes back to the sentry. */
+static void see_end(pid_t pid, int ms)
+{
+	for (int i = 0; i < ms; i++) {
+		int r = waitpid(pid, NULL, WNOHANG);
+
+		CHECK(r >= 0);
+		if (r == pid)
+			return;
+		usleep(1000);
+	}
+	OK(kill(pid, SIGKILL));
+	CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+#define ATTACK(b, ms, ...) \
+	do { \
+		pid_t p_ = CHILD({ close((b)->to); close((b)->from); __VA_ARGS__ }); \
+		see_end(p_, ms); \
+	} while (0)
+
+/* Jumps to an address with these registers; comes back only if the code there returns. */
+static long jump(unsigned long target, long rax, long rdi, long rsi, long rdx, long r10, long r8)
+{
+	register long r10_ asm("r10") = r10;
+	register long r8_ asm("r8") = r8;
+	register long r9_ asm("r9") = 0;
+
+	asm volatile("call *%[target]"
+		     : "+a"(rax), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10_), "+r"(r8_), "+r"(r9_)
+		     : [target] "b"(target)
+		     : "rcx", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+	return rax;
+}
+
+/* How much lies at the stub's text, as far as a program can find out by touching it. */
+static unsigned long text_bytes(void)
+{
+	volatile unsigned long *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = CHILD({
+		for (unsigned long n = 0; n < 1 << 20; n += 4096) {
+			*(volatile char *)(STUB_TEXT + n);
+			*shared = n + 4096;
+		}
+	});
+
+	see_end(pid, 2000);
+	return *shared;
+}
+
+CASE(jump_into_stub_text)
+{
+	struct bystander b = stand_by();
+	unsigned long len = text_bytes(), step = len / 150 | 1;
+
+	for (unsigned long at = 0; at <= len; at += step)
+		ATTACK(&b, 30, {
+			jump(STUB_TEXT + at, 1, CHAN_BASE, CHAN_BASE + 4096, 64, 0, 0);
+		});
+	check_well(&b);
+}
+
+/* The system call instructions of the stub's text: the only ones from which the host takes calls. */
+static int syscall_sites(unsigned long *out, int max)
+{
+	unsigned long len = text_bytes();
+	const unsigned char *text = (const unsigned char *)STUB_TEXT;
+	int n = 0;
+
+	for (unsigned long i = 0; i + 1 < len && n < max; i++)
+		if (text[i] == 0x0f && text[i + 1] == 0x05)
+			out[n++] = STUB_TEXT + i;
+	return n;
+}
+
+/* Does the host call nr from the stub's text, at each of its places. */
+static void call_from_stub(struct bystander *b, int ms, long nr, long a, long b1, long c, long d, long e)
+{
+	unsigned long sites[64];
+	int n = syscall_sites(sites, 64);
+
+	for (int i = 0; i < n; i++)
+		ATTACK(b, ms, {
+			long r = jump(sites[i], nr, a, b1, c, d, e);
+
+			_exit(r < 0);
+		});
+}
+
+CASE(host_calls_that_stubs_may_not_make)
+{
+	struct bystander b = stand_by();
+	static const char path[] = "/etc/passwd";
+	struct iovec v = { (void *)path, 1 };
+
+	call_from_stub(&b, 50, SYS_open, (long)path, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_openat, AT_FDCWD, (long)path, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_socket, AF_INET, SOCK_STREAM, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_kill, -1, SIGKILL, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_ptrace, 16, 1, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_execve, (long)path, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_process_vm_writev, 1, (long)&v, 1, (long)&v, 1);
+	call_from_stub(&b, 50, SYS_write, 2, (long)path, 8, 0, 0);
+	call_from_stub(&b, 50, SYS_clone, CLONE_VM | SIGCHLD, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	check_well(&b);
+}
+
+CASE(host_calls_that_stubs_may_make)
+{
+	struct bystander b = stand_by();
+	char junk[64];
+	struct iovec v = { junk, sizeof junk };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	memset(junk, 0xee, sizeof junk);
+	call_from_stub(&b, 50, SYS_munmap, STUB_TEXT, 0x100000, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_munmap, CHAN_BASE, CHAN_BYTES, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_munmap, 0, STUB_END, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_mprotect, STUB_TEXT, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC, 0, 0);
+	call_from_stub(&b, 50, SYS_mprotect, STUB_PARAM, 0x1000, PROT_READ | PROT_WRITE, 0, 0);
+	call_from_stub(&b, 50, SYS_madvise, CHAN_BASE, CHAN_BYTES, MADV_DONTNEED, 0, 0);
+	call_from_stub(&b, 50, SYS_madvise, CHAN_BASE, CHAN_BYTES, MADV_REMOVE, 0, 0);
+	call_from_stub(&b, 50, SYS_mremap, CHAN_BASE, 4096, 8192, MREMAP_MAYMOVE, 0);
+	call_from_stub(&b, 50, SYS_write, STUB_FD_DOORBELL, (long)junk, 8, 0, 0);
+	call_from_stub(&b, 50, SYS_write, STUB_FD_SOCKET, (long)junk, 8, 0, 0);
+	call_from_stub(&b, 50, SYS_recvmsg, STUB_FD_SOCKET, (long)&m, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_close, STUB_FD_SOCKET, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_close, STUB_FD_DOORBELL, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_dup2, STUB_FD_DOORBELL, STUB_FD_SOCKET, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_sigaltstack, 0, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_rt_sigreturn, 0, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_exit, 0, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_exit_group, 0, 0, 0, 0, 0);
+	check_well(&b);
+}
+
+/* Host processes that the sentry didn't ask for: they run nothing, and end with the sandbox; nobody waits for them. */
+CASE(processes_behind_the_sentrys_back)
+{
+	struct bystander b = stand_by();
+
+	call_from_stub(&b, 50, SYS_clone, 0x8000 | SIGCHLD, 0, 0, 0, 0);
+	check_well(&b);
+}
+
+static void *make_calls(void *arg)
+{
+	char buf[100];
+	int fd = open("/dev/zero", O_RDWR);
+
+	(void)arg;
+	for (int i = 0; i < 2000; i++) {
+		getppid();
+		read(fd, buf, sizeof buf);
+		write(fd, buf, sizeof buf);
+		access("/etc/passwd", R_OK);
+	}
+	return NULL;
+}
+
+/* Writes bytes of many kinds over the first slots, while another thread of the same process makes calls through one of them. */
+static void scribble(unsigned seed, size_t from, size_t to)
+{
+	pthread_t t;
+
+	srand(seed);
+	pthread_create(&t, NULL, make_calls, NULL);
+	for (int i = 0; i < 20000; i++) {
+		size_t at = from + (size_t)rand() % (to - from);
+		uint32_t *word = (uint32_t *)(CHAN_BASE + (size_t)(rand() % 3) * SLOT_BYTES + (at & ~(size_t)3));
+
+		switch (rand() % 4) {
+		case 0:
+			*word = rand();
+			break;
+		case 1:
+			*word = rand() % 600;
+			break;
+		case 2:
+			*word = -1;
+			break;
+		default:
+			*word = 1u << rand() % 32;
+		}
+		if (i % 64 == 0)
+			sched_yield();
+	}
+}
+
+CASE(scribble_over_the_channel)
+{
+	struct bystander b = stand_by();
+	static const struct {
+		size_t from, to;
+	} parts[] = {
+		{ 0, 64 }, { 64, 128 }, { 128, 1024 }, { 0, SLOT_STACK }, { SLOT_STACK, SLOT_DATA }, { SLOT_DATA, SLOT_BYTES }, { 0, SLOT_BYTES },
+	};
+
+	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
+		for (unsigned seed = 1; seed <= 3; seed++)
+			ATTACK(&b, 400, {
+				scribble(seed, parts[i].from, parts[i].to);
+			});
+	check_well(&b);
+}
+
+/* Complete made-up events, as a stub would post them: every kind, with numbers and lengths of no sense. */
+CASE(made_up_events)
+{
+	struct bystander b = stand_by();
+
+	for (unsigned kind = 0; kind < 8; kind++)
+		for (unsigned segs = 0; segs < 32; segs += 5)
+			ATTACK(&b, 60, {
+				struct slot *s = (struct slot *)CHAN_BASE;
+
+				for (int i = 0; i < SLOT_SEGS; i++)
+					s->segs[i] = (struct slot_seg){ 0x1000 * i, -1, -(i * 4096) };
+				for (int i = 0; i < 6; i++)
+					s->args[i] = 0x7fffffffffffffff - i;
+				s->nr = kind & 1 ? SYS_writev : -5;
+				s->fault.signo = 200;
+				s->fail_tag = -1;
+				s->kind = kind | segs << KIND_SEGS_SHIFT;
+				__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
+				for (int i = 0; i < 100; i++)
+					sched_yield();
+			});
+	check_well(&b);
+}
+
+/* Through the front door: the stub's ranges aren't the application's, and calls on them answer as Linux does above the top. */
+CASE(memory_calls_on_the_stub)
+{
+	struct bystander b = stand_by();
+	static const unsigned long at[] = { STUB_TEXT, STUB_PARAM, STUB_VDSO, STUB_SITES, CHAN_BASE };
+
+	for (unsigned i = 0; i < sizeof at / sizeof *at; i++) {
+		void *p = (void *)at[i];
+
+		ATTACK(&b, 100, { munmap(p, 4096); });
+		ATTACK(&b, 100, { mprotect(p, 4096, PROT_READ | PROT_WRITE | PROT_EXEC); });
+		ATTACK(&b, 100, { madvise(p, 4096, MADV_DONTNEED); });
+		ATTACK(&b, 100, { mremap(p, 4096, 8192, MREMAP_MAYMOVE); });
+		ATTACK(&b, 100, { mmap(p, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); });
+		ATTACK(&b, 100, { *(volatile char *)p = 1; });
+	}
+	ATTACK(&b, 100, { munmap((void *)0x10000, STUB_END - 0x10000); });
+	ATTACK(&b, 100, { munmap((void *)0x10000, 0x7ffefff00000); });
+	check_well(&b);
+}
+
+/* The kernel's answers go nowhere else: buffers that lie in the stub's memory are no buffers. */
+CASE(buffers_in_the_stub)
+{
+	static const unsigned long at[] = { STUB_TEXT, STUB_PARAM, STUB_SITES, CHAN_BASE, CHAN_BASE + SLOT_DATA };
+	struct bystander b = stand_by();
+	int fd = OK(open("/dev/zero", O_RDONLY));
+
+	for (unsigned i = 0; i < sizeof at / sizeof *at; i++)
+		ATTACK(&b, 500, {
+			struct iovec v[2] = { { (void *)at[i], 5000 }, { (void *)(at[i] + 100), 1 << 20 } };
+
+			read(fd, (void *)at[i], 4096);
+			readv(fd, v, 2);
+			getcwd((void *)at[i], 4096);
+			write(2, (void *)at[i], 0);
+			syscall(SYS_rt_sigaction, SIGUSR1, NULL, at[i], 8);
+		});
+	check_well(&b);
+}
+
+/* A jump to nowhere in many kinds: the application's own faults stay its own. */
+CASE(wild_jumps)
+{
+	static const unsigned long at[] = { 0, 0x1000, 0x7fffffffe000, 0xffffffffff600000, 0xffff800000000000, STUB_PARAM, STUB_VDSO, STUB_SITES };
+	struct bystander b = stand_by();
+
+	for (unsigned i = 0; i < sizeof at / sizeof *at; i++) {
+		ATTACK(&b, 100, { jump(at[i], 0, 0, 0, 0, 0, 0); });
+		ATTACK(&b, 100, { asm volatile("mov %0, %%rsp; push %%rax" ::"r"(at[i])); });
+		ATTACK(&b, 100, { asm volatile("wrgsbase %0; mov $39, %%eax; syscall; hlt" ::"r"(at[i])); });
+	}
+	check_well(&b);
+}
