@@ -84,6 +84,7 @@ struct thread_group *group_create(void)
 	waitq_init(&tg->child_waitq);
 	waitq_init(&tg->signalfd_waitq);
 	waitq_init(&tg->thread_waitq);
+	ktimer_init(&tg->kill_timer, CLOCK_MONOTONIC, group_kill_late);
 	tg->dumpable = true;
 	tg->exit_signal = SIGCHLD;
 	return tg;

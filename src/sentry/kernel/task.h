@@ -144,6 +144,7 @@ struct thread_group {
 	bool unkillable; // a container's init: default actions of signals from inside don't touch it
 	int group_exit_code, group_stop_signal, nstopped;
 	int nsigqueued; // entries in its queues and its members', for RLIMIT_SIGPENDING
+	struct ktimer kill_timer; // armed while members that are to die run application code
 	struct task *exec_task; // in execve, waits for the others to end
 	bool zombie;
 	int wait_status;

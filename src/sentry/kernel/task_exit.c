@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "lib/container_of.h"
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
@@ -22,8 +23,24 @@
 
 enum { HANDLER_IGN = 1 };
 
+// A stub that its application has broken may never come back to be told that it must die: after this long its process is killed.
+enum { KILL_GRACE_NS = 1000 * NSEC_PER_MSEC };
+
+void group_kill_late(struct ktimer *timer)
+{
+	struct thread_group *tg = container_of(timer, struct thread_group, kill_timer);
+	struct task *t;
+
+	mutex_lock(&kernel()->tasks_mu);
+	TAILQ_FOREACH(t, &tg->tasks, tg_link)
+		if (atomic_load(&t->in_user) && t->ctx)
+			platform->as_kill(t->ctx);
+	mutex_unlock(&kernel()->tasks_mu);
+}
+
 void group_exit_locked(struct thread_group *tg, int wait_status)
 {
+	bool waits = false;
 	struct task *t;
 
 	mutex_assert_held(&kernel()->tasks_mu);
@@ -38,7 +55,10 @@ void group_exit_locked(struct thread_group *tg, int wait_status)
 		t->exiting = true;
 		atomic_store(&t->signal_wake, true);
 		task_kick(t);
+		waits |= atomic_load(&t->in_user);
 	}
+	if (waits)
+		ktimer_arm(&tg->kill_timer, ktime_now(CLOCK_MONOTONIC) + KILL_GRACE_NS);
 }
 
 void task_exit_group(struct task *t, int wait_status)
@@ -360,6 +380,7 @@ void task_exit(struct task *t, int wait_status)
 	mutex_unlock(&kernel()->tasks_mu);
 
 	if (last) {
+		ktimer_cancel(&tg->kill_timer);
 		posix_timers_destroy(tg);
 		if (exe)
 			file_put(exe);

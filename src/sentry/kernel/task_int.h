@@ -24,6 +24,7 @@ uint64_t group_cpu_ns_locked(struct thread_group *tg);
 
 // task_exit.c
 void group_exit_locked(struct thread_group *tg, int wait_status); // every member is to die
+void group_kill_late(struct ktimer *timer); // tg->kill_timer: its members that haven't heard so by then lose their host process
 void group_release_locked(struct thread_group *tg); // a zombie was waited for: takes it out; then group_put without the lock
 void task_vfork_done(struct task *t);
 bool pgrp_orphaned_locked(struct pgrp *pg, struct thread_group *leaving);
