@@ -119,13 +119,14 @@ static ssize_t host_write(int fd, const void *src, size_t len, int64_t offset, i
 }
 
 // One piece, by the shortest way: into kernel memory, into memory shared with the stub, or through a buffer.
-static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags)
+static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags, uint64_t *out_asked)
 {
 	char bounce[BOUNCE_BYTES];
 	uint64_t base, len = piece(u, &base);
 	ssize_t n;
 	void *shared;
 
+	*out_asked = len;
 	if (!u->task) {
 		n = host_read(fd, (void *)base, len, offset, flags);
 		if (n > 0)
@@ -142,13 +143,14 @@ static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags)
 			advance(u, n);
 		return n;
 	}
-	n = host_read(fd, bounce, MIN(len, sizeof(bounce)), offset, flags);
+	*out_asked = MIN(len, sizeof(bounce));
+	n = host_read(fd, bounce, *out_asked, offset, flags);
 	if (n > 0 && uio_put(u, bounce, n) < 0)
 		return -EFAULT;
 	return n;
 }
 
-static int64_t write_piece(struct uio *u, int fd, int64_t offset, int flags)
+static int64_t write_piece(struct uio *u, int fd, int64_t offset, int flags, uint64_t *out_asked)
 {
 	char bounce[BOUNCE_BYTES];
 	uint64_t base, len = piece(u, &base);
@@ -164,6 +166,7 @@ static int64_t write_piece(struct uio *u, int fd, int64_t offset, int flags)
 			src = bounce;
 		}
 	}
+	*out_asked = len;
 	n = host_write(fd, src, len, offset, flags);
 	if (n > 0)
 		advance(u, n);
@@ -171,18 +174,18 @@ static int64_t write_piece(struct uio *u, int fd, int64_t offset, int flags)
 }
 
 static int64_t transfer(struct uio *u, int fd, int64_t offset, int flags,
-			int64_t (*one)(struct uio *u, int fd, int64_t offset, int flags))
+			int64_t (*one)(struct uio *u, int fd, int64_t offset, int flags, uint64_t *out_asked))
 {
 	int64_t done = 0;
 
 	while (u->resid) {
-		uint64_t before = u->resid;
-		int64_t n = one(u, fd, offset < 0 ? offset : offset + done, flags);
+		uint64_t asked = 0;
+		int64_t n = one(u, fd, offset < 0 ? offset : offset + done, flags, &asked);
 
 		if (n <= 0)
 			return done ? done : n;
 		done += n;
-		if (before - u->resid < MIN(before, (uint64_t)PAGE_SIZE))
+		if ((uint64_t)n < asked)
 			break; // short: the end, or all there is
 	}
 	return done;
