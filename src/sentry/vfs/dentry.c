@@ -325,6 +325,29 @@ void dentry_exchange(struct dentry *a, struct dentry *b)
 	mutex_unlock(&vfs->dcache_mu);
 }
 
+int64_t vfs_dentry_string(struct dentry *d, char *dst, size_t cap)
+{
+	struct vfs *vfs = kernel()->vfs;
+	size_t at = cap;
+
+	if (cap < 2)
+		return -ERANGE;
+	dst[--at] = 0;
+	mutex_lock(&vfs->dcache_mu);
+	for (; !dentry_is_root(d) && at > d->len; d = d->parent) {
+		at -= d->len;
+		memcpy(dst + at, d->name, d->len);
+		dst[--at] = '/';
+	}
+	mutex_unlock(&vfs->dcache_mu);
+	if (!dentry_is_root(d))
+		return -ERANGE;
+	if (at == cap - 1)
+		dst[--at] = '/';
+	memmove(dst, dst + at, cap - at);
+	return (int64_t)(cap - at - 1);
+}
+
 bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d)
 {
 	for (;; d = d->parent) {

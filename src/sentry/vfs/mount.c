@@ -36,6 +36,7 @@ void mount_put(struct mount *m)
 		return;
 	dentry_put(m->root);
 	sb_put(m->sb);
+	kmem_bytes_free(m->source);
 	kmem_free(&mount_type, m);
 }
 
@@ -177,54 +178,80 @@ void mount_ns_put(struct mount_ns *ns)
 	kmem_free(&mount_ns_type, ns);
 }
 
-int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m)
+void mount_hang_locked(struct mount *m, const struct path *where)
 {
-	struct vfs *vfs = kernel()->vfs;
-
-	mutex_lock(&vfs->mount_mu);
-	m->ns = ns;
 	m->parent = mount_get(where->mnt);
 	m->mountpoint = dentry_get(where->dentry);
 	m->mountpoint->mounted++;
-	TAILQ_INSERT_TAIL(&ns->mounts, m, ns_link);
+}
+
+int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m)
+{
+	struct vfs *vfs = kernel()->vfs;
+	struct mount *other;
+
+	int n = 0;
+
+	mutex_lock(&vfs->mount_mu);
+	TAILQ_FOREACH(other, &ns->mounts, ns_link)
+		n++;
+	if (n < MOUNTS_MAX) {
+		m->ns = ns;
+		mount_hang_locked(m, where);
+		TAILQ_INSERT_TAIL(&ns->mounts, m, ns_link);
+	}
 	mutex_unlock(&vfs->mount_mu);
-	return 0;
+	return n < MOUNTS_MAX ? 0 : -ENOSPC;
+}
+
+// The deepest mount below m, or m itself.
+static struct mount *deepest_locked(struct mount *m)
+{
+	struct mount *child;
+
+	TAILQ_FOREACH(child, &m->ns->mounts, ns_link)
+		if (child->parent == m)
+			return deepest_locked(child);
+	return m;
 }
 
 int mount_detach(struct mount *m, bool lazy)
 {
 	struct vfs *vfs = kernel()->vfs;
-	struct mount *child, *parent = NULL;
-	struct dentry *at = NULL;
-	int err = 0;
+	struct mount *gone, *parent;
+	struct dentry *at;
+	int err;
 
-	mutex_lock(&vfs->mount_mu);
-	if (!m->ns || !m->parent) {
-		err = -EINVAL;
-	} else {
-		TAILQ_FOREACH(child, &m->ns->mounts, ns_link)
-			if (child->parent == m)
-				err = -EBUSY;
-		if (!lazy && atomic_load(&m->ref.count) > 2) // the namespace's and the caller's
+	do {
+		mutex_lock(&vfs->mount_mu);
+		err = !m->ns || !m->parent ? -EINVAL : 0;
+		gone = err ? m : deepest_locked(m);
+		if (!err && !lazy && (gone != m || atomic_load(&m->ref.count) > 2)) // the namespace's and the caller's
 			err = -EBUSY;
-	}
-	if (!err)
-		unlink_locked(m, &parent, &at);
-	mutex_unlock(&vfs->mount_mu);
-	if (err)
-		return err;
-	dentry_put(at);
-	mount_put(parent);
-	mount_put(m);
+		if (!err)
+			unlink_locked(gone, &parent, &at);
+		mutex_unlock(&vfs->mount_mu);
+		if (err)
+			return err;
+		dentry_put(at);
+		mount_put(parent);
+		mount_put(gone);
+	} while (gone != m);
 	return 0;
 }
 
 int vfs_mount_at(struct mount_ns *ns, const struct path *where, struct super_block *sb, unsigned mnt_flags)
 {
 	struct mount *m = mount_create(sb, sb->root, mnt_flags);
+	int err;
 
 	sb_put(sb);
-	return m ? mount_attach(ns, where, m) : -ENOMEM;
+	if (!m)
+		return -ENOMEM;
+	err = mount_attach(ns, where, m);
+	if (err)
+		mount_put(m);
+	return err;
 }
 
 // Writes the path backwards from the buffer's end. Answers where it begins, or NULL if it doesn't fit.

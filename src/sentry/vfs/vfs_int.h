@@ -29,6 +29,8 @@ struct mount {
 	struct dentry *root; // counted
 	unsigned flags; // ST_*
 	int id;
+	char *source; // as mount(2) was told; kmem_bytes, NULL: the type's name
+	bool expire_marked; // umount2(MNT_EXPIRE) was here; unlike on Linux use leaves the mark
 	// Guarded by vfs->mount_mu.
 	struct mount *parent; // counted; NULL: the root of its namespace, or detached
 	struct dentry *mountpoint; // counted
@@ -82,6 +84,7 @@ struct dentry *dentry_instantiate(struct dentry *dir, const char *name, size_t l
 void dentry_unhash(struct dentry *d); // its name is gone
 void dentry_move(struct dentry *d, struct dentry *new_dir, const char *name, size_t len); // what was there is unhashed
 void dentry_exchange(struct dentry *a, struct dentry *b);
+int64_t vfs_dentry_string(struct dentry *d, char *dst, size_t cap); // its path in its own file system; length or -ERANGE
 bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); // or the same
 
 struct mount *mount_create(struct super_block *sb, struct dentry *root, unsigned flags); // gets both; detached
@@ -89,8 +92,11 @@ struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 // What is mounted on p, counted; NULL: nothing.
 struct mount *mount_on(const struct path *p);
-int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m); // takes m
-int mount_detach(struct mount *m, bool lazy); // out of its namespace: 0, -EBUSY, -EINVAL for a root
+int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m); // takes m unless it fails (-ENOSPC: too many)
+// Out of its namespace, with what is mounted below it if lazy: 0, -EBUSY, -EINVAL for a root.
+int mount_detach(struct mount *m, bool lazy);
+// mount_mu is held; m's old place was taken care of.
+void mount_hang_locked(struct mount *m, const struct path *where);
 // Goes up into what is mounted on *p, as often as there is something.
 void path_follow_mounts(struct path *p);
 // One step up, not beyond root.

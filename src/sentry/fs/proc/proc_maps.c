@@ -119,8 +119,9 @@ int proc_show_smaps(struct proc_node *n, struct proc_text *x)
 
 static void show_flags(struct proc_text *x, unsigned flags)
 {
-	proc_printf(x, "%s%s%s%s", flags & ST_RDONLY ? "ro" : "rw", flags & ST_NOSUID ? ",nosuid" : "", flags & ST_NODEV ? ",nodev" : "",
-		    flags & ST_NOEXEC ? ",noexec" : "");
+	proc_printf(x, "%s%s%s%s%s%s%s", flags & ST_RDONLY ? "ro" : "rw", flags & ST_NOSUID ? ",nosuid" : "",
+		    flags & ST_NODEV ? ",nodev" : "", flags & ST_NOEXEC ? ",noexec" : "", flags & ST_NOATIME ? ",noatime" : "",
+		    flags & ST_NODIRATIME ? ",nodiratime" : "", flags & ST_RELATIME ? ",relatime" : "");
 }
 
 // White space and backslashes in names as octal, as getmntent(3) expects.
@@ -135,14 +136,15 @@ static void show_name(struct proc_text *x, const char *s)
 
 static const char *source_of(const struct mount *m)
 {
-	return m->sb->type == &gofer_type ? "none" : m->sb->type->name;
+	return m->source ? m->source : m->sb->type == &gofer_type ? "none" : m->sb->type->name;
 }
 
 static void show_mount(void *arg, struct mount *m, const char *mount_point)
 {
 	struct proc_text *x = arg;
 
-	proc_printf(x, "%s ", source_of(m));
+	show_name(x, source_of(m));
+	proc_printf(x, " ");
 	show_name(x, mount_point);
 	proc_printf(x, " %s ", m->sb->type->name);
 	show_flags(x, mount_flags(m));
@@ -153,11 +155,19 @@ static void show_mountinfo(void *arg, struct mount *m, const char *mount_point)
 {
 	struct proc_text *x = arg;
 
-	proc_printf(x, "%d %d %u:%u / ", m->id, m->parent ? m->parent->id : 0, major(m->sb->dev), minor(m->sb->dev));
+	char root[PATH_MAX];
+
+	if (vfs_dentry_string(m->root, root, sizeof(root)) < 0)
+		return;
+	proc_printf(x, "%d %d %u:%u ", m->id, m->parent ? m->parent->id : 0, major(m->sb->dev), minor(m->sb->dev));
+	show_name(x, root);
+	proc_printf(x, " ");
 	show_name(x, mount_point);
 	proc_printf(x, " ");
 	show_flags(x, m->flags);
-	proc_printf(x, " - %s %s ", m->sb->type->name, source_of(m));
+	proc_printf(x, " - %s ", m->sb->type->name);
+	show_name(x, source_of(m));
+	proc_printf(x, " ");
 	show_flags(x, m->sb->flags);
 	proc_printf(x, "\n");
 }
