@@ -61,10 +61,8 @@ const struct filter_rule filter_rules[] = {
 	ALLOW(process_vm_readv), ALLOW(process_vm_writev), ALLOW(kill), ALLOW(tgkill), ALLOW(tkill), ALLOW(wait4), ALLOW(waitid),
 	ALLOW_ON("ptrace", ptrace), ALLOW_ON("ptrace", signalfd4),
 	// Files of /proc/PID of its stubs; the root holds nothing else.
-	ALLOW_ON("systrap", openat), ALLOW_ON("systrap", open),
+	ALLOW(openat), ALLOW(open),
 	// What libraries try and can do without (sysconf looks into /sys).
-	{.call = SCMP_SYS(openat), .action = FILTER_REFUSE, .platform = "ptrace", .value = EACCES},
-	{.call = SCMP_SYS(open), .action = FILTER_REFUSE, .platform = "ptrace", .value = EACCES},
 	REFUSE(readlink, EACCES), REFUSE(readlinkat, EACCES), REFUSE(access, EACCES), REFUSE(faccessat, EACCES),
 	REFUSE(faccessat2, EACCES), REFUSE(prlimit64, EPERM), REFUSE(prctl, EPERM),
 };

@@ -151,6 +151,9 @@ struct platform_ops {
 
 	// --- for procfs and the loader
 	pid_t (*host_pid)(struct platform_ctx *ctx); // of the address space's host process; 0 if there is none yet
+	// Host CPU time that the context has used since it was made, user and kernel mode; 0 if it is gone. A host call or more, so
+	// only when somebody asks, and before ctx_destroy.
+	uint64_t (*cpu_ns)(struct platform_ctx *ctx);
 	uaddr_t (*vdso)(void); // where the host's vDSO lies in every address space (its image is in the sentry's own, too); 0: none
 };
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "host/cputime.h"
 #include "lib/kmem.h"
 #include "lib/log.h"
 #include "platform/ptrace/events.h"
@@ -118,6 +119,7 @@ static int fork_ctx(struct platform_ctx *ctx, uint32_t op_tag, struct platform_c
 
 static int spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child)
 {
+	ctx->as->spawned = true;
 	return clone_child(ctx, op_tag, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, ctx->as,
 			   out_child);
 }
@@ -233,6 +235,13 @@ static pid_t host_pid(struct platform_ctx *ctx)
 	return ctx->dead ? 0 : ctx->tid;
 }
 
+static uint64_t cpu_ns(struct platform_ctx *ctx)
+{
+	if (ctx->dead)
+		return 0;
+	return ctx->as->spawned ? host_thread_cpu_ns(ctx->tid, ctx->tid) : host_process_cpu_ns(ctx->tid);
+}
+
 static uaddr_t vdso(void)
 {
 	return template_vdso;
@@ -288,5 +297,6 @@ const struct platform_ops ptrace_ops = {
 	.flush = memory_flush,
 	.ops_pending = ops_pending,
 	.host_pid = host_pid,
+	.cpu_ns = cpu_ns,
 	.vdso = vdso,
 };

@@ -21,6 +21,7 @@
 
 struct platform_as {
 	int nctx; // living contexts
+	bool spawned; // it has, or had, more than one thread
 };
 
 struct platform_ctx {

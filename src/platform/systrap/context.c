@@ -394,6 +394,7 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 		return -ENOMEM;
 	}
 	op->a[0] = child->index;
+	ctx->as->spawned = true;
 	copy_regs(ctx, child);
 	*out_child = child;
 	return 0;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "host/cputime.h"
 #include "lib/container_of.h"
 
 enum {
@@ -95,6 +96,16 @@ static pid_t host_pid(struct platform_ctx *ctx)
 	return as_pid(ctx->as);
 }
 
+static uint64_t cpu_ns(struct platform_ctx *ctx)
+{
+	struct platform_as *as = ctx->as;
+
+	if (!as->spawned)
+		return host_process_cpu_ns(as_pid(as));
+	// A slot can lie about its thread, but /proc knows whose it is: an application can only mix its own threads up.
+	return host_thread_cpu_ns(as_pid(as), ctx->index == 0 ? as_pid(as) : (pid_t)*(volatile uint32_t *)&ctx->slot->tid);
+}
+
 static uaddr_t vdso(void)
 {
 	return stub_vdso;
@@ -143,5 +154,6 @@ const struct platform_ops systrap_ops = {
 	.flush = systrap_flush,
 	.ops_pending = systrap_ops_pending,
 	.host_pid = host_pid,
+	.cpu_ns = cpu_ns,
 	.vdso = vdso,
 };

@@ -20,6 +20,7 @@ struct platform_as {
 	int stub_sock;  // the stub's end, until it is passed; -1
 	int chan_fd;    // likewise
 	_Atomic pid_t pid; // 0: not known (yet). Stays reserved, as a zombie if need be, until the as is freed.
+	_Atomic bool spawned; // it has, or had, more than one thread
 	_Atomic bool dead; // its process ended, or could not be made
 	// Guarded by mu:
 	bool kill_wanted; // once its process is known

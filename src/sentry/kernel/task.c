@@ -358,26 +358,29 @@ void task_set_mm(struct task *t, struct mm *mm)
 	}
 }
 
-// The host counts the time of the thread that runs the task, or of its whole host process where the platform tells only that.
+// All of it counts as user time: what a stub does in the host's kernel (page faults, memory operations) isn't told apart, and what
+// the sentry does for a task is not counted.
 uint64_t task_cpu_ns(struct task *t)
 {
-	pid_t pid = t->ctx ? platform->host_pid(t->ctx) : 0;
-	struct timespec ts;
-
-	if (pid <= 0)
-		return 0;
-	// The clock of a host process, as clock_getcpuclockid makes it; 4: of one thread.
-	if (clock_gettime((clockid_t)(~(unsigned)pid << 3 | 2 | 4), &ts) < 0)
-		return 0;
-	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+	return t->utime_ns + (t->ctx ? platform->cpu_ns(t->ctx) : 0);
 }
 
 uint64_t group_cpu_ns_locked(struct thread_group *tg)
 {
-	uint64_t sum = tg->dead_threads.utime_ns + tg->dead_threads.stime_ns;
+	uint64_t sum = tg->dead_threads.utime_ns;
 	struct task *t;
 
 	TAILQ_FOREACH(t, &tg->tasks, tg_link)
-		sum += t->utime_ns + task_cpu_ns(t);
+		sum += task_cpu_ns(t);
 	return sum;
+}
+
+uint64_t group_cpu_ns(struct thread_group *tg)
+{
+	uint64_t ns;
+
+	mutex_lock(&kernel()->tasks_mu);
+	ns = group_cpu_ns_locked(tg);
+	mutex_unlock(&kernel()->tasks_mu);
+	return ns;
 }

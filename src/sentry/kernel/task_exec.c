@@ -73,6 +73,7 @@ void task_switch_mm(struct task *t, struct mm *mm, struct platform_ctx *ctx)
 	struct platform_ctx *old = t->ctx;
 
 	mutex_lock(&kernel()->tasks_mu);
+	t->utime_ns = task_cpu_ns(t); // the new context counts from zero
 	t->ctx = ctx;
 	mutex_unlock(&kernel()->tasks_mu);
 	platform->set_owner(ctx, t);

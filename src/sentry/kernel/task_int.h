@@ -19,8 +19,14 @@ int session_create_locked(struct thread_group *tg); // tg leads a new session an
 int pgrp_enter_locked(struct thread_group *tg, int pgid); // an existing group, or a new one of its own number
 void session_put_locked(struct session *s);
 void task_set_mm(struct task *t, struct mm *mm); // takes the reference; counts t among its users; NULL: leaves the old one
-uint64_t task_cpu_ns(struct task *t); // of a living task, by the host's count; tasks_mu held
+// CPU time by the host's count; costs host calls. Of t (tasks_mu held, or t is the task being handled), of all threads of a group ever.
+uint64_t task_cpu_ns(struct task *t);
 uint64_t group_cpu_ns_locked(struct thread_group *tg);
+uint64_t group_cpu_ns(struct thread_group *tg);
+
+// rusage.c
+void rusage_add(struct rusage_sum *to, const struct rusage_sum *from);
+int rusage_copy_out(struct task *t, uaddr_t dst, const struct rusage_sum *u); // as a struct rusage: 0 or -EFAULT
 
 // task_exit.c
 void group_exit_locked(struct thread_group *tg, int wait_status); // every member is to die

@@ -45,15 +45,9 @@ static void note(struct thread_group *child, struct news *n, int code, int statu
 {
 	*n = (struct news){.pid = child->tgid, .code = code, .status = status, .wait_status = wait_status};
 	n->uid = child->leader->cred->uid;
-	n->usage = child->dead_threads;
-}
-
-static void add_usage(struct rusage_sum *to, const struct rusage_sum *from)
-{
-	to->utime_ns += from->utime_ns;
-	to->stime_ns += from->stime_ns;
-	to->nvcsw += from->nvcsw;
-	to->nivcsw += from->nivcsw;
+	n->usage = child->dead_threads; // wait4 tells a zombie's, with its children's
+	n->usage.utime_ns = group_cpu_ns_locked(child);
+	rusage_add(&n->usage, &child->dead_children);
 }
 
 // News of one child, taken unless WNOWAIT. *out_gone: a zombie released, to be put without the lock.
@@ -66,8 +60,8 @@ static bool take_news(struct task *t, const struct wait_for *w, struct thread_gr
 
 		note(child, n, WIFEXITED(s) ? CLD_EXITED : WCOREDUMP(s) ? CLD_DUMPED : CLD_KILLED, WIFEXITED(s) ? WEXITSTATUS(s) : WTERMSIG(s), s);
 		if (!keep) {
-			add_usage(&t->tg->dead_children, &child->dead_threads);
-			add_usage(&t->tg->dead_children, &child->dead_children);
+			rusage_add(&t->tg->dead_children, &child->dead_threads);
+			rusage_add(&t->tg->dead_children, &child->dead_children);
 			group_release_locked(child);
 			*out_gone = child;
 		}
@@ -125,13 +119,7 @@ static long wait_for_news(struct task *t, const struct wait_for *w, struct news 
 
 static int put_usage(struct task *t, uaddr_t dst, const struct rusage_sum *u)
 {
-	struct rusage r = {0};
-
-	r.ru_utime.tv_sec = (time_t)(u->utime_ns / NSEC_PER_SEC);
-	r.ru_utime.tv_usec = (suseconds_t)(u->utime_ns % NSEC_PER_SEC / 1000);
-	r.ru_stime.tv_sec = (time_t)(u->stime_ns / NSEC_PER_SEC);
-	r.ru_stime.tv_usec = (suseconds_t)(u->stime_ns % NSEC_PER_SEC / 1000);
-	return dst ? copy_out_obj(t, dst, &r) : 0;
+	return dst ? rusage_copy_out(t, dst, u) : 0;
 }
 
 long sys_wait4(struct task *t, const struct sysargs *args)

@@ -6,6 +6,7 @@
 #include "sentry/fs/proc/proc_int.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task_int.h"
 #include "sentry/mm/mm.h"
 #include "sentry/tty/tty.h"
 
@@ -29,6 +30,15 @@ struct view { // what both files show, taken at one moment
 	uint64_t utime, stime, cutime, cstime, minflt, majflt, start;
 	uint64_t vsize, data, stack_start, code_start, code_end, text;
 };
+
+// In task/TID only the thread's own counts.
+static bool of_thread(struct proc_node *n)
+{
+	for (const struct proc_entry *e = proc_tid_entries; e->name; e++)
+		if (e == n->entry)
+			return true;
+	return false;
+}
 
 static void take_view(struct proc_node *n, struct view *v)
 {
@@ -57,8 +67,7 @@ static void take_view(struct proc_node *n, struct view *v)
 			v->caught |= SIGBIT(sig);
 	}
 	v->cred = t->cred ? cred_get(t->cred) : NULL;
-	v->utime = t->utime_ns + tg->dead_threads.utime_ns;
-	v->stime = t->stime_ns + tg->dead_threads.stime_ns;
+	v->utime = of_thread(n) ? task_cpu_ns(t) : group_cpu_ns_locked(tg);
 	v->cutime = tg->dead_children.utime_ns;
 	v->cstime = tg->dead_children.stime_ns;
 	v->minflt = t->minflt;

@@ -1,0 +1,10 @@
+// The CPU time of host processes and their threads.
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+// What the process pid has used, in user and kernel mode, ended threads included. 0 if it is gone. One host call.
+uint64_t host_process_cpu_ns(pid_t pid);
+// What the thread tid of the process pid has used. 0 if it is gone. Three host calls.
+uint64_t host_thread_cpu_ns(pid_t pid, pid_t tid);
