@@ -4,7 +4,7 @@ ASAN_BUILD ?= build-asan
 # More options for tests/run, for instance make test TESTS='--suite abi -k fork'.
 TESTS ?=
 
-.PHONY: all deps run test bench asan test-deps bench-deps clean
+.PHONY: all deps run run-deps install test bench asan test-deps bench-deps clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(NINJA_FLAGS) hull
 
@@ -24,8 +24,14 @@ bench-deps:
 	@tools/install-deps python3 runc debootstrap
 
 # A newcomer's first look: their own tools on Hull's kernel.
-run: all
+run: run-deps all
 	@tools/run-demo $(BUILD)/hull
+
+run-deps:
+	@tools/install-deps procps
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
 
 test: test-deps all
 	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs

@@ -409,7 +409,7 @@ def case_killed_sentry_of_detached(ctx, where):
     waiting = subprocess.Popen(hull.argv("wait", "k"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     in_it = started(hull, "exec", "k", *SLEEP)
     os.kill(sentry, signal.SIGKILL)
-    refused(ended(ctx, waiting), "sandbox")
+    refused(ended(ctx, waiting))
     refused(ended(ctx, in_it), "sandbox")
     assert hull.state_of("k")["status"] == "stopped"
     for words in (["exec", "k", "true"], ["kill", "k"], ["ps", "k"], ["pause", "k"], ["start", "k"], ["wait", "k"]):

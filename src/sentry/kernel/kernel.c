@@ -69,13 +69,11 @@ void kernel_stop(void)
 size_t kernel_dmesg(char *dst, size_t cap)
 {
 	struct kernel *k = kernel();
-	long pages = sysconf(_SC_PHYS_PAGES);
 	int n = snprintf(dst, cap,
 			 "<5>[    0.000000] Linux version %s (Hull application kernel) %s\n"
-			 "<6>[    0.000000] hull: platform %s, %ld CPUs, %ld MiB of host memory in reach\n"
+			 "<6>[    0.000000] hull: platform %s\n"
 			 "<6>[    0.000000] hull: every system call of this sandbox is served by the sentry\n",
-			 k->uts.release, k->uts.version, platform->name, sysconf(_SC_NPROCESSORS_ONLN),
-			 pages / 256);
+			 k->uts.release, k->uts.version, platform->name);
 
 	return n < 0 ? 0 : MIN((size_t)n, cap);
 }
