@@ -12,6 +12,7 @@
 #include "sentry/kernel/container_int.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/task_int.h"
 
 #define SIGS_STOP (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
@@ -59,11 +60,14 @@ void siginfo_kernel(siginfo_t *out, int sig)
 
 // --- queues
 
-static void entry_free(struct thread_group *tg, struct sigqueue_entry *e)
+// out_info: what was copied of it to be delivered; NULL: it is dropped.
+static void entry_free(struct thread_group *tg, struct sigqueue_entry *e, siginfo_t *out_info)
 {
 	e->queued = false;
-	if (e->timer)
-		return; // the timer's own
+	if (e->timer) { // the timer's own
+		posix_timer_taken_locked(e->timer, out_info);
+		return;
+	}
 	tg->nsigqueued--;
 	kmem_free(&sigqueue_type, e);
 }
@@ -74,11 +78,13 @@ void sigpending_flush_locked(struct thread_group *tg, struct sigpending *p, ksig
 
 	if (!(p->set & mask))
 		return;
+	if (p->set & mask & SIGBIT(SIGALRM))
+		itimer_signal_taken_locked(tg);
 	p->set &= ~mask;
 	TAILQ_FOREACH_SAFE(e, &p->queue, link, next)
 		if (SIGBIT(e->info.si_signo) & mask) {
 			TAILQ_REMOVE(&p->queue, e, link);
-			entry_free(tg, e);
+			entry_free(tg, e, NULL);
 		}
 }
 
@@ -93,6 +99,8 @@ static int dequeue_from(struct thread_group *tg, struct sigpending *p, ksigset_t
 	if (ready & SIGS_SYNCHRONOUS)
 		ready &= SIGS_SYNCHRONOUS; // faults first: their frame must lie innermost
 	sig = __builtin_ctzll(ready) + 1;
+	if (sig == SIGALRM)
+		itimer_signal_taken_locked(tg);
 	p->set &= ~SIGBIT(sig);
 	TAILQ_FOREACH(e, &p->queue, link) {
 		if (e->info.si_signo != sig)
@@ -111,7 +119,7 @@ static int dequeue_from(struct thread_group *tg, struct sigpending *p, ksigset_t
 	}
 	TAILQ_REMOVE(&p->queue, found, link);
 	*out_info = found->info;
-	entry_free(tg, found);
+	entry_free(tg, found, out_info);
 	return sig;
 }
 
@@ -285,26 +293,39 @@ int signal_send_pgrp(int pgid, int sig, const siginfo_t *info)
 	return err;
 }
 
-bool signal_send_timer(struct thread_group *tg, struct task *only, struct sigqueue_entry *e)
+void signal_send_timer_locked(struct thread_group *tg, struct task *only, struct sigqueue_entry *e)
 {
-	struct task *judge;
+	struct sigpending *p = only ? &only->pending : &tg->pending;
+	struct task *judge = only ? only : any_task(tg);
 	int sig = e->info.si_signo;
-	bool sent = true;
 
-	mutex_lock(&kernel()->tasks_mu);
-	judge = only ? only : any_task(tg);
-	if (e->queued) {
-		sent = false;
-	} else if (judge && judge->state != TASK_DEAD && !tg->group_exit && !ignored(tg, judge, sig, false)) {
-		struct sigpending *p = only ? &only->pending : &tg->pending;
-
-		e->queued = true;
-		TAILQ_INSERT_TAIL(&p->queue, e, link);
-		p->set |= SIGBIT(sig);
-		choose_and_wake(tg, only, sig);
+	mutex_assert_held(&kernel()->tasks_mu);
+	if (e->queued || !judge || judge->state == TASK_DEAD || tg->zombie || tg->group_exit || ignored(tg, judge, sig, false))
+		return;
+	if (sig == SIGKILL) {
+		group_exit_locked(tg, SIGKILL);
+		return;
 	}
-	mutex_unlock(&kernel()->tasks_mu);
-	return sent;
+	e->queued = true;
+	TAILQ_INSERT_TAIL(&p->queue, e, link);
+	p->set |= SIGBIT(sig);
+	choose_and_wake(tg, only, sig);
+}
+
+void signal_cancel_timer_locked(struct thread_group *tg, struct task *only, struct sigqueue_entry *e)
+{
+	struct sigpending *p = only ? &only->pending : &tg->pending;
+	struct sigqueue_entry *other;
+
+	mutex_assert_held(&kernel()->tasks_mu);
+	if (!e->queued)
+		return;
+	e->queued = false;
+	TAILQ_REMOVE(&p->queue, e, link);
+	TAILQ_FOREACH(other, &p->queue, link)
+		if (other->info.si_signo == e->info.si_signo)
+			return;
+	p->set &= ~SIGBIT(e->info.si_signo);
 }
 
 void signal_force(struct task *t, int sig, const siginfo_t *info)

@@ -52,9 +52,10 @@ int signal_send_pgrp(int pgid, int sig, const siginfo_t *info); // -ESRCH when i
 // A fault of the task itself: unblocks and resets to default if it is blocked or ignored, as Linux's force_sig.
 void signal_force(struct task *t, int sig, const siginfo_t *info);
 void siginfo_kernel(siginfo_t *out, int sig); // SI_KERNEL
-// A POSIX timer's signal with its own entry (info filled in) to the group, or to the task only. False: it was queued already
-// (the caller counts an overrun).
-bool signal_send_timer(struct thread_group *tg, struct task *only, struct sigqueue_entry *e);
+// A POSIX timer's signal with its own entry (info filled in) to the group, or to the task only: e->queued tells whether it waits now,
+// else it was ignored. Both: tasks_mu held. posix_timer_taken_locked() is told when it leaves the queue.
+void signal_send_timer_locked(struct thread_group *tg, struct task *only, struct sigqueue_entry *e);
+void signal_cancel_timer_locked(struct thread_group *tg, struct task *only, struct sigqueue_entry *e); // out of the queue, if it is there
 // The mask for the rest of this call only (ppoll, sigsuspend, …): on the call's first entry. signal_deliver puts the old one back,
 // after the handlers if the call answers -EINTR or one of the ERESTART codes, before looking for signals if it succeeds.
 void signal_mask_during_call(struct task *t, ksigset_t mask);

@@ -93,19 +93,24 @@ void ktimer_init(struct ktimer *t, clockid_t clock, ktimer_fn fn)
 	*t = (struct ktimer){.clock = clock, .fn = fn};
 }
 
-void ktimer_arm(struct ktimer *t, int64_t deadline_ns)
+void ktimer_arm_on(struct ktimer *t, clockid_t clock, int64_t deadline_ns)
 {
 	struct timers *ts = kernel()->timers;
-	struct timer_tree *tree = tree_of(ts, t);
 
 	mutex_lock(&ts->mu);
 	if (t->armed)
-		RB_REMOVE(timer_tree, tree, t);
+		RB_REMOVE(timer_tree, tree_of(ts, t), t);
+	t->clock = clock;
 	t->deadline_ns = deadline_ns;
 	t->armed = true;
-	RB_INSERT(timer_tree, tree, t);
+	RB_INSERT(timer_tree, tree_of(ts, t), t);
 	tell_locked(ts);
 	mutex_unlock(&ts->mu);
+}
+
+void ktimer_arm(struct ktimer *t, int64_t deadline_ns)
+{
+	ktimer_arm_on(t, t->clock, deadline_ns);
 }
 
 bool ktimer_cancel(struct ktimer *t)

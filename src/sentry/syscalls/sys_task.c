@@ -18,7 +18,6 @@
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/mm/mm.h"
-void posix_timers_thread_gone(struct task*t){} void posix_timers_destroy(struct thread_group*g){} void posix_timers_exec(struct thread_group*g){}
 int pidfd_install(struct task*t, struct thread_group*g, unsigned f){return -ENOSYS;}
 long sys_exit(struct task*t,const struct sysargs*a){ task_exit(t,(a->a[0]&255)<<8); return -EGONE;}
 long sys_exit_group(struct task*t,const struct sysargs*a){ task_exit_group(t,(a->a[0]&255)<<8); return -EGONE;}
@@ -31,8 +30,5 @@ long sys_clone(struct task*t,const struct sysargs*a){struct clone_spec s={.flags
 long sys_clone3(struct task*t,const struct sysargs*a){struct clone_args c={0}; if(a->a[1]<64)return -EINVAL; if(copy_in(t,&c,a->a[0],MIN(a->a[1],sizeof c))<0)return -EFAULT; struct clone_spec s={.flags=c.flags,.exit_signal=(int)c.exit_signal,.stack=c.stack?c.stack+c.stack_size:0,.parent_tid=c.parent_tid,.child_tid=c.child_tid,.tls=c.tls,.pidfd=c.pidfd};return task_clone(t,&s);}
 long sys_fork(struct task*t,const struct sysargs*a){struct clone_spec s={.exit_signal=17};return task_clone(t,&s);}
 long sys_vfork(struct task*t,const struct sysargs*a){struct clone_spec s={.flags=CLONE_VM|CLONE_VFORK,.exit_signal=17};return task_clone(t,&s);}
-static long nap(struct task*t,uaddr_t req,int64_t base){ struct timespec ts; if(copy_in_obj(t,&ts,req)<0)return -EFAULT; task_deadline_in(t,ts.tv_sec*NSEC_PER_SEC+ts.tv_nsec-base); long r=task_block(t); return r==-ETIMEDOUT?0:r;}
-long sys_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[0],0);}
-long sys_clock_nanosleep(struct task*t,const struct sysargs*a){return nap(t,a->a[2],a->a[1]?ktime_now((clockid_t)a->a[0]):0);}
 long sys_sched_yield(struct task*t,const struct sysargs*a){return 0;}
 long sys_sched_getaffinity(struct task*t,const struct sysargs*a){uint64_t m=3;return copy_out_obj(t,a->a[2],&m)?:8;}
