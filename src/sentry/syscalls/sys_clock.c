@@ -1,16 +1,12 @@
 // Reading the clocks, and being refused to set them: the time is the host's.
 #include <sys/time.h>
-#include <sys/times.h>
 #include <sys/timex.h>
 #include <string.h>
 
 #include "abi/errno.h"
 #include "sentry/kernel/clock.h"
-#include "sentry/kernel/kernel.h"
-#include "sentry/kernel/task_int.h"
+#include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
-
-enum { CLK_TCK_NS = 10000000 };
 
 long sys_clock_gettime(struct task *t, const struct sysargs *args)
 {
@@ -88,22 +84,6 @@ long sys_time(struct task *t, const struct sysargs *args)
 	if (args->a[0] && copy_out_obj(t, args->a[0], &now) < 0)
 		return -EFAULT;
 	return now;
-}
-
-long sys_times(struct task *t, const struct sysargs *args)
-{
-	struct thread_group *tg = t->tg;
-	struct tms tms;
-
-	mutex_lock(&kernel()->tasks_mu);
-	tms.tms_utime = (clock_t)(group_cpu_ns_locked(tg) / CLK_TCK_NS);
-	tms.tms_stime = 0; // the kernel's work for a task is done by the sentry, for all of them
-	tms.tms_cutime = (clock_t)(tg->dead_children.utime_ns / CLK_TCK_NS);
-	tms.tms_cstime = (clock_t)(tg->dead_children.stime_ns / CLK_TCK_NS);
-	mutex_unlock(&kernel()->tasks_mu);
-	if (args->a[0] && copy_out_obj(t, args->a[0], &tms) < 0)
-		return -EFAULT;
-	return ktime_now(CLOCK_MONOTONIC) / CLK_TCK_NS;
 }
 
 // man 2 adjtimex: without a mode it only asks. The answer is that of a clock that nobody here disciplines.
