@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/log.h"
+
 enum { NOBODY = 65534 };
 
 // Any folder that is surely there will do: it is hidden, then gone with the old root.
@@ -53,6 +55,19 @@ int confine_open_proc(void)
 	return err ?: fd;
 }
 
+// A user namespace of its own counts its user's processes for itself, so that the limit is the sandbox's own. Where the host lets
+// nobody make one, all sandboxes share the count.
+static int limit_processes(void)
+{
+	const struct rlimit limit = {CONFINE_PROCESSES_MAX, CONFINE_PROCESSES_MAX};
+
+	if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+		return -errno;
+	if (unshare(CLONE_NEWUSER) < 0)
+		log_info("the host allows no user namespace (%m): sandboxes share one limit of %d processes", CONFINE_PROCESSES_MAX);
+	return 0;
+}
+
 int confine_credentials(void)
 {
 	cap_t none = cap_init();
@@ -66,6 +81,8 @@ int confine_credentials(void)
 	cap_reset_ambient();
 	if (!err && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
 		err = -errno;
+	if (!err)
+		err = limit_processes();
 	if (!err && cap_set_proc(none) < 0)
 		err = -errno;
 	cap_free(none);

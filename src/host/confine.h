@@ -8,6 +8,10 @@
 int confine_namespaces(bool with_proc);
 // A /proc of the caller's PID namespace that is mounted nowhere, as a descriptor for openat; or -errno.
 int confine_open_proc(void);
-// A user who owns nothing on the host, no capability in any set and no way to get one, no core dumps. The process stays open to its own
+// How many processes and threads a sandbox may have on the host: those of applications that fork behind the sentry's back, too.
+enum { CONFINE_PROCESSES_MAX = 36864 };
+
+// A user who owns nothing on the host, no capability in any set and no way to get one, no core dumps, and no more than
+// CONFINE_PROCESSES_MAX processes. The process stays open to its own
 // children's owner checks (they share the user), so that the sentry reaches into its stubs.
 int confine_credentials(void);

@@ -74,7 +74,6 @@ static void raise_limits(void)
 		nofile.rlim_cur = nofile.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &nofile);
 	}
-	setrlimit(RLIMIT_NPROC, &all);
 	setrlimit(RLIMIT_MEMLOCK, &all);
 	setrlimit(RLIMIT_AS, &all);
 	setrlimit(RLIMIT_FSIZE, &all);
