@@ -933,3 +933,13 @@ CASE(appends_do_not_mix)
 		EQ(s[i * 32 + 31], '\n');
 	}
 }
+
+CASE(create_what_is_a_directory)
+{
+	for (const char *const *p = (const char *const[]){"/", ".", "/tmp/..", "/proc/self/cwd", NULL}; *p; p++) {
+		ERR(open(*p, O_RDONLY | O_CREAT, 0600), EISDIR);
+		ERR(open(*p, O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+	}
+	ERR(open("/tmp/", O_RDONLY | O_CREAT | O_EXCL, 0600), EISDIR);
+	ERR(open("/tmp/no-such-name/", O_RDWR | O_CREAT, 0600), EISDIR);
+}

@@ -213,6 +213,31 @@ CASE(fifo)
 	fd = OK(open("f", O_RDONLY | O_NONBLOCK));
 }
 
+/* A FIFO's open waits for the other side, a pipe's never does: bash's <(command) may have ended already. */
+CASE(reopen_without_other_side)
+{
+	int p[2], fd;
+	char path[64], c;
+
+	OK(pipe(p));
+	EQ(write(p[1], "z", 1), 1);
+	close(p[1]);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
+	fd = OK(open(path, O_RDONLY));
+	EQ(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0), 1);
+	EQ(read(fd, &c, 1), 1);
+	EQ(read(fd, &c, 1), 0);
+	struct pollfd hup = {.fd = fd, .events = POLLIN};
+	EQ(poll(&hup, 1, 0), 1);
+	EQ(hup.revents, POLLHUP);
+
+	OK(pipe(p));
+	close(p[0]);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[1]);
+	OK(open(path, O_WRONLY | O_NONBLOCK));
+	OK(open(path, O_WRONLY));
+}
+
 CASE(reopen_through_proc)
 {
 	int p[2], fd;
@@ -221,8 +246,9 @@ CASE(reopen_through_proc)
 
 	OK(pipe(p));
 	snprintf(path, sizeof path, "/proc/self/fd/%d", p[1]);
-	fd = OK(open(path, O_WRONLY));
+	fd = OK(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
 	EQ(write(fd, "k", 1), 1);
+	ERR(open(path, O_WRONLY | O_CREAT | O_EXCL, 0600), EEXIST);
 	EQ(read(p[0], &c, 1), 1);
 	EQ(c, 'k');
 	char link[64] = "";

@@ -23,7 +23,7 @@ sleep 0.1 & fg >/dev/null; echo "fg $?"
 sh -c 'kill -STOP $$; echo resumed' &
 p=$!
 until ps -o stat= -p $p | grep -q T; do sleep 0.02; done
-kill -CONT $p; wait $p; echo "status $?"
+kill -CONT $p; until wait $p; do :; done; echo "status $?"
 sleep 60 & disown; kill $!; jobs | wc -l
 set +m
 setsid sh -c 'ps -o pid=,pgid=,sid= -p $$ | { read -r a b c; [ $a = $b ] && [ $b = $c ] && echo leader; }'

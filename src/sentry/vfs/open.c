@@ -189,9 +189,9 @@ static int open_or_create(struct task *t, struct walk *w, int flags, uint32_t mo
 		err = walk_to_parent(w);
 		if (err)
 			return err;
-		if (w->last_kind != LAST_NAME)
+		if (w->last_kind == LAST_NAME && w->last_slash)
 			return -EISDIR;
-		err = walk_last(w, follow, &p);
+		err = walk_last(w, follow, &p); // the root, "." or where a link of /proc led to: always there
 		if (err == 1)
 			continue;
 		if (err)
@@ -202,8 +202,6 @@ static int open_or_create(struct task *t, struct walk *w, int flags, uint32_t mo
 			break;
 		}
 		path_put(&p);
-		if (w->last_slash)
-			return -EISDIR;
 		err = create(w, mode, &p);
 		fresh = err == 0;
 		if (err == -EEXIST && !(flags & O_EXCL)) {

@@ -34,6 +34,7 @@ struct pipe {
 	uint32_t packet_first, packet_count;
 	int readers, writers, files; // open ends
 	uint64_t reader_opens, writer_opens; // ever; for FIFOs
+	bool anonymous; // made by pipe(2): opened again through /proc, it waits for nobody
 	struct waitq rd_waitq, wr_waitq; // wait for bytes, wait for room; the opens of a FIFO wait on these too
 };
 

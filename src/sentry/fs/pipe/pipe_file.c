@@ -181,6 +181,7 @@ int pipe_create_files(struct task *t, int flags, struct file **out_reader, struc
 	r->inode->attr.uid = t->cred->fsuid;
 	r->inode->attr.gid = t->cred->fsgid;
 	r->priv = p;
+	p->anonymous = true;
 	ref_get(&p->ref);
 	w->priv = p;
 	r->inode->pipe = p;
@@ -199,7 +200,7 @@ int fifo_open(struct file *f)
 	f->ops = &pipe_file_ops;
 	mutex_lock(&inode->mu);
 	p = inode->pipe;
-	if ((f->flags & O_ACCMODE) == O_WRONLY && f->flags & O_NONBLOCK && !(p && p->readers)) {
+	if ((f->flags & O_ACCMODE) == O_WRONLY && f->flags & O_NONBLOCK && !(p && (p->readers || p->anonymous))) {
 		mutex_unlock(&inode->mu);
 		return -ENXIO;
 	}
@@ -213,7 +214,7 @@ int fifo_open(struct file *f)
 	}
 	f->priv = p;
 	// What fifo_open_wait waits for to change, and what poll goes by: the opens of the other side so far.
-	if (f->flags & O_NONBLOCK && p->writers)
+	if (p->anonymous || (f->flags & O_NONBLOCK && p->writers))
 		f->pos = 0;
 	else
 		f->pos = file_reads(f) ? p->writer_opens : p->reader_opens;
@@ -227,7 +228,9 @@ static bool fifo_open_done(struct pipe *p, struct file *f)
 	bool done = true;
 
 	mutex_lock(&p->mu);
-	if ((f->flags & O_ACCMODE) == O_RDONLY)
+	if (p->anonymous)
+		done = true;
+	else if ((f->flags & O_ACCMODE) == O_RDONLY)
 		done = f->flags & O_NONBLOCK || p->writers || p->writer_opens != (uint64_t)f->pos;
 	else if ((f->flags & O_ACCMODE) == O_WRONLY)
 		done = p->readers || p->reader_opens != (uint64_t)f->pos;
