@@ -251,9 +251,8 @@ void tty_session_ended_locked(struct session *s)
 	struct tty *tty = s->tty;
 
 	if (tty) {
-		tty_signal_foreground_locked(tty, SIGHUP);
+		tty_signal_foreground_locked(tty, SIGHUP); // no more: a pty's files live on
 		untie_locked(tty);
-		kill_files(tty);
 	} else if (s->lost_tty_pgid) {
 		signal_pgrp_locked(s->lost_tty_pgid, SIGHUP);
 		signal_pgrp_locked(s->lost_tty_pgid, SIGCONT);
