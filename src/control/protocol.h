@@ -11,7 +11,8 @@
 //   start      container, args, env, cwd, uid, gid, groups, caps: [bounding, effective, inheritable, permitted, ambient], noNewPrivs,
 //              umask (-1: default), oomScoreAdj, rlimits: [[resource, soft, hard]] (-1: none), killable, terminal, terminalFds
 //              descriptors: standard input, output, error …      → pid
-//              With terminal the first is the host side of one; bit n of terminalFds: descriptor n is that terminal, and isn't sent again
+//              With terminal the first is the host side of one; bit n of terminalFds: descriptor n is that terminal, and isn't sent
+//              again; bit 3: the second descriptor sent is what is typed, which else is read from the first
 //   prepare    as start, but the process is only kept for:
 //   begin      container      → pid
 //   wait       container, pid      → status (as wait4 gives it)

@@ -178,14 +178,21 @@ static const char *take_stdio(struct control_request *r, json_t *json, struct pr
 {
 	struct control_message *m = r->message;
 	int64_t again;
+	bool keyboard;
 
-	if (!get_number(json, "terminalFds", 0, 7, 0, &again))
-		return "start: terminalFds: expected a number from 0 to 7";
+	if (!get_number(json, "terminalFds", 0, 15, 0, &again))
+		return "start: terminalFds: expected a number from 0 to 15";
 	if (!p->terminal)
 		again = 0;
-	again &= ~1; // the first is sent always
-	if (m->nfds + __builtin_popcountll(again) > (int)ARRAY_LEN(p->stdio) || (p->terminal && m->nfds < 1))
+	keyboard = again & 8;
+	again &= 6; // the first is sent always
+	if (m->nfds + __builtin_popcountll(again) > (int)ARRAY_LEN(p->stdio) || (p->terminal && m->nfds < 1 + keyboard))
 		return "start: wrong number of descriptors";
+	if (keyboard) {
+		p->keyboard_fd = m->fds[1];
+		m->fds[1] = -1;
+		memmove(m->fds + 1, m->fds + 2, (m->nfds-- - 2) * sizeof(*m->fds));
+	}
 	for (int i = 0, next = 0; next < m->nfds || again >> i; i++) {
 		p->nstdio = i + 1;
 		p->stdio[i] = -1;
@@ -203,7 +210,7 @@ static const char *parse_start(struct control_request *r, json_t *json)
 	int64_t uid, gid, umask, oom;
 	const char *error;
 
-	*p = (struct process_spec){0};
+	*p = (struct process_spec){.keyboard_fd = -1};
 	p->argv = get_strings(r, json, "args");
 	p->envp = get_strings(r, json, "env");
 	p->cwd = get_string(json, "cwd");
@@ -293,6 +300,8 @@ void control_request_fini(struct control_request *r)
 		for (int i = 0; i < r->start.nstdio; i++)
 			if (r->start.stdio[i] >= 0)
 				close(r->start.stdio[i]);
+	if (r->container && (r->method == CONTROL_START || r->method == CONTROL_PREPARE) && r->start.nstdio && r->start.keyboard_fd >= 0)
+		close(r->start.keyboard_fd);
 	for (int i = 0; i < r->nowned; i++)
 		free(r->owned[i]);
 	r->nowned = 0;

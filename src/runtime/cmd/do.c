@@ -91,13 +91,14 @@ static int run_command(const struct settings *s, struct plan *plan, const struct
 					.listen_fd = -1,
 					.log_fd = -1,
 					.foreground = true};
-	struct stdio_plan io = {.slave_fd = -1};
+	struct stdio_plan io = STDIO_PLAN_NONE;
 	struct sandbox sandbox;
 	int pid = 0, status = 0, ret;
 
 	if (settings_open_debug_log(s, "do", &launch.log_fd, err) < 0 || sandbox_launch(&launch, &sandbox, err) < 0)
 		return -1;
 	ret = stdio_plan(p->terminal, p, NULL, false, 0, &io, err) ?: start_command(&sandbox, plan, p, &io, &pid, err);
+	stdio_plan_fini(&io);
 	if (ret == 0 && foreground_wait(&sandbox.client, ID, pid, io.tty_fd, &status, err) < 0)
 		ret = sandbox_explain(&sandbox, err);
 	terminal_restore();

@@ -14,9 +14,9 @@
 #include "lib/container_of.h"
 #include "lib/log.h"
 #include "runtime/err.h"
+#include "runtime/sandbox/terminal.h"
 
-// Not SIGTSTP and the like: whoever stops this command wants it to stop.
-static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGTSTP, SIGCONT};
 
 static void held_set(sigset_t *set)
 {
@@ -36,15 +36,39 @@ void foreground_hold_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-// The reply is not waited for: wait's may come first. Failures don't matter, the process may be gone.
-static void pass_on(struct control_client *c, const char *container, int pid, int sig, int tty_fd)
-{
-	bool resized = sig == SIGWINCH;
+struct forwarding {
+	struct control_client *client;
+	const char *container;
+	int pid, tty_fd;
+};
 
-	if (resized && tty_fd < 0)
-		return;
-	control_send(c, "signal",
-		     json_pack("{ss si si sb}", "container", container, "pid", pid, "signal", sig, "foreground", resized), NULL, 0);
+// The reply is not waited for: wait's may come first. Failures don't matter, the process may be gone.
+static void send_signal(const struct forwarding *to, int sig, bool foreground)
+{
+	control_send(to->client, "signal",
+		     json_pack("{ss si si sb}", "container", to->container, "pid", to->pid, "signal", sig, "foreground", foreground), NULL,
+		     0);
+}
+
+// Whoever stops this command stops what it runs, too, and gets the terminal as it was. On SIGCONT all goes on.
+static void stop(const struct forwarding *to)
+{
+	send_signal(to, SIGSTOP, true);
+	terminal_restore();
+	raise(SIGSTOP);
+}
+
+// A signal of the terminal's own is for the whole foreground, as if there were no sandbox between.
+static void pass_on(const struct forwarding *to, const struct signalfd_siginfo *info)
+{
+	int sig = (int)info->ssi_signo;
+
+	if (sig == SIGTSTP)
+		stop(to);
+	else if (sig == SIGCONT)
+		terminal_resume();
+	if (sig != SIGTSTP && !(sig == SIGWINCH && to->tty_fd < 0))
+		send_signal(to, sig, sig == SIGWINCH || sig == SIGCONT || info->ssi_code == SI_KERNEL);
 }
 
 static int exit_status(int wait_status)
@@ -77,9 +101,10 @@ static int take_reply(struct control_client *c, int64_t seq, int *out_status, st
 int foreground_wait(struct control_client *c, const char *container, int pid, int tty_fd, int *out_status, struct err **err)
 {
 	int64_t seq = control_send(c, "wait", json_pack("{ss si}", "container", container, "pid", pid), NULL, 0);
-	struct pollfd fds[2] = {{.fd = c->reader.fd, .events = POLLIN}, {.events = POLLIN}};
+	const struct forwarding to = {c, container, pid, tty_fd};
+	struct pollfd fds[4] = {{.fd = c->reader.fd, .events = POLLIN}, {.events = POLLIN}};
 	sigset_t set;
-	int ret = 0;
+	int ret = 0, timeout_ms;
 
 	if (seq < 0)
 		return err_set(err, "%s", c->error);
@@ -88,10 +113,12 @@ int foreground_wait(struct control_client *c, const char *container, int pid, in
 	while (ret == 0) {
 		struct signalfd_siginfo info;
 
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+		terminal_wait(&fds[2], &fds[3], &timeout_ms);
+		if (poll(fds, ARRAY_LEN(fds), timeout_ms) < 0)
 			continue;
+		terminal_pump(&fds[2], &fds[3]);
 		if (fds[1].revents && read(fds[1].fd, &info, sizeof(info)) == sizeof(info))
-			pass_on(c, container, pid, info.ssi_signo, tty_fd);
+			pass_on(&to, &info);
 		if (fds[0].revents)
 			ret = take_reply(c, seq, out_status, err);
 	}

@@ -131,7 +131,7 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 static int prepare_process(const struct life_options *o, struct life *l, struct err **err)
 {
 	const struct oci_process *p = &l->spec.process;
-	struct stdio_plan io = {.tty_fd = -1, .slave_fd = -1};
+	struct stdio_plan io = STDIO_PLAN_NONE;
 	json_t *args;
 	int ret = process_set_home(&l->spec, l->bundle.root, err) ?: stdio_plan(p->terminal, p, o->console_socket, !o->foreground, o->preserve_fds, &io, err);
 

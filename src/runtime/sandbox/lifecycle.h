@@ -44,12 +44,14 @@ enum { PRESERVE_FDS_MAX = 16 };
 
 // The descriptors that a process started by this command gets: its own 0, 1 and 2, or a terminal; then those of --preserve-fds.
 struct stdio_plan {
-	int fds[3 + PRESERVE_FDS_MAX];
+	int fds[4 + PRESERVE_FDS_MAX];
 	int nfds;
 	int terminal_fds; // see protocol.h
 	int tty_fd;	  // as in struct life
-	int slave_fd;	  // owned; -1: none
+	int screen_fd, keyboard_fd; // owned; -1: none
 };
+#define STDIO_PLAN_NONE ((struct stdio_plan){.tty_fd = -1, .screen_fd = -1, .keyboard_fd = -1})
+enum { STDIO_KEYBOARD = 8 }; // of terminal_fds
 // terminal: the process wants one: the console socket's if that is given, else this command's own.
 int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached,
 	       int preserve_fds, struct stdio_plan *out, struct err **err);

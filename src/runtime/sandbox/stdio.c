@@ -23,12 +23,16 @@ static int same_terminal(void)
 
 static int plan_own_terminal(struct stdio_plan *out, struct err **err)
 {
-	out->terminal_fds = same_terminal();
-	for (int fd = 0; fd <= 2; fd++)
-		if (fd == 0 || !(out->terminal_fds & 1 << fd))
+	if (terminal_lend(&out->screen_fd, &out->keyboard_fd, err) < 0)
+		return -1;
+	out->terminal_fds = same_terminal() | STDIO_KEYBOARD;
+	out->fds[out->nfds++] = out->screen_fd;
+	out->fds[out->nfds++] = out->keyboard_fd;
+	for (int fd = 1; fd <= 2; fd++)
+		if (!(out->terminal_fds & 1 << fd))
 			out->fds[out->nfds++] = fd;
 	out->tty_fd = 0;
-	return terminal_make_raw(0, err);
+	return 0;
 }
 
 // This command's own descriptors close on exec; what the caller left open for the process does not.
@@ -57,9 +61,9 @@ static int plan_first_three(bool terminal, const struct oci_process *p, const ch
 		return 0;
 	}
 	if (console_socket) {
-		if (terminal_send_console(console_socket, p->console_size.height, p->console_size.width, &out->slave_fd, err) < 0)
+		if (terminal_send_console(console_socket, p->console_size.height, p->console_size.width, &out->screen_fd, err) < 0)
 			return -1;
-		out->fds[0] = out->slave_fd;
+		out->fds[0] = out->screen_fd;
 		out->nfds = 1;
 		out->terminal_fds = 7;
 		return 0;
@@ -74,13 +78,15 @@ static int plan_first_three(bool terminal, const struct oci_process *p, const ch
 int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached, int preserve_fds,
 	       struct stdio_plan *out, struct err **err)
 {
-	*out = (struct stdio_plan){.tty_fd = -1, .slave_fd = -1};
+	*out = STDIO_PLAN_NONE;
 	return plan_first_three(terminal, p, console_socket, detached, out, err) ?: add_preserved(out, preserve_fds, err);
 }
 
 void stdio_plan_fini(struct stdio_plan *p)
 {
-	if (p->slave_fd >= 0)
-		close(p->slave_fd);
-	p->slave_fd = -1;
+	if (p->screen_fd >= 0)
+		close(p->screen_fd);
+	if (p->keyboard_fd >= 0)
+		close(p->keyboard_fd);
+	p->screen_fd = p->keyboard_fd = -1;
 }

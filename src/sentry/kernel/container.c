@@ -11,6 +11,7 @@
 #include "lib/kmem.h"
 #include "lib/log.h"
 #include "platform/platform.h"
+#include "sentry/fs/devpts/devpts.h"
 #include "sentry/fs/hostfile/hostfile.h"
 #include "sentry/kernel/container_int.h"
 #include "sentry/kernel/cred.h"
@@ -22,7 +23,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/tty/tty.h"
 #include "sentry/vfs/container_mounts.h"
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/vfs_int.h"
 
 struct container_waiter {
 	LIST_ENTRY(container_waiter) link;
@@ -173,26 +174,76 @@ static int make_task(struct container *c, const struct process_spec *p, struct t
 	return err;
 }
 
+// The container's devpts, where the terminal gets its name; one of its own where there is none.
+static int find_devpts(struct task *t, struct path *out)
+{
+	struct path root = path_get(&t->fs->root);
+	struct super_block *sb;
+	int err = vfs_lookup(NULL, &root, "/dev/pts", LOOKUP_FOLLOW | LOOKUP_DIRECTORY, out);
+
+	path_put(&root);
+	if (!err && out->mnt->sb->type == &devpts_type)
+		return 0;
+	if (!err)
+		path_put(out);
+	err = devpts_type.mount(&devpts_type, &(struct fs_mount_args){0}, &sb);
+	if (err)
+		return err;
+	out->mnt = mount_create(sb, sb->root, 0);
+	out->dentry = dentry_get(sb->root);
+	sb_put(sb);
+	return out->mnt ? 0 : -ENOMEM;
+}
+
+static int make_terminal(struct task *t, const struct process_spec *p, struct file **out)
+{
+	struct path devpts;
+	struct tty *tty;
+	int err = find_devpts(t, &devpts);
+
+	if (err)
+		return err;
+	err = tty_host_create(devpts.mnt->sb, t->cred, p->stdio[0], p->keyboard_fd, &tty);
+	if (!err) {
+		err = devpts_open(t, devpts.mnt, tty, O_RDWR | O_NOCTTY, out);
+		if (!err)
+			tty_make_controlling(tty, t->tg);
+		t->tg->started_on = tty;
+	}
+	path_put(&devpts);
+	return err;
+}
+
+static int give_descriptor(struct task *t, const struct process_spec *p, int fd, struct file *terminal)
+{
+	struct file *f;
+	int err = 0;
+
+	if (terminal && (fd == 0 || fd >= p->nstdio || p->stdio[fd] < 0))
+		f = file_get(terminal);
+	else
+		err = hostfile_create(p->stdio[fd], &f);
+	if (!err)
+		err = fd_install_at(t, f, false, fd);
+	return err < 0 ? err : 0;
+}
+
 static int give_stdio(struct task *t, const struct process_spec *p, char **err_text)
 {
-	for (int i = 0; i < p->nstdio; i++) {
-		struct file *f;
-		int err = hostfile_create(p->stdio[i], &f);
+	int n = p->terminal ? MAX(p->nstdio, 3) : p->nstdio, err = 0;
+	struct file *terminal = NULL;
 
-		if (!err) {
-			err = fd_install_at(t, f, false, i);
-			err = err < 0 ? err : 0;
-		}
+	if (p->terminal)
+		err = make_terminal(t, p, &terminal);
+	if (err)
+		return fail(err_text, err, "the program's terminal can't be made: %s", strerror(-err));
+	for (int i = 0; i < n && !err; i++) {
+		err = give_descriptor(t, p, i, terminal);
 		if (err)
-			return fail(err_text, err, "descriptor %d can't be passed to the program: %s", i, strerror(-err));
+			fail(err_text, err, "descriptor %d can't be passed to the program: %s", i, strerror(-err));
 	}
-	for (int i = p->nstdio; p->terminal && i < 3; i++) {
-		struct file *f = fd_file_any(t, 0);
-
-		if (f)
-			fd_install_at(t, f, false, i);
-	}
-	return 0;
+	file_put(terminal);
+	return err;
 }
 
 static int enter_cwd(struct task *t, const struct process_spec *p, char **err_text)
@@ -348,8 +399,9 @@ static void record_end_locked(struct container *c, struct thread_group *tg)
 		}
 }
 
-void container_process_gone(struct thread_group *tg)
+static void tell_gone(void *arg)
 {
+	struct thread_group *tg = arg;
 	struct container *c = tg->container;
 	LIST_HEAD(, container_waiter) mine = LIST_HEAD_INITIALIZER(mine);
 	struct container_waiter *w, *next;
@@ -377,6 +429,22 @@ void container_process_gone(struct thread_group *tg)
 			c->on_exit(c, c->arg);
 		group_put(tg);
 	}
+	group_put(tg);
+}
+
+// Whoever hears of the end may take the sandbox down: not before what the process wrote to its terminal has arrived there.
+void container_process_gone(struct thread_group *tg)
+{
+	struct tty *tty = tg->started_on;
+
+	group_get(tg);
+	tg->started_on = NULL;
+	if (!tty) {
+		tell_gone(tg);
+		return;
+	}
+	tty_host_when_drained(tty, tell_gone, tg);
+	tty_put(tty);
 }
 
 void container_session_ended_locked(struct thread_group *leader)
@@ -401,9 +469,34 @@ int container_signal(struct container *c, int pid, int sig, bool all)
 	return err;
 }
 
+// Without a terminal of its own here the program is in the foreground of the operator's, with its process group.
 int container_signal_foreground(struct container *c, int pid, int sig)
 {
-	return container_signal(c, pid, sig, false);
+	struct thread_group *tg, *member;
+	struct tty *tty = NULL, *resized = NULL;
+	siginfo_t info;
+	int err = -ESRCH;
+
+	siginfo_kernel(&info, sig);
+	mutex_lock(&kernel()->tasks_mu);
+	tg = group_find_locked(pid ? pid : c->init_pid);
+	if (tg && tg->container == c && !tg->zombie) {
+		err = 0;
+		tty = tty_of_group_locked(tg);
+		if (tty && sig == SIGWINCH)
+			resized = tty_get_unless_gone(tty) ? tty : NULL;
+		else if (tty)
+			tty_signal_foreground_locked(tty, sig);
+		else
+			TAILQ_FOREACH(member, &tg->pgrp->members, pgrp_link)
+				signal_send_locked(member, NULL, sig, &info, true);
+	}
+	mutex_unlock(&kernel()->tasks_mu);
+	if (resized) {
+		tty_host_resized(resized);
+		tty_put(resized);
+	}
+	return err;
 }
 
 int container_pause(struct container *c, bool pause)

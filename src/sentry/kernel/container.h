@@ -26,8 +26,9 @@ struct process_spec {
 	struct rlimit64 rlimits[RLIM_NLIMITS]; // 0/0 with rlimit_set clear: the default
 	uint32_t rlimit_set; // bit per resource
 	// Host descriptors, taken over. Without terminal they become fds 0, 1, 2 … nstdio-1. With terminal: stdio[0] is the host side
-	// of a terminal (a host tty or pty slave) that becomes the controlling terminal.
+	// of a terminal (a host tty or pty slave, raw) that becomes the controlling terminal; the others are -1 where they are that, too.
 	bool terminal;
+	int keyboard_fd; // where its input comes from; -1: stdio[0]
 	int stdio[3 + 16];
 	int nstdio;
 };

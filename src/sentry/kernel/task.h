@@ -130,6 +130,7 @@ struct thread_group {
 	struct pgrp *pgrp;
 	TAILQ_ENTRY(thread_group) pgrp_link;
 	struct session *session;
+	struct tty *started_on; // the host's terminal that container_start_process gave it; a reference
 	LIST_ENTRY(thread_group) pid_link;
 	bool is_subreaper, has_execed, dumpable, thp_disabled;
 	bool gave_up_tty; // does without its session's terminal (TIOCNOTTY)

@@ -3,7 +3,6 @@
 // The terminal and its name in devpts live as long as the master is open, the object until the last file of either side is closed.
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 
 #include "abi/errno.h"
 #include "abi/poll.h"
@@ -14,8 +13,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/tty/tty_int.h"
 #include "sentry/vfs/fdtable.h"
-#include "sentry/vfs/open.h"
-#include "sentry/vfs/vfs_int.h"
+#include "sentry/vfs/vfs.h"
 
 enum { WRITE_PIECE = 2048 };
 
@@ -141,28 +139,13 @@ static long put_number(struct task *t, uaddr_t arg, int n)
 // TIOCGPTPEER: the other side, whatever can be seen at its name.
 static long open_peer(struct task *t, struct file *master, struct tty *tty, unsigned flags)
 {
-	char name[16];
-	size_t len = (size_t)snprintf(name, sizeof(name), "%d", tty->index);
-	struct path p = {.mnt = master->path.mnt};
 	struct file *f;
 	int err;
 
 	if (flags & ~(unsigned)(O_ACCMODE | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | 0100000 /* O_LARGEFILE */))
 		return -EINVAL;
-	err = dentry_lookup(tty->devpts->root, name, len, &p.dentry);
-	if (err)
-		return err;
-	f = dentry_inode(p.dentry) ? file_alloc(&p, flags & ~(unsigned)O_CLOEXEC, t->cred) : NULL;
-	dentry_put(p.dentry);
-	if (!f)
-		return -EIO;
-	err = tty_open(t, f, tty);
-	f->flags &= ~O_NOCTTY;
-	if (err) {
-		file_put(f);
-		return err;
-	}
-	return fd_install(t, f, flags & O_CLOEXEC, 0);
+	err = devpts_open(t, master->path.mnt, tty, flags & ~(unsigned)O_CLOEXEC, &f);
+	return err ? err : fd_install(t, f, flags & O_CLOEXEC, 0);
 }
 
 // TIOCSIG: a signal as if typed.

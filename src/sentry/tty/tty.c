@@ -56,6 +56,11 @@ struct tty *tty_get(struct tty *tty)
 	return tty;
 }
 
+bool tty_get_unless_gone(struct tty *tty)
+{
+	return ref_get_unless_zero(&tty->ref);
+}
+
 void tty_put(struct tty *tty)
 {
 	if (!tty || !ref_put(&tty->ref))
@@ -95,6 +100,7 @@ void tty_unlock(struct tty *tty)
 {
 	uint32_t wake_slave, wake_master;
 	uint64_t raise;
+	bool drained, hang_up;
 
 	if (tty->driver->drain && tty->out.len)
 		tty->driver->drain(tty);
@@ -105,6 +111,9 @@ void tty_unlock(struct tty *tty)
 	raise = tty->raise;
 	tty->wake_slave = tty->wake_master = 0;
 	tty->raise = 0;
+	drained = tty->drained;
+	hang_up = tty->hang_up;
+	tty->drained = tty->hang_up = false;
 	mutex_unlock(&tty->mu);
 	if (wake_slave)
 		waitq_wake(&tty->slave_waitq, wake_slave);
@@ -112,6 +121,10 @@ void tty_unlock(struct tty *tty)
 		waitq_wake(&tty->master_waitq, wake_master);
 	if (raise)
 		raise_all(tty, raise);
+	if (drained)
+		tty->driver->drained(tty);
+	if (hang_up)
+		tty->driver->hung_up(tty);
 }
 
 // --- devices

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cred;
 struct file;
 struct session;
 struct super_block;
@@ -17,13 +18,16 @@ struct thread_group;
 struct tty;
 
 struct tty *tty_get(struct tty *tty);
+bool tty_get_unless_gone(struct tty *tty); // for what tty_of_group_locked() answered
 void tty_put(struct tty *tty); // NULL is allowed
 
 void tty_register_devices(void); // once, at start: /dev/tty, /dev/ptmx, /dev/pts/N
 
 // A terminal whose screen is the host descriptor out_fd and whose keyboard is in_fd (-1: the same); both are taken over in any case.
 // It gets a number in devpts. The caller's reference in *out. 0 or -errno.
-int tty_host_create(struct super_block *devpts, int out_fd, int in_fd, struct tty **out);
+int tty_host_create(struct super_block *devpts, const struct cred *cred, int out_fd, int in_fd, struct tty **out);
+// Calls fn, once, when all that was written so far has left for the host, or the terminal has hung up: perhaps at once.
+void tty_host_when_drained(struct tty *tty, void (*fn)(void *arg), void *arg);
 void tty_host_resized(struct tty *tty); // the host's window has another size by now
 
 // Opens the terminal's side for programs as what f is to be: sets f->ops and f->priv. With O_NOCTTY clear it may become the controlling

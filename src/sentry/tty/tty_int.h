@@ -24,7 +24,9 @@ enum {
 struct tty_driver {
 	void (*drain)(struct tty *tty); // there may be something in tty->out: pass it on. NULL: the reader comes for it
 	void (*typed_room)(struct tty *tty); // tty->typed has room again: fetch more. NULL: the writer comes
-	void (*resize)(struct tty *tty); // a program set tty->size (NULL: nothing to do)
+	// tty->drained and tty->hang_up were set; mu not held, and the terminal may be gone afterwards.
+	void (*drained)(struct tty *tty);
+	void (*hung_up)(struct tty *tty);
 	void (*destroy)(struct tty *tty); // the last reference is gone; mu not held
 	bool drains; // tcdrain waits until tty->out is empty
 };
@@ -63,6 +65,7 @@ struct tty {
 	// What tty_unlock() is to do.
 	uint32_t wake_slave, wake_master; // POLL* masks
 	uint64_t raise; // signals for the foreground process group
+	bool drained, hang_up;
 
 	_Atomic uint32_t hangups; // files that were opened before the last one are dead
 	// Guarded by tasks_mu.

@@ -31,8 +31,6 @@ static long set_size(struct task *t, struct tty *tty, uaddr_t arg)
 	if (memcmp(&size, &tty->size, sizeof(size)) != 0) {
 		tty->size = size;
 		tty->raise |= SIGBIT(SIGWINCH);
-		if (tty->driver->resize)
-			tty->driver->resize(tty);
 	}
 	tty_unlock(tty);
 	return 0;

@@ -27,7 +27,7 @@ struct tty *tty_of_task(struct task *t)
 
 	mutex_lock(&kernel()->tasks_mu);
 	tty = tty_of_group_locked(t->tg);
-	if (tty && !ref_get_unless_zero(&tty->ref))
+	if (tty && !tty_get_unless_gone(tty))
 		tty = NULL;
 	mutex_unlock(&kernel()->tasks_mu);
 	return tty;

@@ -4,6 +4,7 @@
 #include "sentry/fs/devpts/devpts.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,10 @@
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/tty/tty_int.h"
+#include "sentry/vfs/open.h"
 #include "sentry/vfs/vfs_int.h"
 
 enum { TERMINALS_MAX = 4096, INO_ROOT = 1, INO_PTMX = 2, INO_FIRST = 3, POS_PTMX = 2, POS_FIRST = 3 };
@@ -149,6 +152,29 @@ void devpts_remove(struct super_block *sb, struct tty *tty)
 struct tty *devpts_tty(struct inode *inode)
 {
 	return inode->ops == &node_ops ? node(inode)->tty : NULL;
+}
+
+int devpts_open(struct task *t, struct mount *mnt, struct tty *tty, unsigned flags, struct file **out)
+{
+	char name[16];
+	size_t len = (size_t)snprintf(name, sizeof(name), "%d", tty->index);
+	struct path p = {.mnt = mnt};
+	struct file *f;
+	int err = dentry_lookup(mnt->sb->root, name, len, &p.dentry);
+
+	if (err)
+		return err;
+	f = dentry_inode(p.dentry) ? file_alloc(&p, flags, t->cred) : NULL;
+	dentry_put(p.dentry);
+	if (!f)
+		return -EIO;
+	err = tty_open(t, f, tty);
+	f->flags &= ~O_NOCTTY;
+	if (err)
+		file_put(f);
+	else
+		*out = f;
+	return err;
 }
 
 struct super_block *devpts_of(struct file *ptmx)
