@@ -163,3 +163,6 @@ extern const struct platform_ops systrap_ops, ptrace_ops;
 
 // What the platform calls in the kernel (implemented in sentry/kernel; in the platform's own tests by a small double).
 void kernel_ops_done(void *owner);
+// Around a wait of the platform's own that may take long: another worker takes over (sentry/kernel/kernel.h).
+void kernel_away_begin(void);
+void kernel_away_end(void);

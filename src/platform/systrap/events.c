@@ -409,28 +409,43 @@ static bool process_ended(struct platform_as *as)
 	return as->dead || (pid && (waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid));
 }
 
+static int wait_flushed_slowly(struct platform_ctx *ctx, uint32_t *word, const struct timespec *slice)
+{
+	for (int i = 0; i < FLUSH_LIMIT_S * 50; i++) {
+		uint32_t state = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+		if (state & STATE_EVENT)
+			return 0;
+		if (process_ended(ctx->as))
+			return -ESRCH;
+		syscall(SYS_futex, word, FUTEX_WAIT, state, slice, NULL, 0);
+	}
+	log_warning("systrap: a stub doesn't answer; it is killed");
+	as_kill_process(ctx->as);
+	return -ESRCH;
+}
+
 // Until the stub has posted again. 0 or -ESRCH.
 static int wait_flushed(struct platform_ctx *ctx)
 {
 	const struct timespec slice = {.tv_nsec = 20 * NSEC_PER_MSEC};
 	uint32_t *word = &ctx->slot->state, state;
+	int err;
 
 	for (int i = 0; i < FLUSH_SPINS && stub_param->spin_max; i++) {
 		if (__atomic_load_n(word, __ATOMIC_ACQUIRE) & STATE_EVENT)
 			return 0;
 		_mm_pause();
 	}
-	for (int i = 0; i < FLUSH_LIMIT_S * 50; i++) {
-		state = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-		if (state & STATE_EVENT)
-			return 0;
+	state = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	if (!(state & STATE_EVENT))
 		syscall(SYS_futex, word, FUTEX_WAIT, state, &slice, NULL, 0);
-		if (process_ended(ctx->as))
-			return -ESRCH;
-	}
-	log_warning("systrap: a stub doesn't answer; it is killed");
-	as_kill_process(ctx->as);
-	return -ESRCH;
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) & STATE_EVENT)
+		return 0;
+	kernel_away_begin(); // a slow stub, or a hostile one: nobody else waits for it
+	err = wait_flushed_slowly(ctx, word, &slice);
+	kernel_away_end();
+	return err;
 }
 
 int systrap_flush(struct platform_ctx *ctx)

@@ -21,6 +21,14 @@ void kernel_ops_done(void *owner)
 {
 }
 
+void kernel_away_begin(void)
+{
+}
+
+void kernel_away_end(void)
+{
+}
+
 static struct platform_ctx *next_event(struct platform_event *ev)
 {
 	struct platform_ctx *ctx;
