@@ -281,6 +281,7 @@ static bool group_finish_locked(struct thread_group *tg, struct group_list *unwa
 	if (tg->parent && tg->pgrp != tg->parent->pgrp && tg->session == tg->parent->session)
 		check_orphaned(tg->pgrp, tg);
 	tg->zombie = true;
+	waitq_wake(&tg->thread_waitq, 0);
 	if (tg->session->leader == tg)
 		container_session_ended_locked(tg);
 	if (!notify_of_exit_locked(tg))

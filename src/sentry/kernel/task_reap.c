@@ -1,4 +1,5 @@
 // wait4 and waitid: news of children, and the end of zombies.
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -7,8 +8,10 @@
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/vfs.h"
 
 enum { WAIT_CLONE = (int)0x80000000, WAIT_ALL = 0x40000000, WAIT_NOTHREAD = 0x20000000 };
 
@@ -16,6 +19,7 @@ struct wait_for {
 	idtype_t type;
 	int id;
 	int options;
+	struct thread_group *group; // P_PIDFD's
 };
 
 struct news {
@@ -36,6 +40,8 @@ static bool matches(struct task *t, const struct wait_for *w, struct thread_grou
 		return child->tgid == w->id;
 	case P_PGID:
 		return child->pgrp->pgid == (w->id ? w->id : t->tg->pgrp->pgid);
+	case P_PIDFD:
+		return child == w->group;
 	default:
 		return true;
 	}
@@ -143,21 +149,18 @@ long sys_wait4(struct task *t, const struct sysargs *args)
 	return put_usage(t, args->a[3], &n.usage) ?: n.pid;
 }
 
-long sys_waitid(struct task *t, const struct sysargs *args)
+// again: through a descriptor that doesn't block, nothing new is EAGAIN.
+static long wait_and_tell(struct task *t, struct wait_for *w, bool again, const struct sysargs *args)
 {
-	struct wait_for w = {.type = (idtype_t)args->a[0], .id = (int)args->a[1], .options = (int)args->a[3]};
 	siginfo_t info = {0};
 	struct news n;
 	long ret;
 
-	if ((w.options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | WAIT_CLONE | WAIT_ALL | WAIT_NOTHREAD)) ||
-	    !(w.options & (WEXITED | WSTOPPED | WCONTINUED)))
-		return -EINVAL;
-	if (w.type > P_PGID || (w.type == P_PID && w.id <= 0) || (w.type == P_PGID && w.id < 0))
-		return -EINVAL;
-	ret = wait_for_news(t, &w, &n);
-	if (ret < 0)
-		return ret;
+	if (again)
+		w->options |= WNOHANG;
+	ret = wait_for_news(t, w, &n);
+	if (ret < 0 || (again && !ret))
+		return ret ?: -EAGAIN;
 	if (ret) {
 		info.si_signo = SIGCHLD;
 		info.si_code = n.code;
@@ -168,4 +171,28 @@ long sys_waitid(struct task *t, const struct sysargs *args)
 	if (args->a[2] && copy_out(t, args->a[2], &info, sizeof(info)) < 0)
 		return -EFAULT;
 	return ret ? put_usage(t, args->a[4], &n.usage) : 0;
+}
+
+long sys_waitid(struct task *t, const struct sysargs *args)
+{
+	struct wait_for w = {.type = (idtype_t)args->a[0], .id = (int)args->a[1], .options = (int)args->a[3]};
+	struct file *f = NULL;
+	long ret;
+
+	if ((w.options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | WAIT_CLONE | WAIT_ALL | WAIT_NOTHREAD)) ||
+	    !(w.options & (WEXITED | WSTOPPED | WCONTINUED)))
+		return -EINVAL;
+	if (w.type > P_PIDFD || (w.type == P_PID && w.id <= 0) || (w.type != P_ALL && w.id < 0))
+		return -EINVAL;
+	if (w.type == P_PIDFD) {
+		f = fd_file(t, w.id);
+		w.group = f ? pidfd_group(f) : NULL;
+	}
+	if (w.type == P_PIDFD && !w.group)
+		ret = -EBADF;
+	else
+		ret = wait_and_tell(t, &w, f && f->flags & O_NONBLOCK && !(w.options & WNOHANG), args);
+	if (f)
+		file_put(f);
+	return ret;
 }

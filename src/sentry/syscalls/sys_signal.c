@@ -8,9 +8,11 @@
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/signal_frame.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/vfs.h"
 
 #define SIGS_IGNORED_BY_DEFAULT (SIGBIT(SIGCHLD) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH) | SIGBIT(SIGCONT))
 
@@ -320,6 +322,32 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sysargs *args)
 	tg = group_find_locked(tgid);
 	err = tg ? send_checked_locked(t, tg, NULL, sig, &info) : -ESRCH;
 	mutex_unlock(&kernel()->tasks_mu);
+	return err;
+}
+
+long sys_pidfd_send_signal(struct task *t, const struct sysargs *args)
+{
+	struct file *f = fd_file(t, (int)args->a[0]);
+	struct thread_group *tg = f ? pidfd_group(f) : NULL;
+	int sig = (int)args->a[1];
+	siginfo_t info = sent_by(t, sig, SI_USER);
+	long err = args->a[3] || sig < 0 || sig > NSIG_MAX ? -EINVAL : tg ? 0 : -EBADF;
+
+	if (!err && args->a[2]) {
+		if (copy_in_obj(t, &info, args->a[2]) < 0)
+			err = -EFAULT;
+		else if (info.si_signo != sig)
+			err = -EINVAL;
+		else if ((info.si_code >= 0 || info.si_code == SI_TKILL) && tg != t->tg)
+			err = -EPERM;
+	}
+	if (!err) {
+		mutex_lock(&kernel()->tasks_mu);
+		err = tg->leader ? send_checked_locked(t, tg, NULL, sig, &info) : -ESRCH;
+		mutex_unlock(&kernel()->tasks_mu);
+	}
+	if (f)
+		file_put(f);
 	return err;
 }
 
