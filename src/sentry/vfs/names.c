@@ -263,7 +263,7 @@ static void unlock_two(struct dentry *a, struct dentry *b)
 	mutex_unlock(&ia->sb->rename_mu);
 }
 
-// What rename(2) demands of the two names; -1: nothing is to be done (they are links to one file).
+// What rename(2) demands of the two names; 1: nothing is to be done (they are links to one file).
 static int check_rename(struct task *t, struct walk *from, struct walk *to, struct dentry *d, struct dentry *there, unsigned flags)
 {
 	struct inode *inode = dentry_inode(d), *target = dentry_inode(there);
@@ -282,7 +282,7 @@ static int check_rename(struct task *t, struct walk *from, struct walk *to, stru
 	if (dentry_is_ancestor(there, from->at.dentry))
 		return flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	if (target == inode)
-		return -1;
+		return 1;
 	err = may_remove(t, &from->at, inode) ?: target ? may_remove(t, &to->at, target) : vfs_may_change_dir(t, &to->at);
 	if (err)
 		return err;
@@ -340,7 +340,7 @@ static int rename_locked(struct task *t, struct walk *from, struct walk *to, uns
 	}
 	dentry_put(there);
 	dentry_put(d);
-	return err == -1 ? 0 : err;
+	return err == 1 ? 0 : err;
 }
 
 int vfs_rename(struct task *t, const struct path *old_dir, const char *old_path, const struct path *new_dir, const char *new_path,
