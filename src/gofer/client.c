@@ -153,7 +153,7 @@ static int get_entry(struct trip *t, int err, struct gofer_entry *out)
 	return err;
 }
 
-int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_root, uint32_t *out_flags)
+int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_root, struct gofer_attached *out)
 {
 	struct gofer_attach how = {.version = GOFER_VERSION, .tree = tree};
 	struct trip t;
@@ -163,7 +163,7 @@ int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_
 	msg_put_obj(&t.rq, &how);
 	err = get_entry(&t, exchange(&t), out_root);
 	if (!err)
-		msg_get_obj(&t.rp, out_flags);
+		msg_get_obj(&t.rp, out);
 	return end_plain(&t, err);
 }
 

@@ -32,7 +32,7 @@ struct gofer_name {
 	size_t len;
 };
 
-int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_root, uint32_t *out_flags);
+int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_root, struct gofer_attached *out);
 // Up to GOFER_WALK_MAX components: out_entries[0 … *out_found). 0, or the errno at which the walk stopped.
 int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *names, uint32_t count, struct gofer_entry *out_entries,
 	       uint32_t *out_found);

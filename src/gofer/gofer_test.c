@@ -46,7 +46,7 @@ static void sh(const char *fmt, ...)
 static void start(struct fixture *f, bool readonly)
 {
 	int socks[2];
-	uint32_t flags;
+	struct gofer_attached attached;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
 	f->pid = fork();
@@ -60,8 +60,8 @@ static void start(struct fixture *f, bool readonly)
 	close(socks[1]);
 	f->raw = socks[0];
 	assert_int_equal(gofer_client_init(&f->client, socks[0]), 0);
-	assert_int_equal(gofer_attach(&f->client, 0, &f->root, &flags), 0);
-	assert_int_equal(flags, readonly ? GOFER_TREE_READONLY : 0);
+	assert_int_equal(gofer_attach(&f->client, 0, &f->root, &attached), 0);
+	assert_int_equal(attached.flags, readonly ? GOFER_TREE_READONLY : 0);
 }
 
 static void stop(struct fixture *f)

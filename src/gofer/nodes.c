@@ -42,7 +42,7 @@ int node_add(struct gofer_server *s, int fd, uint32_t mode, bool readonly, bool 
 	uint32_t index;
 	struct node *n;
 
-	if ((s->nnodes == 0 || s->first_free == NO_NODE) && !grow(s)) {
+	if (s->used >= s->max_nodes || ((s->nnodes == 0 || s->first_free == NO_NODE) && !grow(s))) {
 		close(fd);
 		return -ENFILE;
 	}
@@ -50,6 +50,7 @@ int node_add(struct gofer_server *s, int fd, uint32_t mode, bool readonly, bool 
 	n = &s->nodes[index];
 	s->first_free = n->next_free;
 	n->fd = fd;
+	s->used++;
 	n->mode = mode;
 	n->readonly = readonly;
 	n->opaque = opaque;
@@ -64,6 +65,7 @@ void node_forget(struct gofer_server *s, uint64_t id)
 	if (!n)
 		return;
 	close(n->fd);
+	s->used--;
 	n->fd = -1;
 	n->generation++;
 	n->next_free = s->first_free;

@@ -61,7 +61,7 @@ int op_attach(struct op_call *c)
 	const struct gofer_config *config = c->server->config;
 	struct gofer_attach rq;
 	struct gofer_entry root;
-	uint32_t flags = 0;
+	struct gofer_attached attached = {.max_nodes = c->server->max_nodes};
 	int fd, err;
 
 	if (!msg_get_obj(c->rq, &rq))
@@ -77,9 +77,9 @@ int op_attach(struct op_call *c)
 	if (err)
 		return err;
 	if (config->trees[rq.tree].readonly)
-		flags |= GOFER_TREE_READONLY;
+		attached.flags |= GOFER_TREE_READONLY;
 	msg_put_obj(c->out, &root);
-	msg_put_obj(c->out, &flags);
+	msg_put_obj(c->out, &attached);
 	return 0;
 }
 

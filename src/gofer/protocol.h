@@ -21,7 +21,7 @@ enum {
 };
 
 enum gofer_op {
-	GOFER_ATTACH = 1, // node unused; gofer_attach -> gofer_entry of the root, uint32_t GOFER_TREE_*
+	GOFER_ATTACH = 1, // node unused; gofer_attach -> gofer_entry of the root, gofer_attached
 	GOFER_WALK,       // node: where from; string per component -> gofer_walked, gofer_entry for each one found
 	GOFER_GETATTR,    // -> gofer_attr
 	GOFER_OPEN,       // gofer_open -> the descriptor; regular files only
@@ -82,6 +82,10 @@ struct gofer_attach {
 	uint32_t tree; // index into gofer_config.trees
 };
 enum { GOFER_TREE_READONLY = 1 };
+struct gofer_attached {
+	uint32_t flags; // GOFER_TREE_*
+	uint32_t max_nodes; // how many the gofer has descriptors for, in all its trees
+};
 
 struct gofer_walked {
 	uint32_t found; // components; entries behind it

@@ -37,13 +37,20 @@ static const struct op {
 	[GOFER_FSYNC] = {.fn = op_fsync, .changes = true},
 };
 
+enum { SPARE_FILES = 64 };
+
 int server_init(struct gofer_server *s, const struct gofer_config *config)
 {
+	struct rlimit files;
+
 	*s = (struct gofer_server){.config = config, .proc_self_fd = config->proc_self_fd};
 	if (s->proc_self_fd < 0)
 		s->proc_self_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (s->proc_self_fd < 0 || fchdir(s->proc_self_fd) < 0)
 		return -errno;
+	s->max_nodes = SPARE_FILES;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > 2 * SPARE_FILES)
+		s->max_nodes = files.rlim_cur < UINT32_MAX ? (uint32_t)files.rlim_cur - SPARE_FILES : UINT32_MAX;
 	return 0;
 }
 

@@ -23,7 +23,8 @@ struct gofer_server {
 	const struct gofer_config *config;
 	int proc_self_fd; // the working directory, too: "N" is the file of descriptor N
 	struct node *nodes;
-	uint32_t nnodes, first_free;
+	uint32_t nnodes, first_free; // nnodes: places in the table
+	uint32_t used, max_nodes; // a descriptor each; the rest of what the host gives is for opening and listing
 };
 
 // 0 or -errno. config is borrowed for the server's life. Changes the process's working directory.

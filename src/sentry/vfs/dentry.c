@@ -126,11 +126,11 @@ static struct dentry *find_locked(struct dentry *dir, const char *name, size_t l
 }
 
 // Makes room: takes a few unused ones off the old end. Answers one to be put without the lock, or NULL.
-static struct dentry *evict_locked(void)
+static struct dentry *evict_locked(unsigned keep)
 {
 	struct vfs *vfs = kernel()->vfs;
 
-	for (int tries = 0; vfs->ncached > DCACHE_MAX && tries < 16; tries++) {
+	for (int tries = 0; vfs->ncached > keep && tries < 16; tries++) {
 		struct dentry *d = TAILQ_FIRST(&vfs->lru);
 
 		if (!d->recently_used && atomic_load(&d->ref.count) == 1) {
@@ -142,6 +142,18 @@ static struct dentry *evict_locked(void)
 		TAILQ_INSERT_TAIL(&vfs->lru, d, lru_link);
 	}
 	return NULL;
+}
+
+void dcache_evict(int n)
+{
+	struct dentry *d;
+
+	for (; n > 0; n--) {
+		mutex_lock(&kernel()->vfs->dcache_mu);
+		d = evict_locked(0);
+		mutex_unlock(&kernel()->vfs->dcache_mu);
+		dentry_put(d);
+	}
 }
 
 // Enters d (whose creation reference becomes the cache's) unless the name is there already. Answers the one that is in, counted.
@@ -157,7 +169,7 @@ static struct dentry *insert(struct dentry *d)
 		d = there;
 	} else {
 		hash_locked(d);
-		evicted = evict_locked();
+		evicted = evict_locked(DCACHE_MAX);
 	}
 	dentry_get(d);
 	mutex_unlock(&vfs->dcache_mu);

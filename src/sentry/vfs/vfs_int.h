@@ -69,6 +69,7 @@ static inline bool dentry_is_root(const struct dentry *d)
 	return d->parent == d;
 }
 
+void dcache_evict(int n); // lets go of up to n dentries that nobody uses, the oldest first
 void dcache_forget_sb(struct super_block *sb); // drops every cached dentry of it that nobody else holds
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d); // NULL is allowed

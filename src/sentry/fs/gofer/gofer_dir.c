@@ -12,7 +12,7 @@
 #include "sentry/fs/gofer/gofer_int.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { POS_FIRST = 2, NO_ENTRY = UINT32_MAX, ENTRIES_FIRST = 16, GAPS_WORTH_IT = 256 };
+enum { POS_FIRST = 2, NO_ENTRY = UINT32_MAX, ENTRIES_FIRST = 16, GAPS_WORTH_IT = 256, ROOM_AT_ONCE = 64, ROOM_TRIES = 64 };
 
 struct entry {
 	struct gofer_attr attr; // mode 0: to be asked for (gone with the first look-up: the inode knows better from then on)
@@ -203,6 +203,13 @@ static int lookup_listed(struct gofer_inode *dir, const char *name, size_t len, 
 	return 1;
 }
 
+// Lets go of inodes that nobody uses, so that the gofer has descriptors again. Not under an overlay's own lock: their ends take it.
+static void make_room(struct gofer_conn *conn)
+{
+	for (int tries = 0; conn->nnodes > conn->nodes_limit && tries < ROOM_TRIES; tries++)
+		dcache_evict(ROOM_AT_ONCE);
+}
+
 int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode)
 {
 	struct gofer_name component = {name, len};
@@ -213,6 +220,7 @@ int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct ino
 
 	if (!S_ISDIR(dir->attr.mode))
 		return -ENOTDIR;
+	make_room(gofer_sb(dir)->conn);
 	err = lookup_listed(gofer_inode(dir), name, len, out_inode);
 	if (err)
 		return err > 0 ? 0 : err;

@@ -72,7 +72,7 @@ static int fs_mount(const struct fs_type *type, const struct fs_mount_args *args
 	struct super_block *sb;
 	struct gofer_sb *gsb;
 	struct inode *inode;
-	uint32_t flags;
+	struct gofer_attached attached = {0};
 	int err;
 
 	if (!how) // an application can't name a gofer
@@ -88,10 +88,11 @@ static int fs_mount(const struct fs_type *type, const struct fs_mount_args *args
 	gsb->shared = how->shared;
 	mutex_init(&gsb->table_mu);
 	TAILQ_INIT(&gsb->with_files);
-	err = AWAY(gofer_attach(&gsb->conn->client, (uint32_t)how->tree, &root, &flags));
+	err = AWAY(gofer_attach(&gsb->conn->client, (uint32_t)how->tree, &root, &attached));
 	if (err)
 		goto put_sb;
-	if (flags & GOFER_TREE_READONLY)
+	gsb->conn->nodes_limit = attached.max_nodes / 4 * 3;
+	if (attached.flags & GOFER_TREE_READONLY)
 		sb->flags |= ST_RDONLY;
 	gsb->root_node = root.node;
 	gsb->root_dev = root.attr.dev;

@@ -125,6 +125,7 @@ static void give_node(struct gofer_inode *gi, uint64_t node)
 		return;
 	}
 	__atomic_store_n(&gi->node, node, __ATOMIC_RELEASE);
+	gsb->conn->nnodes++;
 	mutex_unlock(&gsb->table_mu);
 }
 
@@ -230,8 +231,10 @@ static void inode_destroy(struct inode *inode)
 
 	gofer_inode_forget(gi);
 	gofer_files_drop(gi);
-	if (gi->node)
+	if (gi->node) {
+		gofer_sb(inode)->conn->nnodes--;
 		gofer_forget(gofer_client(inode), gi->node);
+	}
 	drop_from(gi);
 	gofer_listing_free(gi->listing);
 	kmem_bytes_free(gi->link);

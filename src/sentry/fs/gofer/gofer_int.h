@@ -17,6 +17,9 @@ enum { GOFER_TABLE_BUCKETS = 4096, GOFER_IDLE_FILES_MAX = 1024 };
 struct gofer_conn {
 	struct ref ref;
 	struct gofer_client client;
+	// The gofer keeps a descriptor for each node: when it gets short of them, inodes that nobody uses go.
+	_Atomic uint32_t nnodes;
+	uint32_t nodes_limit; // of our choice, below what it has
 };
 
 struct gofer_sb {
