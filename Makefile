@@ -4,7 +4,7 @@ ASAN_BUILD ?= build-asan
 # More options for tests/run, for instance make test TESTS='--suite abi -k fork'.
 TESTS ?=
 
-.PHONY: all deps run run-deps install test bench asan test-deps bench-deps clean
+.PHONY: all deps run run-deps install test bench asan fuzz fuzz-deps test-deps bench-deps clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(NINJA_FLAGS) hull
 
@@ -43,6 +43,13 @@ asan: test-deps all $(ASAN_BUILD)/build.ninja
 	@ninja -C $(ASAN_BUILD) $(NINJA_FLAGS) hull
 	@tests/run --build $(BUILD) --hull $(ASAN_BUILD)/hull --log $(ASAN_BUILD)/test-log --slow 4 \
 		--suite abi --suite guard --suite bad --platform systrap --platform ptrace $(TESTS)
+
+# Each fuzzer for FUZZ_SECONDS (default 30).
+fuzz: fuzz-deps
+	@fuzz/run
+
+fuzz-deps:
+	@tools/install-deps clang libclang-rt-14-dev
 
 bench: bench-deps all
 	@ninja -C $(BUILD) $(NINJA_FLAGS) bench-programs
