@@ -40,6 +40,8 @@ int kernel_create(const struct kernel_config *config)
 	mutex_init(&k->tasks_mu);
 	mutex_init(&k->run_mu);
 	mutex_init(&k->epoll_nest_mu);
+	for (int i = 0; i < SIGNALFD_QUEUES; i++)
+		waitq_init(&k->signalfd_waitqs[i]);
 	TAILQ_INIT(&k->groups);
 	TAILQ_INIT(&k->runq);
 	k->uts = uts_at_boot;

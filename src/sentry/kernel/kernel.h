@@ -9,7 +9,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 
-enum { PID_HASH = 1024, PID_LIMIT = 4194304, PID_WRAP = 32768 };
+enum { PID_HASH = 1024, PID_LIMIT = 4194304, PID_WRAP = 32768, SIGNALFD_QUEUES = 64 };
 
 struct vfs;
 struct shm_table;
@@ -23,6 +23,7 @@ struct kernel {
 	LIST_HEAD(, pgrp) pgids[PID_HASH];
 	LIST_HEAD(, session) sids[PID_HASH];
 	TAILQ_HEAD(, thread_group) groups;
+	struct waitq signalfd_waitqs[SIGNALFD_QUEUES]; // by tgid; no lock but their own
 	int last_pid, ngroups_alive, ntasks_alive;
 	struct thread_group *init; // the first process: adopts orphans
 

@@ -200,6 +200,11 @@ static void go_on(struct thread_group *tg)
 	}
 }
 
+struct waitq *signalfd_waitq(struct thread_group *tg)
+{
+	return &kernel()->signalfd_waitqs[tg->tgid % SIGNALFD_QUEUES];
+}
+
 static bool wants(struct task *t, int sig)
 {
 	return !(t->blocked & SIGBIT(sig)) && !t->exiting && !t->stopped;
@@ -216,7 +221,7 @@ static void choose_and_wake(struct thread_group *tg, struct task *only, int sig)
 {
 	struct task *t = only;
 
-	waitq_wake(&tg->signalfd_waitq, POLLIN);
+	waitq_wake(signalfd_waitq(tg), POLLIN);
 	if (only) {
 		if (wants(only, sig))
 			wake_for_signal(only);

@@ -13,6 +13,7 @@
 
 struct task;
 struct thread_group;
+struct waitq;
 
 #define NSIG_MAX 64
 typedef uint64_t ksigset_t; // bit n-1: signal n
@@ -51,6 +52,9 @@ int signal_send_group(struct thread_group *tg, int sig, const siginfo_t *info);
 int signal_send_pgrp(int pgid, int sig, const siginfo_t *info); // -ESRCH when it has no member
 // A fault of the task itself: unblocks and resets to default if it is blocked or ignored, as Linux's force_sig.
 void signal_force(struct task *t, int sig, const siginfo_t *info);
+// Woken when a signal is queued to a member of tg or to the group. Several groups share one, and none owns it: an epoll instance may
+// hang on it for longer than the group that it was inherited from lives.
+struct waitq *signalfd_waitq(struct thread_group *tg);
 void siginfo_kernel(siginfo_t *out, int sig); // SI_KERNEL
 // A POSIX timer's signal with its own entry (info filled in) to the group, or to the task only: e->queued tells whether it waits now,
 // else it was ignored. Both: tasks_mu held. posix_timer_taken_locked() is told when it leaves the queue.

@@ -82,7 +82,6 @@ struct thread_group *group_create(void)
 	TAILQ_INIT(&tg->children);
 	TAILQ_INIT(&tg->pending.queue);
 	waitq_init(&tg->child_waitq);
-	waitq_init(&tg->signalfd_waitq);
 	waitq_init(&tg->thread_waitq);
 	ktimer_init(&tg->kill_timer, CLOCK_MONOTONIC, group_kill_late);
 	tg->dumpable = true;

@@ -138,7 +138,6 @@ struct thread_group {
 
 	struct sigpending pending; // shared
 	struct waitq child_waitq; // woken when a child changes state
-	struct waitq signalfd_waitq; // woken when a signal is queued to a member or to the group
 	struct waitq thread_waitq; // woken when a member is gone (execve waits for that), and at the group's end (pidfd)
 	// group_stop: members are to stop, or have; stop_unreported, continued: news that wait hasn't told the parent yet.
 	bool group_exit, group_stop, stop_unreported, continued;
