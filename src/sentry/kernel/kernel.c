@@ -45,8 +45,9 @@ int kernel_create(const struct kernel_config *config)
 	TAILQ_INIT(&k->groups);
 	TAILQ_INIT(&k->runq);
 	k->uts = uts_at_boot;
-	k->boot_ns = ktime_now(CLOCK_MONOTONIC);
-	k->boot_realtime_ns = ktime_now(CLOCK_REALTIME);
+	// CLOCK_BOOTTIME is the host's; what else counts from the boot has to agree with it.
+	k->boot_ns = ktime_now(CLOCK_MONOTONIC) - ktime_now(CLOCK_BOOTTIME);
+	k->boot_realtime_ns = ktime_now(CLOCK_REALTIME) - ktime_now(CLOCK_BOOTTIME);
 	k->ncpus = (int)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
 	k->nworkers_max = config->nworkers_max > 0 ? config->nworkers_max : k->ncpus;
 	k->strace = config->strace;

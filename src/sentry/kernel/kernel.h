@@ -44,7 +44,7 @@ struct kernel {
 	struct futex_table *futexes; // futex.c
 	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
-	int64_t boot_ns, boot_realtime_ns; // host clocks when the kernel started
+	int64_t boot_ns, boot_realtime_ns; // CLOCK_MONOTONIC and CLOCK_REALTIME when CLOCK_BOOTTIME was 0; boot_ns may be below 0
 	int ncpus; // that the sandbox has
 	int nworkers_max;
 	bool strace; // --strace

@@ -97,7 +97,7 @@ int proc_show_stat(struct proc_node *n, struct proc_text *x)
 	uint64_t since_boot;
 
 	take_view(n, &v);
-	since_boot = v.start > (uint64_t)kernel()->boot_ns ? v.start - (uint64_t)kernel()->boot_ns : 0;
+	since_boot = (uint64_t)((int64_t)v.start - kernel()->boot_ns);
 	proc_printf(x,
 		    "%d (%.15s) %c %d %d %d %d %d %u %lu 0 %lu 0 %lu %lu %lu %lu %d %d %d 0 %lu %lu %lu %lu %lu %lu %lu 0 0 %lu %lu %lu "
 		    "%lu 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 %d\n",
