@@ -15,6 +15,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task_exec.h"
 #include "sentry/kernel/task_int.h"
+#include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -68,6 +69,7 @@ void task_put(struct task *t)
 	if (t->cred)
 		cred_put(t->cred);
 	group_put(t->tg);
+	uts_ns_put(t->uts_ns);
 	kmem_free(&task_type, t);
 }
 

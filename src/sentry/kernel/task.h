@@ -111,6 +111,9 @@ struct task {
 	uint64_t cpus_allowed; // 0: all
 	uint64_t timer_slack_ns;
 	uint32_t persona;
+	int ioprio;
+	bool sched_reset_on_fork;
+	struct uts_ns *uts_ns; // a reference; NULL: the sandbox's. Replaced under tasks_mu
 	int maker_tid; // who cloned it: only that task can undo it (task_clone_failed)
 };
 

@@ -17,6 +17,7 @@
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/kernel/task_run.h"
+#include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -27,12 +28,21 @@
 #define CLONE_INTO_CGROUP 0x200000000ull
 #endif
 
-#define CLONE_NAMESPACES \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 #define CLONE_KNOWN \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_PIDFD | CLONE_PTRACE | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD | \
 	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | \
 	 CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND)
+
+int clone_check_namespaces(struct task *t, uint64_t flags)
+{
+	flags &= CLONE_NAMESPACES;
+	if (!flags)
+		return 0;
+	// A user namespace could be made by anybody; there are none but the container's own.
+	if (!(flags & CLONE_NEWUSER) && !cred_has_cap(t->cred, CAP_SYS_ADMIN))
+		return -EPERM;
+	return flags & ~(uint64_t)CLONE_NEWUTS ? -EINVAL : 0;
+}
 
 static int check_flags(struct task *t, const struct clone_spec *s)
 {
@@ -48,11 +58,9 @@ static int check_flags(struct task *t, const struct clone_spec *s)
 		return -EINVAL;
 	if (f & (CLONE_NEWNS | CLONE_NEWUSER) && f & CLONE_FS)
 		return -EINVAL;
-	if (f & CLONE_NAMESPACES) // there are none but the container's own yet
-		return f & CLONE_NEWUSER || cred_has_cap(t->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
-	if (f & ~CLONE_KNOWN)
+	if (f & ~(uint64_t)(CLONE_KNOWN | CLONE_NAMESPACES))
 		return -EINVAL;
-	return 0;
+	return clone_check_namespaces(t, f);
 }
 
 static int check_limit_locked(struct task *t)
@@ -104,13 +112,17 @@ static void inherit(struct task *t, struct task *child, const struct clone_spec 
 	child->blocked = t->restore_blocked ? t->saved_blocked : t->blocked;
 	if (!(s->flags & CLONE_VM) || s->flags & CLONE_VFORK)
 		child->altstack = t->altstack;
-	child->nice = t->nice;
-	child->sched_policy = t->sched_policy;
-	child->sched_priority = t->sched_priority;
+	child->nice = t->sched_reset_on_fork && t->nice < 0 ? 0 : t->nice;
+	if (!t->sched_reset_on_fork) {
+		child->sched_policy = t->sched_policy;
+		child->sched_priority = t->sched_priority;
+	}
+	child->ioprio = t->ioprio;
 	child->cpus_allowed = t->cpus_allowed;
 	child->timer_slack_ns = t->timer_slack_ns;
 	child->persona = t->persona;
 	child->maker_tid = t->tid;
+	child->uts_ns = uts_ns_get(t->uts_ns);
 	if (s->flags & CLONE_CHILD_CLEARTID)
 		child->clear_child_tid = s->child_tid;
 }
@@ -299,6 +311,9 @@ long task_clone(struct task *t, const struct clone_spec *s)
 	err = child->tg ? share_or_copy(t, child, s) : -ENOMEM;
 	if (!err) {
 		inherit(t, child, s);
+		err = s->flags & CLONE_NEWUTS ? uts_unshare(child) : 0;
+	}
+	if (!err) {
 		first_regs(child, s);
 		err = publish(t, child, s);
 	}

@@ -6,6 +6,7 @@
 #include "lib/container_of.h"
 #include "sentry/fs/proc/proc_int.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/uts.h"
 
 static const struct {
 	const char *name, *value;
@@ -65,7 +66,7 @@ static int show_uts(struct proc_node *n, struct proc_text *x)
 	struct utsname u;
 
 	mutex_lock(&kernel()->tasks_mu);
-	u = kernel()->uts;
+	u = *uts_names_locked(current_task());
 	mutex_unlock(&kernel()->tasks_mu);
 	proc_printf(x, "%s\n",
 		    strcmp(n->entry->name, "hostname") == 0	? u.nodename
