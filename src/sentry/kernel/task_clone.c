@@ -173,17 +173,23 @@ static struct thread_group *child_group(struct task *t, const struct clone_spec 
 	return tg;
 }
 
-static int number_locked(struct task *child, const struct clone_spec *s)
+// The child's number. It is written where CLONE_PARENT_SETTID says before the host is asked for the child: a thread of the C library
+// looks there for its own. Nobody else is given it, as numbers come in turn; publish makes sure of that.
+static int choose_number(struct task *t, const struct clone_spec *s)
 {
-	int err;
+	int tid;
 
-	if (s->set_tid) {
-		child->tid = s->set_tid;
-		return pid_claim_locked(child->tid);
-	}
-	err = pid_alloc_locked();
-	child->tid = err;
-	return err < 0 ? err : 0;
+	mutex_lock(&kernel()->tasks_mu);
+	// A fork is atomic against signals to the group: those that are there already are handled by the parent first.
+	tid = t->exiting ? -ERESTARTNOINTR : check_limit_locked(t);
+	if (!tid && s->set_tid)
+		tid = pid_claim_locked(s->set_tid) ?: s->set_tid;
+	else if (!tid)
+		tid = pid_alloc_locked();
+	mutex_unlock(&kernel()->tasks_mu);
+	if (tid > 0 && s->flags & CLONE_PARENT_SETTID)
+		(void)copy_out_obj(t, s->parent_tid, &tid); // as Linux: a bad address is nobody's error
+	return tid;
 }
 
 // Enters the child into all tables. From here on signals reach it.
@@ -194,11 +200,10 @@ static int publish(struct task *t, struct task *child, const struct clone_spec *
 	int err;
 
 	mutex_lock(&k->tasks_mu);
-	// A fork is atomic against signals to the group: those that are there already are handled by the parent first.
-	err = t->exiting ? -ERESTARTNOINTR : check_limit_locked(t) ?: number_locked(child, s);
+	err = t->exiting ? -ERESTARTNOINTR : pid_claim_locked(child->tid);
 	if (err) {
 		mutex_unlock(&k->tasks_mu);
-		return err;
+		return err == -EEXIST && !s->set_tid ? -EAGAIN : err;
 	}
 	if (tg != t->tg) {
 		tg->tgid = child->tid;
@@ -262,9 +267,6 @@ static int set_tids(struct task *t, struct task *child, const struct clone_spec 
 			return -EFAULT;
 		}
 	}
-	// As Linux: bad addresses here are nobody's error.
-	if (s->flags & CLONE_PARENT_SETTID)
-		(void)copy_out_obj(t, s->parent_tid, &child->tid);
 	if (s->flags & CLONE_CHILD_SETTID)
 		(void)copy_out_obj(child, s->child_tid, &child->tid);
 	return 0;
@@ -272,7 +274,7 @@ static int set_tids(struct task *t, struct task *child, const struct clone_spec 
 
 static int make_ctx(struct task *t, const struct clone_spec *s, struct platform_ctx **out)
 {
-	// The child's number isn't known yet when the host is asked; the caller's own says whose child failed, and it is the youngest.
+	// The caller's own number says whose child failed, and it is the youngest.
 	uint32_t tag = TASK_OP_CLONE | (uint32_t)t->tid;
 
 	return s->flags & CLONE_VM ? platform->spawn(t->ctx, tag, out) : platform->fork(t->ctx, tag, out);
@@ -297,6 +299,9 @@ long task_clone(struct task *t, const struct clone_spec *s)
 	err = check_flags(t, s) ?: mm_ops_begin(t);
 	if (err)
 		return err;
+	tid = choose_number(t, s);
+	if (tid < 0)
+		return tid;
 	err = make_ctx(t, s, &ctx);
 	if (err)
 		return err == -ENOMEM ? err : -EAGAIN;
@@ -305,6 +310,7 @@ long task_clone(struct task *t, const struct clone_spec *s)
 		platform->ctx_destroy(ctx);
 		return -ENOMEM;
 	}
+	child->tid = tid;
 	child->tg = thread ? group_get(t->tg) : child_group(t, s);
 	if (child->tg && !thread)
 		group_get(child->tg);
@@ -327,7 +333,6 @@ long task_clone(struct task *t, const struct clone_spec *s)
 		child_free(child, !thread);
 		return err;
 	}
-	tid = child->tid;
 	if (s->flags & CLONE_VFORK) {
 		t->vfork_done = 0;
 		child->vfork_parent = task_get(t);
