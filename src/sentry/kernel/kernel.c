@@ -78,5 +78,5 @@ size_t kernel_dmesg(char *dst, size_t cap)
 			 "<6>[    0.000000] hull: every system call of this sandbox is served by the sentry\n",
 			 k->uts.release, k->uts.version, platform->name);
 
-	return n < 0 ? 0 : MIN((size_t)n, cap);
+	return n < 0 ? 0 : MIN((size_t)n, cap - 1);
 }

@@ -46,6 +46,7 @@ struct kernel {
 	struct unix_net *unix_net; // names and passed descriptors of Unix sockets (sock/unix.h)
 	int64_t boot_ns, boot_realtime_ns; // CLOCK_MONOTONIC and CLOCK_REALTIME when CLOCK_BOOTTIME was 0; boot_ns may be below 0
 	int ncpus; // that the sandbox has
+	_Atomic size_t dmesg_read, dmesg_cleared; // bytes of the message log that syslog(2) has read on, and that it hides
 	int nworkers_max;
 	bool strace; // --strace
 	const char *strace_filter; // --strace-syscalls; NULL: all
