@@ -11,8 +11,8 @@
 //   start      container, args, env, cwd, uid, gid, groups, caps: [bounding, effective, inheritable, permitted, ambient], noNewPrivs,
 //              umask (-1: default), oomScoreAdj, rlimits: [[resource, soft, hard]] (-1: none), killable, terminal, terminalFds
 //              descriptors: standard input, output, error …      → pid
-//              With terminal the first is the host side of one; bit n of terminalFds: descriptor n is that terminal, and isn't sent
-//              again; bit 3: the second descriptor sent is what is typed, which else is read from the first
+//              With terminal the first is the host side of one (raw), or its screen; bit n of terminalFds: descriptor n is that
+//              terminal, and isn't sent; bits 3 and 4: CONTROL_TERMINAL_*
 //   prepare    as start, but the process is only kept for:
 //   begin      container      → pid
 //   wait       container, pid      → status (as wait4 gives it)
@@ -33,6 +33,10 @@ enum {
 	CONTROL_MESSAGE_MAX = 8 << 20, // bytes
 	CONTROL_FDS_MAX = 32,
 	CONTROL_MAGIC = 0x6c6c7568, // "hull"
+	// Of terminalFds. What is typed comes through a socket, the second descriptor. And with that: the host's terminal stays as it is,
+	// and nothing is passed on, until a byte is sent there.
+	CONTROL_TERMINAL_KEYBOARD = 8,
+	CONTROL_TERMINAL_COOKED = 16,
 };
 
 struct control_header {

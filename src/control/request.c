@@ -173,30 +173,38 @@ static const char *parse_groups(struct control_request *r, json_t *json, struct 
 	return NULL;
 }
 
-// The descriptors that came, in order, for 0, 1, 2 …; those that are the terminal again are -1.
+static int take_first_fd(struct control_message *m)
+{
+	int fd = m->fds[0];
+
+	memmove(m->fds, m->fds + 1, --m->nfds * sizeof(*m->fds));
+	return fd;
+}
+
+// The descriptors that came, in order: the terminal's, then for 0, 1, 2 … where those are not the terminal (-1).
 static const char *take_stdio(struct control_request *r, json_t *json, struct process_spec *p)
 {
 	struct control_message *m = r->message;
-	int64_t again;
-	bool keyboard;
+	int64_t bits;
 
-	if (!get_number(json, "terminalFds", 0, 15, 0, &again))
-		return "start: terminalFds: expected a number from 0 to 15";
+	if (!get_number(json, "terminalFds", 0, 31, 0, &bits))
+		return "start: terminalFds: expected a number from 0 to 31";
 	if (!p->terminal)
-		again = 0;
-	keyboard = again & 8;
-	again &= 6; // the first is sent always
-	if (m->nfds + __builtin_popcountll(again) > (int)ARRAY_LEN(p->stdio) || (p->terminal && m->nfds < 1 + keyboard))
+		bits = 0;
+	if (p->terminal && m->nfds < (bits & CONTROL_TERMINAL_KEYBOARD ? 2 : 1))
 		return "start: wrong number of descriptors";
-	if (keyboard) {
-		p->keyboard_fd = m->fds[1];
-		m->fds[1] = -1;
-		memmove(m->fds + 1, m->fds + 2, (m->nfds-- - 2) * sizeof(*m->fds));
-	}
-	for (int i = 0, next = 0; next < m->nfds || again >> i; i++) {
+	if (p->terminal)
+		p->screen_fd = take_first_fd(m);
+	if (bits & CONTROL_TERMINAL_KEYBOARD)
+		p->keyboard_fd = take_first_fd(m);
+	p->screen_lent_cooked = bits & CONTROL_TERMINAL_COOKED;
+	bits &= 7;
+	if (m->nfds + __builtin_popcountll(bits) > (int)ARRAY_LEN(p->stdio))
+		return "start: wrong number of descriptors";
+	for (int i = 0, next = 0; next < m->nfds || bits >> i; i++) {
 		p->nstdio = i + 1;
 		p->stdio[i] = -1;
-		if ((again >> i & 1) || next == m->nfds)
+		if ((bits >> i & 1) || next == m->nfds)
 			continue;
 		p->stdio[i] = m->fds[next];
 		m->fds[next++] = -1;
@@ -210,7 +218,7 @@ static const char *parse_start(struct control_request *r, json_t *json)
 	int64_t uid, gid, umask, oom;
 	const char *error;
 
-	*p = (struct process_spec){.keyboard_fd = -1};
+	*p = (struct process_spec){.screen_fd = -1, .keyboard_fd = -1};
 	p->argv = get_strings(r, json, "args");
 	p->envp = get_strings(r, json, "env");
 	p->cwd = get_string(json, "cwd");
@@ -292,16 +300,28 @@ int control_request_parse(struct control_message *message, struct control_reques
 	return *out_error ? -1 : 0;
 }
 
+void control_request_forget_fds(struct control_request *r)
+{
+	r->start.nstdio = 0;
+	r->start.screen_fd = r->start.keyboard_fd = -1;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 void control_request_fini(struct control_request *r)
 {
 	if (r->container && r->method == CONTROL_CREATE && r->create.gofer_fd >= 0)
 		close(r->create.gofer_fd);
-	if (r->container && (r->method == CONTROL_START || r->method == CONTROL_PREPARE))
+	if (r->container && (r->method == CONTROL_START || r->method == CONTROL_PREPARE)) {
 		for (int i = 0; i < r->start.nstdio; i++)
-			if (r->start.stdio[i] >= 0)
-				close(r->start.stdio[i]);
-	if (r->container && (r->method == CONTROL_START || r->method == CONTROL_PREPARE) && r->start.nstdio && r->start.keyboard_fd >= 0)
-		close(r->start.keyboard_fd);
+			close_fd(r->start.stdio[i]);
+		close_fd(r->start.screen_fd);
+		close_fd(r->start.keyboard_fd);
+	}
 	for (int i = 0; i < r->nowned; i++)
 		free(r->owned[i]);
 	r->nowned = 0;

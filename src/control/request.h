@@ -40,4 +40,5 @@ struct control_request {
 // Takes descriptors out of message as far as the request hands them over; the rest stays the message's, which must outlive the request.
 // 0, or -1 with error text (constant).
 int control_request_parse(struct control_message *message, struct control_request *out, const char **out_error);
+void control_request_forget_fds(struct control_request *r); // of `start`: somebody has taken them over
 void control_request_fini(struct control_request *r); // closes the descriptors that nobody took (-1 marks taken)

@@ -196,7 +196,8 @@ static int start_process(struct served *v, struct process_spec *spec, int *out_p
 	v->started = true;
 	mutex_unlock(&v->server->mu);
 	err = container_start_process(v->container, spec, out_pid, err_text);
-	spec->nstdio = 0; // taken over
+	spec->nstdio = 0; // taken over, as these
+	spec->screen_fd = spec->keyboard_fd = -1;
 	if (first && err) {
 		mutex_lock(&v->server->mu);
 		v->started = false;
@@ -254,7 +255,7 @@ static void do_prepare(struct conn *c, struct served *v, struct control_request 
 	kept->message = m;
 	r->message->json = NULL;
 	r->message->nfds = 0;
-	r->start.nstdio = 0;
+	control_request_forget_fds(r);
 	r->nowned = 0;
 	mutex_lock(&c->server->mu);
 	can = !v->prepared && !v->started;

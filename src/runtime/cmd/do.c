@@ -46,7 +46,7 @@ static void fill_process(struct oci_process *p, const struct options *o, const c
 		.cwd = cwd,
 		.user = {.uid = o->uid, .gid = o->gid, .umask = -1},
 		.oom_score_adj = OOM_SCORE_UNSET,
-		.terminal = isatty(0),
+		.terminal = stdio_has_terminal(),
 	};
 	if (o->uid == 0)
 		p->caps.permitted = p->caps.effective = ALL_CAPS;
@@ -97,7 +97,7 @@ static int run_command(const struct settings *s, struct plan *plan, const struct
 
 	if (settings_open_debug_log(s, "do", &launch.log_fd, err) < 0 || sandbox_launch(&launch, &sandbox, err) < 0)
 		return -1;
-	ret = stdio_plan(p->terminal, p, NULL, false, 0, &io, err) ?: start_command(&sandbox, plan, p, &io, &pid, err);
+	ret = stdio_plan_as_found(&io, err) ?: start_command(&sandbox, plan, p, &io, &pid, err);
 	stdio_plan_fini(&io);
 	if (ret == 0 && foreground_wait(&sandbox.client, ID, pid, io.tty_fd, &status, err) < 0)
 		ret = sandbox_explain(&sandbox, err);

@@ -51,8 +51,10 @@ struct stdio_plan {
 	int screen_fd, keyboard_fd; // owned; -1: none
 };
 #define STDIO_PLAN_NONE ((struct stdio_plan){.tty_fd = -1, .screen_fd = -1, .keyboard_fd = -1})
-enum { STDIO_KEYBOARD = 8 }; // of terminal_fds
 // terminal: the process wants one: the console socket's if that is given, else this command's own.
 int stdio_plan(bool terminal, const struct oci_process *p, const char *console_socket, bool detached,
 	       int preserve_fds, struct stdio_plan *out, struct err **err);
+// The other way, for `do`: each of 0, 1 and 2 is what it is, a terminal among them becomes the process's.
+int stdio_plan_as_found(struct stdio_plan *out, struct err **err);
+bool stdio_has_terminal(void);
 void stdio_plan_fini(struct stdio_plan *p);

@@ -3,34 +3,68 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/protocol.h"
 #include "runtime/err.h"
 #include "runtime/sandbox/lifecycle.h"
 #include "runtime/sandbox/terminal.h"
 
-// Bits of those of 0, 1 and 2 that are the terminal which 0 is.
-static int same_terminal(void)
+// Bits of those of 0, 1 and 2 that are the same terminal as the first of them which is one.
+static int terminal_bits(int *out_first)
 {
-	struct stat in, other;
-	int bits = 1;
+	struct stat first, other;
+	int bits = 0;
 
-	if (fstat(0, &in) < 0)
-		return bits;
-	for (int fd = 1; fd <= 2; fd++)
-		if (fstat(fd, &other) == 0 && S_ISCHR(other.st_mode) && other.st_rdev == in.st_rdev && other.st_ino == in.st_ino)
+	*out_first = -1;
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fstat(fd, &other) < 0 || !S_ISCHR(other.st_mode) || !isatty(fd))
+			continue;
+		if (!bits) {
+			first = other;
+			*out_first = fd;
+		}
+		if (other.st_rdev == first.st_rdev && other.st_ino == first.st_ino)
 			bits |= 1 << fd;
+	}
 	return bits;
 }
 
+bool stdio_has_terminal(void)
+{
+	int first;
+
+	return terminal_bits(&first) != 0;
+}
+
+int stdio_plan_as_found(struct stdio_plan *out, struct err **err)
+{
+	int first, bits = terminal_bits(&first);
+
+	*out = STDIO_PLAN_NONE;
+	if (bits) {
+		// Beside others on the same terminal, as in a pipeline, it isn't to be touched before there is need.
+		bool shared = (bits & 3) != 3;
+
+		if (terminal_lend(first, shared, &out->screen_fd, &out->keyboard_fd, err) < 0)
+			return -1;
+		out->tty_fd = first;
+		out->terminal_fds = bits | CONTROL_TERMINAL_KEYBOARD | (shared ? CONTROL_TERMINAL_COOKED : 0);
+		out->fds[out->nfds++] = out->screen_fd;
+		out->fds[out->nfds++] = out->keyboard_fd;
+	}
+	for (int fd = 0; fd <= 2; fd++)
+		if (!(bits & 1 << fd))
+			out->fds[out->nfds++] = fd;
+	return 0;
+}
+
+// All three are the terminal: where standard output leads elsewhere, there is the screen, as runc has it.
 static int plan_own_terminal(struct stdio_plan *out, struct err **err)
 {
-	if (terminal_lend(&out->screen_fd, &out->keyboard_fd, err) < 0)
+	if (terminal_lend(0, false, &out->screen_fd, &out->keyboard_fd, err) < 0)
 		return -1;
-	out->terminal_fds = same_terminal() | STDIO_KEYBOARD;
-	out->fds[out->nfds++] = out->screen_fd;
+	out->terminal_fds = 7 | CONTROL_TERMINAL_KEYBOARD;
+	out->fds[out->nfds++] = isatty(1) ? out->screen_fd : 1;
 	out->fds[out->nfds++] = out->keyboard_fd;
-	for (int fd = 1; fd <= 2; fd++)
-		if (!(out->terminal_fds & 1 << fd))
-			out->fds[out->nfds++] = fd;
 	out->tty_fd = 0;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,22 +20,24 @@ enum { BACKGROUND_MS = 200 };
 
 // This command's own terminal; a process has one at most.
 static struct {
-	bool lent, raw, before_known;
+	int fd; // -1: none was lent
+	bool waiting; // until a program wants input
+	bool raw, before_known;
 	struct termios before;
 	int keyboard; // this end of the socket; -1: closed
 	char typed[4096];
 	size_t len, done; // what of typed is still to be sent
-} own = {.keyboard = -1};
+} own = {.fd = -1, .keyboard = -1};
 
 static bool in_foreground(void)
 {
-	return tcgetpgrp(0) == getpgrp();
+	return tcgetpgrp(own.fd) == getpgrp();
 }
 
 void terminal_restore(void)
 {
 	if (own.raw && in_foreground())
-		tcsetattr(0, TCSADRAIN, &own.before);
+		tcsetattr(own.fd, TCSADRAIN, &own.before);
 	own.raw = false;
 }
 
@@ -43,44 +46,47 @@ void terminal_resume(void)
 	own.raw = false; // the next terminal_wait() sees to it
 }
 
-void terminal_make_raw(void)
+static void make_raw(void)
 {
 	struct termios t;
 
-	if (!own.lent || !in_foreground() || tcgetattr(0, &t) < 0)
+	if (!in_foreground() || tcgetattr(own.fd, &t) < 0)
 		return;
 	if (!own.before_known)
 		own.before = t; // later it may be what a shell kept of this command's own modes
 	own.before_known = true;
+	t = own.before;
 	cfmakeraw(&t);
-	own.raw = tcsetattr(0, TCSADRAIN, &t) == 0;
+	own.raw = tcsetattr(own.fd, TCSADRAIN, &t) == 0;
 }
 
-// Opened anew where that goes, so that the sandbox needn't wait for a slow terminal.
-static int open_screen(void)
+// Opened anew where that goes, so that nobody need wait for a slow terminal, and to read from it whatever for it was opened.
+static int reopen(int fd)
 {
-	int fd = open("/proc/self/fd/0", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	char path[32];
+	int new;
 
-	return fd >= 0 ? fd : fcntl(0, F_DUPFD_CLOEXEC, 3);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	new = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	return new >= 0 ? new : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int terminal_lend(int *out_screen, int *out_keyboard, struct err **err)
+int terminal_lend(int fd, bool when_wanted, int *out_screen, int *out_keyboard, struct err **err)
 {
 	int pair[2];
 
+	own.fd = reopen(fd);
+	*out_screen = own.fd < 0 ? -1 : fcntl(own.fd, F_DUPFD_CLOEXEC, 3);
+	if (*out_screen < 0)
+		return err_set(err, "cannot open the terminal: %m");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, "cannot make a socket pair: %m");
-	*out_screen = open_screen();
-	if (*out_screen < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return err_set(err, "cannot open the terminal: %m");
-	}
-	*out_keyboard = pair[1];
 	own.keyboard = pair[0];
-	own.lent = true;
+	*out_keyboard = pair[1];
+	own.waiting = when_wanted;
 	atexit(terminal_restore);
-	terminal_make_raw();
+	if (!when_wanted)
+		make_raw();
 	return 0;
 }
 
@@ -95,12 +101,14 @@ void terminal_wait(struct pollfd *in, struct pollfd *out, int *out_timeout_ms)
 	*out_timeout_ms = -1;
 	if (!open)
 		return;
-	if (own.len) {
+	if (own.waiting) {
+		*out = (struct pollfd){.fd = own.keyboard, .events = POLLIN};
+	} else if (own.len) {
 		*out = (struct pollfd){.fd = own.keyboard, .events = POLLOUT};
 	} else if (in_foreground()) {
 		if (!own.raw)
-			terminal_make_raw();
-		*in = (struct pollfd){.fd = 0, .events = POLLIN};
+			make_raw();
+		*in = (struct pollfd){.fd = own.fd, .events = POLLIN};
 	} else {
 		// A shell that brings a running job to the foreground doesn't say so.
 		own.raw = false;
@@ -128,14 +136,30 @@ static void send_typed(void)
 	own.len -= n;
 }
 
+static void hear_want(void)
+{
+	char byte;
+	ssize_t n = recv(own.keyboard, &byte, 1, MSG_DONTWAIT);
+
+	if (n > 0)
+		own.waiting = false;
+	else if (n == 0)
+		close_keyboard();
+}
+
 void terminal_pump(const struct pollfd *in, const struct pollfd *out)
 {
 	ssize_t n;
 
 	if (own.keyboard < 0)
 		return;
+	if (own.waiting) {
+		if (out->fd >= 0 && out->revents)
+			hear_want();
+		return;
+	}
 	if (in->fd >= 0 && in->revents) {
-		n = read(0, own.typed, sizeof(own.typed));
+		n = read(own.fd, own.typed, sizeof(own.typed));
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 			close_keyboard(); // hung up
 			return;

@@ -8,12 +8,10 @@
 
 struct err;
 
-// Lends the terminal at standard input to the sandbox: descriptors for its screen and its keyboard, which the caller closes when it has
-// sent them. 0 or -1.
-int terminal_lend(int *out_screen, int *out_keyboard, struct err **err);
-// Raw mode and its end; no effect while another job is in the foreground, or where nothing was lent.
-void terminal_make_raw(void);
-void terminal_restore(void);
+// Lends the terminal fd to the sandbox: descriptors for its screen and its keyboard, which the caller closes when it has sent them.
+// when_wanted: it stays as it is, for others that write to it, until a program in the sandbox wants input. 0 or -1.
+int terminal_lend(int fd, bool when_wanted, int *out_screen, int *out_keyboard, struct err **err);
+void terminal_restore(void); // its modes, unless another job is in the foreground
 void terminal_resume(void); // this command was stopped, and somebody else has set the modes meanwhile
 
 // One round of waiting: the descriptor and events to wait for (-1: none), and how long at most.

@@ -203,7 +203,7 @@ static int make_terminal(struct task *t, const struct process_spec *p, struct fi
 
 	if (err)
 		return err;
-	err = tty_host_create(devpts.mnt->sb, t->cred, p->stdio[0], p->keyboard_fd, &tty);
+	err = tty_host_create(devpts.mnt->sb, t->cred, p->screen_fd, p->keyboard_fd, p->screen_lent_cooked, &tty);
 	if (!err) {
 		err = devpts_open(t, devpts.mnt, tty, O_RDWR | O_NOCTTY, out);
 		if (!err)
@@ -219,7 +219,7 @@ static int give_descriptor(struct task *t, const struct process_spec *p, int fd,
 	struct file *f;
 	int err = 0;
 
-	if (terminal && (fd == 0 || fd >= p->nstdio || p->stdio[fd] < 0))
+	if (terminal && (fd >= p->nstdio || p->stdio[fd] < 0))
 		f = file_get(terminal);
 	else
 		err = hostfile_create(p->stdio[fd], &f);

@@ -25,10 +25,12 @@ struct process_spec {
 	bool killable; // the first process dies of signals like any other, although it is process 1
 	struct rlimit64 rlimits[RLIM_NLIMITS]; // 0/0 with rlimit_set clear: the default
 	uint32_t rlimit_set; // bit per resource
-	// Host descriptors, taken over. Without terminal they become fds 0, 1, 2 … nstdio-1. With terminal: stdio[0] is the host side
-	// of a terminal (a host tty or pty slave, raw) that becomes the controlling terminal; the others are -1 where they are that, too.
+	// Host descriptors, taken over: they become fds 0, 1, 2 … nstdio-1. With terminal, screen_fd is the host side of one (a host
+	// tty or pty slave, raw), which becomes the controlling terminal and the fds that are -1 here.
 	bool terminal;
-	int keyboard_fd; // where its input comes from; -1: stdio[0]
+	int screen_fd;
+	int keyboard_fd; // where its input comes from; -1: screen_fd
+	bool screen_lent_cooked; // see tty_host_create
 	int stdio[3 + 16];
 	int nstdio;
 };

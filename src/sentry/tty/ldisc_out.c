@@ -39,7 +39,10 @@ static void put_newline(struct tty *tty)
 		tty->column = 0;
 	if (tty->termios.c_oflag & ONLCR) {
 		tty->column = tty->canon_column = 0;
-		tty_put_raw(tty, "\r\n", 2);
+		if (tty->host_newlines)
+			put_byte(tty, '\n');
+		else
+			tty_put_raw(tty, "\r\n", 2);
 		return;
 	}
 	tty->canon_column = tty->column;

@@ -24,8 +24,10 @@ void tty_put(struct tty *tty); // NULL is allowed
 void tty_register_devices(void); // once, at start: /dev/tty, /dev/ptmx, /dev/pts/N
 
 // A terminal whose screen is the host descriptor out_fd and whose keyboard is in_fd (-1: the same); both are taken over in any case.
+// cooked: the host's terminal has its own line discipline until a byte is written to in_fd, which is done when a program wants input.
 // It gets a number in devpts. The caller's reference in *out. 0 or -errno.
-int tty_host_create(struct super_block *devpts, const struct cred *cred, int out_fd, int in_fd, struct tty **out);
+int tty_host_create(struct super_block *devpts, const struct cred *cred, int out_fd, int in_fd, bool cooked,
+		    struct tty **out);
 // Calls fn, once, when all that was written so far has left for the host, or the terminal has hung up: perhaps at once.
 void tty_host_when_drained(struct tty *tty, void (*fn)(void *arg), void *arg);
 void tty_host_resized(struct tty *tty); // the host's window has another size by now

@@ -42,6 +42,7 @@ static int64_t file_read_tty(struct file *f, struct uio *u, int64_t *pos)
 			return err;
 	}
 	tty_lock(tty);
+	tty_want(tty);
 	n = is_dead(f, tty) ? 0 : tty_read(tty, u, u->task && time_is_over(u->task));
 	tty_unlock(tty);
 	return n;
@@ -85,6 +86,8 @@ static uint32_t file_poll_tty(struct file *f, struct poll_table *pt)
 
 	poll_wait(pt, &tty->slave_waitq);
 	tty_lock(tty);
+	if (pt && pt->events & POLLIN)
+		tty_want(tty);
 	if (is_dead(f, tty))
 		mask = POLLIN_ALL | POLLOUT | POLLWRNORM | POLLERR | POLLHUP;
 	else {

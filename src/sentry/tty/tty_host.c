@@ -110,6 +110,16 @@ static void fetch(struct tty *tty)
 	}
 }
 
+// The keyboard is lent when somebody looks for input; the screen becomes raw with it.
+static void host_wanted(struct tty *tty)
+{
+	struct tty_host *h = tty->priv;
+
+	if (tty->host_newlines && write(h->keyboard->fd, "", 1) < 0)
+		log_debug("the terminal's keyboard can't be asked for: %s", strerror(errno));
+	tty->host_newlines = false;
+}
+
 static void host_typed_room(struct tty *tty)
 {
 	if (((struct tty_host *)tty->priv)->more)
@@ -194,6 +204,7 @@ static void host_destroy(struct tty *tty)
 static const struct tty_driver host_driver = {
 	.drain = host_drain,
 	.typed_room = host_typed_room,
+	.wanted = host_wanted,
 	.drained = host_drained,
 	.hung_up = host_ended,
 	.destroy = host_destroy,
@@ -221,6 +232,8 @@ static int watch_both(struct tty_host *h)
 
 	h->screen_watch = (struct fd_watch){.fd = h->screen->fd, .fn = screen_ready, .arg = h};
 	err = kernel_watch_fd(&h->screen_watch, EPOLLOUT | (h->keyboard == h->screen ? EPOLLIN | EPOLLRDHUP : 0));
+	if (err == -EPERM && h->keyboard != h->screen)
+		err = 0; // a file, which is always ready
 	if (err || h->keyboard == h->screen)
 		return err;
 	h->keyboard_watch = (struct fd_watch){.fd = h->keyboard->fd, .fn = keyboard_ready, .arg = h};
@@ -249,7 +262,7 @@ static struct tty *create(int out_fd, int in_fd)
 	return tty;
 }
 
-int tty_host_create(struct super_block *devpts, const struct cred *cred, int out_fd, int in_fd, struct tty **out)
+int tty_host_create(struct super_block *devpts, const struct cred *cred, int out_fd, int in_fd, bool cooked, struct tty **out)
 {
 	struct tty *tty = create(out_fd, in_fd);
 	int err;
@@ -262,6 +275,7 @@ int tty_host_create(struct super_block *devpts, const struct cred *cred, int out
 		return err;
 	}
 	tty->devpts = sb_get(devpts);
+	tty->host_newlines = cooked;
 	err = watch_both(tty->priv);
 	if (err) {
 		devpts_remove(devpts, tty);

@@ -24,6 +24,7 @@ enum {
 struct tty_driver {
 	void (*drain)(struct tty *tty); // there may be something in tty->out: pass it on. NULL: the reader comes for it
 	void (*typed_room)(struct tty *tty); // tty->typed has room again: fetch more. NULL: the writer comes
+	void (*wanted)(struct tty *tty); // a program looks for input or sets the modes. NULL: that is no news
 	// tty->drained and tty->hang_up were set; mu not held, and the terminal may be gone afterwards.
 	void (*drained)(struct tty *tty);
 	void (*hung_up)(struct tty *tty);
@@ -59,6 +60,7 @@ struct tty {
 	struct tty_queue typed;
 	// Output.
 	uint32_t column, canon_column; // of the cursor; where the line that is being typed began
+	bool host_newlines; // the driver's: ONLCR is done there
 	bool stopped, stopped_by_call; // VSTOP; TCOOFF
 	struct tty_queue out, echo; // echo: what came while stopped
 	struct waitq slave_waitq, master_waitq;
@@ -77,6 +79,11 @@ struct tty {
 struct tty *tty_create(const struct tty_driver *driver, void *priv);
 void tty_lock(struct tty *tty);
 void tty_unlock(struct tty *tty); // and then drains, wakes and raises what has come up
+static inline void tty_want(struct tty *tty)
+{
+	if (tty->driver->wanted)
+		tty->driver->wanted(tty);
+}
 static inline bool tty_is(const struct tty *tty, uint8_t c, int which) // 0 in c_cc: there is no such character
 {
 	return c && tty->termios.c_cc[which] == c;

@@ -100,6 +100,7 @@ static long set(struct task *t, struct tty *tty, unsigned cmd, uaddr_t arg)
 	if (ret)
 		return ret;
 	tty_lock(tty);
+	tty_want(tty);
 	if (flush) {
 		tty_queue_clear(&tty->typed);
 		tty_flush_input(tty);
