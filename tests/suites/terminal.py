@@ -15,11 +15,11 @@ import termios
 import threading
 import time
 
-from .bundles import config, process_state, root_folder, run_cases, runtime, wait_for
+from .bundles import config, root_folder, run_cases, runtime, wait_for
 from .job import Job
 
 PROMPT = "ready> "
-BASH = ["env", f"PS1={PROMPT}", "TERM=dumb", "INPUTRC=/dev/null", "HISTFILE=", "bash", "--norc", "--noprofile"]
+BASH = ["env", f"PS1={PROMPT}", "TERM=dumb", "INPUTRC=/dev/null", "HISTFILE=", "bash", "--norc", "--noprofile", "--noediting"]
 
 
 def set_size(fd, rows, columns):
@@ -67,6 +67,22 @@ class Screen:
         return termios.tcgetattr(self.master)
 
 
+opened = threading.local()      # terminals of the case that this thread runs
+
+
+def session_members(sid):
+    members = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                fields = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == sid and fields[0] != "Z":
+            members.append(int(pid))
+    return members
+
+
 class Terminal(Screen):
     """A process that leads a session on a terminal of its own: a command, or a shell that runs it."""
 
@@ -78,7 +94,7 @@ class Terminal(Screen):
         self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, cwd=cwd, start_new_session=True,
                                         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         self.slave = slave      # kept, so that the modes can be looked at after the end
-        ctx.on_close(self.close)
+        opened.terminals.append(self)
 
     def wait(self):
         """The exit status; all that is still to appear is read first."""
@@ -92,9 +108,9 @@ class Terminal(Screen):
         return self.process.returncode
 
     def close(self):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        for pid in session_members(self.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
         if self.master >= 0:
             os.close(self.slave)
             os.close(self.master)
@@ -120,14 +136,18 @@ def command(t, line):
     return t.text[at:t.expect(re.escape(PROMPT)).start()]
 
 
+def same(found, wanted):
+    assert found == wanted, f"{found!r}, not {wanted!r}"
+
+
 # --- bash in the sandbox
 
 def case_prompt(ctx, where):
     t = bash(ctx, where)
     assert "job control" not in t.text, t.text
-    assert command(t, "echo one; echo two") == "one\r\ntwo\r\n"
-    assert command(t, "tty") == "/dev/pts/0\r\n"
-    assert command(t, "test -t 0 && test -t 1 && test -t 2 && echo all") == "all\r\n"
+    same(command(t, "echo one; echo two"), "one\r\ntwo\r\n")
+    same(command(t, "tty"), "/dev/pts/0\r\n")
+    same(command(t, "test -t 0 && test -t 1 && test -t 2 && echo all"), "all\r\n")
     t.type("exit 7\n")
     assert t.wait() == 7, t.text
     assert t.modes() == t.before, "the terminal's modes were not restored"
@@ -135,28 +155,28 @@ def case_prompt(ctx, where):
 
 def case_interrupt(ctx, where):
     t = bash(ctx, where)
-    t.type("echo go; sleep 100\n")
+    t.type("sh -c 'echo go; exec sleep 100'\n")
     t.expect("\ngo\r\n")
     t.type("\x03")
     t.expect(re.escape(PROMPT))
-    assert command(t, "echo $?") == "130\r\n"
+    same(command(t, "echo $?"), "130\r\n")
 
 
 def case_jobs(ctx, where):
     t = bash(ctx, where)
-    t.type("echo go; sleep 100\n")
+    t.type("sh -c 'echo go; exec sleep 100'\n")
     t.expect("\ngo\r\n")
     t.type("\x1a")
-    t.expect(r"\[1\]\+ +Stopped +sleep 100")
+    t.expect(r"\[1\]\+ +Stopped +sh -c")
     t.expect(re.escape(PROMPT))
     assert "Stopped" in command(t, "jobs")
     command(t, "bg")
     assert "Running" in command(t, "jobs")
     t.type("fg\n")
-    t.expect("\r\nsleep 100\r\n")
+    t.expect("\r\nsh -c .*exec sleep 100.*\r\n")
     t.type("\x03")
     t.expect(re.escape(PROMPT))
-    assert command(t, "jobs; echo $?") == "0\r\n"
+    same(command(t, "jobs; echo $?"), "0\r\n")
 
 
 def case_background_read(ctx, where):
@@ -173,7 +193,7 @@ def case_background_read(ctx, where):
 
 def case_line_editing(ctx, where):
     t = bash(ctx, where)
-    t.type("echo go; cat\n")
+    t.type("sh -c 'echo go; exec cat'\n")
     t.expect("\ngo\r\n")
     t.type("abx\x7fc one two\x17three\n")
     t.expect("\r\nabc one three\r\n")
@@ -183,7 +203,7 @@ def case_line_editing(ctx, where):
 
 def case_resize(ctx, where):
     t = bash(ctx, where, rows=30, columns=90)
-    assert command(t, "stty size") == "30 90\r\n"
+    same(command(t, "stty size"), "30 90\r\n")
     command(t, "trap 'echo size is $(stty size)' WINCH")
     set_size(t.master, 41, 123)
     # bash runs traps between commands.
@@ -269,7 +289,7 @@ def case_output_to_pipe(ctx, where):
 
 def case_output_beside_pipe(ctx, where):
     """The rest of a pipeline has the terminal as it was, until the sandbox reads from it."""
-    t = shell_line(ctx, where, "{} | sh -c 'cat; stty -a | grep -ow -- -*opost'", "sh", "-c", "echo one; echo two >&2")
+    t = shell_line(ctx, where, "{} | sh -c 'cat; stty -a < /dev/tty | grep -ow -- "-*opost"'", "sh", "-c", "echo one; echo two >&2")
     t.expect("opost")
     assert t.wait() == 0
     assert sorted(t.text.split("\r\n")) == ["", "one", "opost", "two"], t.text
@@ -334,14 +354,14 @@ def case_suspend(ctx, where):
     os.kill(hull, signal.SIGTSTP)
     t.expect("Stopped")
     t.expect(re.escape(PROMPT))
-    assert command(t, "echo at the host's") == "at the host's\r\n"
+    same(command(t, "echo at the host's"), "at the host's\r\n")
     t.type("fg\n")
     t.expect("fg\r\n")
     t.type("echo at $HOSTNAME\n")
     t.expect("at hull\r\n")
     t.type("exit 3\n")
     t.expect(re.escape(PROMPT))
-    assert command(t, "echo $?") == "3\r\n"
+    same(command(t, "echo $?"), "3\r\n")
 
 
 def case_background(ctx, where):
@@ -358,13 +378,16 @@ def case_background(ctx, where):
     t.expect("to cat\r\n")
     t.type("\x04")
     t.expect(re.escape(PROMPT))
-    assert command(t, "echo $?") == "4\r\n"
+    same(command(t, "echo $?"), "4\r\n")
 
 
 # --- containers
 
 def spec_of(ctx, args, **process):
-    return config(root_folder(ctx), args, terminal=True, **process)
+    spec = config(root_folder(ctx), args, terminal=True, **process)
+    spec["mounts"].append({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                           "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]})
+    return spec
 
 
 def sh(script):
@@ -393,8 +416,8 @@ def case_exec(ctx, where):
     t = Terminal(ctx, oci.argv("exec", "-t", cid, "bash", "--norc"), rows=20, columns=70)
     t.expect("# ")
     assert "job control" not in t.text
-    t.type("stty size; sleep 100\n")
-    t.expect("20 70\r\n")
+    t.type("stty size; sh -c 'echo go; exec sleep 100'\n")
+    t.expect("20 70\r\ngo\r\n")
     t.type("\x03")
     t.expect("# ")
     t.type("exit 9\n")
@@ -455,8 +478,21 @@ GROUPS = {
 }
 
 
+def closing(case):
+    """The case, and the end of every terminal that it opened."""
+    @functools.wraps(case)
+    def run(ctx, where):
+        opened.terminals = []
+        try:
+            case(ctx, where)
+        finally:
+            for t in opened.terminals:
+                t.close()
+    return run
+
+
 def run_group(group, where, ctx):
-    return run_cases(ctx, f"terminal/{group}", where, GROUPS[group])
+    return run_cases(ctx, f"terminal/{group}", where, [closing(c) for c in GROUPS[group]])
 
 
 def jobs(ctx):
