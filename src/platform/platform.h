@@ -166,3 +166,5 @@ void kernel_ops_done(void *owner);
 // Around a wait of the platform's own that may take long: another worker takes over (sentry/kernel/kernel.h).
 void kernel_away_begin(void);
 void kernel_away_end(void);
+// The PROT_* of [addr, addr+len) if it is one private mapping that is executable and not writable, else 0.
+int kernel_code_prot(void *owner, uaddr_t addr, size_t len);

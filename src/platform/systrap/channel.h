@@ -9,14 +9,36 @@
 #define STUB_TEXT 0x7fff00000000   // the blob, read-only and executable
 #define STUB_PARAM 0x7fff00100000  // struct stub_param, read-only
 #define STUB_VDSO 0x7fff00200000   // the host's vvar pages and vdso, moved here
-#define STUB_SITES 0x7fff01000000  // trampolines of patched call sites
-#define STUB_SITES_BYTES 0x100000
+#define STUB_SITES 0x7fff01000000  // struct sites: the patched call sites, the stub's own
 #define CHAN_BASE 0x7fff40000000   // the channel
 #define CHAN_SHIFT 30
 #define SLOT_SHIFT 18
 #define SLOT_BYTES (1 << SLOT_SHIFT)
 #define SLOTS_MAX (1 << (CHAN_SHIFT - SLOT_SHIFT))
 #define CHAN_BYTES (1 << CHAN_SHIFT)
+
+// Below what applications may use, since a patched call site reaches it by an absolute 32-bit address: where each site's trampoline lies,
+// read-only. The third byte of all these addresses is 06, no instruction in 64-bit mode (stub/sites.c).
+#define SITE_TABLE 0x60000
+#define SITE_TABLE_BYTES 0x4000
+
+// Call sites by what becomes of the flags: the first half of the table keeps them, the second half's next instruction is a comparison.
+#define SITES_KEEP 1024
+#define SITES_CMP 1024
+#define SITES_MAX (SITES_KEEP + SITES_CMP)
+#define SITE_COUNTS 4096
+#define SITES_HEAD (SITE_COUNTS + 64)
+#define SITE_BYTES 64 // a record
+#define SITE_RET 8    // offsets in it
+#define SITE_AFTER 16
+#define SITE_NR 24
+#define SITE_IMM 28
+#define SITE_KIND 32
+#define SITE_MOV 1   // mov $nr,%eax; syscall
+#define SITE_MOVQ 2  // mov $nr,%rax; syscall
+#define SITE_CMPQ 3  // syscall; cmp $imm,%rax
+#define SITE_CMPL 4  // syscall; cmp $imm,%eax
+#define SITE_TRAMPOLINE_BYTES 16
 
 // The stub's descriptors.
 #define STUB_FD_SOCKET 0   // files to map come in here; its first message names its process
@@ -43,6 +65,8 @@
 #define KIND_FLUSHED 5
 #define KIND_MASK 0xff
 #define KIND_SEGS_SHIFT 8 // above it: how many segments are there
+#define KIND_SEGS_MASK 0xff
+#define KIND_SITE 0x10000 // with KIND_SYSCALL: it often comes from this site, which could be patched
 
 #define OPS_PENDING 1
 #define OPS_NOTIFY 2 // pending, and the sentry waits for the end
@@ -60,6 +84,7 @@
 #define SLOT_NR 8
 #define SLOT_INTERRUPT 64
 #define SLOT_REGS 128
+#define SLOT_SELF 312
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -73,6 +98,7 @@ struct stub_regs { // as struct user_regs_struct begins
 enum slot_op_kind {
 	OP_MAP = 1,  // addr, len, prot, flags, cache index or -1, offset
 	OP_UNMAP,    // addr, len
+	OP_CLEAR,    // unmaps all that is the application's, who has no other thread
 	OP_PROTECT,  // addr, len, prot
 	OP_REMAP,    // addr, len, new_len, flags, new_addr
 	OP_ADVISE,   // addr, len, advice
@@ -85,6 +111,7 @@ enum slot_op_kind {
 	OP_XLOAD,    // src, features
 	OP_XRESET,
 	OP_CMPXCHG,  // addr, expected, desired; the old value is left in op_result
+	OP_PATCH,    // the call site before this address, its page's protection, whether no other thread is about; never fails
 	OP_EXIT,     // the thread ends
 };
 
@@ -111,9 +138,12 @@ struct slot {
 	uint32_t spin;      // the stub's own: how long it waits for an answer before it sleeps
 	uint32_t fail_err, fail_tag;
 	uint32_t op_result;
-	uint32_t unused[8];
+	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
+		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
+	} ids;
 	// line 2
 	struct stub_regs regs; // of the application, while it is stopped
+	uint64_t self; // its address, by which the fast way in knows that gs is still ours
 	struct {
 		uint32_t signo, code;
 		uint64_t addr, trapno, error_code, cr2;
@@ -123,11 +153,12 @@ struct slot {
 };
 
 _Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
-	       offsetof(struct slot, regs) == SLOT_REGS && sizeof(struct slot) <= SLOT_STACK, "slot layout");
+	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_STACK, "slot layout");
 
 struct stub_param {
 	uint32_t asleep;   // nobody polls: ring the doorbell
 	uint32_t spin_max; // 0: don't spin
+	uint32_t patching; // call sites may be patched
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;
 };
@@ -137,6 +168,28 @@ struct stub_header {
 	uint64_t begin;    // where the template enters, with the stack at its slot
 	uint64_t handler, restorer;
 	uint64_t text_end;
-	uint64_t fast_entry;
+	uint64_t trampolines;
 };
+
+struct site { // a patched call site
+	uint64_t addr;  // where the jump is
+	uint64_t ret;   // where a fast call goes on
+	uint64_t after; // just behind its syscall instruction: what signal handlers see
+	uint32_t nr, imm;
+	uint8_t kind, prot;
+	uint8_t old[7]; // what the jump replaced
+	uint8_t pad[SITE_BYTES - 41];
+};
+
+struct sites {
+	uint32_t busy; // somebody is patching
+	uint32_t nkeep, ncmp; // records in use of either half
+	uint8_t counts[SITE_COUNTS]; // calls that came by signal, by a hash of their place
+	struct site site[SITES_MAX] __attribute__((aligned(SITE_BYTES)));
+};
+#define SITES_BYTES ((sizeof(struct sites) + 4095) & ~4095ul)
+
+_Static_assert(sizeof(struct site) == SITE_BYTES && offsetof(struct site, ret) == SITE_RET && offsetof(struct site, after) == SITE_AFTER &&
+	       offsetof(struct site, nr) == SITE_NR && offsetof(struct site, imm) == SITE_IMM && offsetof(struct site, kind) == SITE_KIND &&
+	       offsetof(struct sites, site) == SITES_HEAD && SITES_MAX * 8 <= SITE_TABLE_BYTES, "site layout");
 #endif

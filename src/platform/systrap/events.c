@@ -153,8 +153,10 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		out->call.nr = s->nr;
 		for (int i = 0; i < 6; i++)
 			out->call.args[i] = s->args[i];
-		if (kind >> KIND_SEGS_SHIFT)
-			take_segs(ctx, kind >> KIND_SEGS_SHIFT);
+		ctx->site_wanted = kind & KIND_SITE;
+		kind = kind >> KIND_SEGS_SHIFT & KIND_SEGS_MASK;
+		if (kind)
+			take_segs(ctx, kind);
 		break;
 	case KIND_FAULT:
 		take_fault(s, out);
@@ -348,6 +350,26 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 	return state;
 }
 
+// Lets the stub patch the call site that it came from, if the kernel says that the code there is private and not writable.
+static void allow_patch(struct platform_ctx *ctx)
+{
+	enum { AROUND = 16 };
+	const uint64_t after = *(const volatile uint64_t *)&ctx->slot->regs.rip;
+	struct slot_op *op;
+	int prot;
+
+	ctx->site_wanted = false;
+	if (ctx->regs_set || ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND)
+		return;
+	prot = kernel_code_prot(ctx->owner, after - AROUND, 2 * AROUND);
+	op = prot ? op_queue(ctx, OP_PATCH, 0) : NULL;
+	if (!op)
+		return;
+	op->a[0] = after;
+	op->a[1] = prot;
+	op->a[2] = ctx->as->nctx == 1; // nobody else can make a second one
+}
+
 void systrap_resume(struct platform_ctx *ctx)
 {
 	_Atomic uint8_t *mode = &ev.modes[ctx->id];
@@ -357,6 +379,8 @@ void systrap_resume(struct platform_ctx *ctx)
 		ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
 		return;
 	}
+	if (ctx->site_wanted)
+		allow_patch(ctx);
 	if (ctx->op_err) {
 		struct platform_event failed = {.kind = PLATFORM_OP_FAILED, .failed = {ctx->op_err, ctx->op_tag}};
 

@@ -202,7 +202,7 @@ int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint
 
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag)
 {
-	return queue(ctx, OP_UNMAP, op_tag, (uint64_t[]){0, APP_MAX}, 2);
+	return queue(ctx, OP_CLEAR, op_tag, NULL, 0);
 }
 
 int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst)

@@ -59,6 +59,7 @@ struct platform_ctx {
 	struct platform_event ready_event;
 	// The worker's:
 	bool ret_set, regs_set;
+	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t ret;
 	uint32_t nops;
 	uint32_t data_used;     // of the data area

@@ -29,6 +29,11 @@ void kernel_away_end(void)
 {
 }
 
+int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
+{
+	return 0;
+}
+
 static struct platform_ctx *next_event(struct platform_event *ev)
 {
 	struct platform_ctx *ctx;

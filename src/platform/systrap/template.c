@@ -47,6 +47,7 @@ struct start {
 	struct vdso vdso;
 	struct platform_as *as;
 	int param_fd;
+	struct stub_param *param;
 };
 
 static int find_vdso(struct vdso *v)
@@ -134,6 +135,22 @@ static int map_fixed(uaddr_t at, uint64_t len, int prot, int flags, int fd)
 	return mmap((void *)at, len, prot, flags | MAP_FIXED, fd, 0) == (void *)at ? 0 : -errno;
 }
 
+// The table that patched call sites jump through, and the records of the sites. A host that keeps the table's low addresses to itself
+// makes every call come by signal.
+static int map_sites(const struct stub_header *h, const struct start *st)
+{
+	uint64_t *table = (uint64_t *)SITE_TABLE;
+
+	if (map_fixed(SITE_TABLE, SITE_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0) {
+		for (unsigned i = 0; i < SITES_MAX; i++)
+			table[i] = h->trampolines + i * SITE_TRAMPOLINE_BYTES;
+		if (mprotect(table, SITE_TABLE_BYTES, PROT_READ) < 0)
+			return -errno;
+		st->param->patching = 1;
+	}
+	return map_fixed(STUB_SITES, SITES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
 // Runs on a stack of its own below everything, so that the stub's places may be taken from under the old one.
 static int template_main(void *arg)
 {
@@ -155,6 +172,7 @@ static int template_main(void *arg)
 	if (!err && mprotect((void *)STUB_TEXT, blob_len, PROT_READ | PROT_EXEC) < 0)
 		err = -errno;
 	err = err ?: map_fixed(STUB_PARAM, PAGE_SIZE, PROT_READ, MAP_SHARED, st->param_fd);
+	err = err ?: map_sites(h, st);
 	err = err ?: map_fixed(CHAN_BASE, CHAN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, st->as->chan_fd);
 	err = err ?: set_handlers(h);
 	if (!err && cap_set_proc(none) < 0)
@@ -240,6 +258,7 @@ int systrap_template_create(struct platform_as **out_as)
 	if (stub_doorbell < 0)
 		return -errno;
 	err = find_vdso(&st.vdso) ?: create_param(&st.param_fd) ?: as_create_empty(&st.as);
+	st.param = stub_param;
 	err = err ?: start_process(&st);
 	if (err)
 		return err;

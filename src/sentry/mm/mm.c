@@ -107,6 +107,22 @@ void kernel_ops_done(void *owner)
 		waitq_wake(&t->mm->ops_done, 0);
 }
 
+int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
+{
+	struct task *t = owner;
+	struct vma *v;
+	int prot = 0;
+
+	if (!t || !t->mm)
+		return 0;
+	mutex_lock(&t->mm->mu);
+	v = vma_find(t->mm, addr);
+	if (v && v->start <= addr && len <= v->end - addr && (v->flags & MAP_PRIVATE) && (v->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
+		prot = v->prot;
+	mutex_unlock(&t->mm->mu);
+	return prot;
+}
+
 static bool others_pending(struct task *t)
 {
 	struct mm *mm = t->mm;

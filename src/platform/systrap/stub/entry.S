@@ -9,6 +9,9 @@
 // VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, PARENT_SETTID, CHILD_CLEARTID
 #define CLONE_THREAD_ALL (0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x100000 | 0x200000)
 
+#define FLAGS_UNUSUAL 0x44500	/* AC, NT, DF, TF: such calls take the slow way */
+#define FLAGS_RESULT 0x8d5	/* OF, SF, ZF, AF, PF, CF */
+
 #define REG(n) SLOT_REGS + 8 * n
 #define R15 REG(0)
 #define R14 REG(1)
@@ -33,7 +36,7 @@
 #define GS_BASE REG(22)
 
 	.section .header, "ax"
-	.quad stub_begin, stub_signal, stub_restorer, stub_text_end, stub_fast_entry
+	.quad stub_begin, stub_signal, stub_restorer, stub_text_end, stub_trampolines
 
 	.text
 	.globl stub_restorer
@@ -86,8 +89,150 @@ stub_window_start:
 stub_window_end:
 1:	call	stub_interrupted
 
-stub_fast_entry:
+// --- in by a patched call site: rcx is the site's record, r11 free; where flags are kept, so is rax, and the number is the record's
+
+	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_end, stub_probe_keep, stub_probe_cmp
+stub_fast_keep:
+	lahf
+	seto	%al
+	rdgsbase %r11
+stub_probe_keep:
+	cmp	%r11, SLOT_SELF(%r11)	// faults or differs when the application has its own gs
+	jne	stub_slow_keep
+	mov	%rsp, RSP(%r11)
+	lea	SLOT_DATA(%r11), %rsp
+	pushfq
+	testl	$FLAGS_UNUSUAL, (%rsp)
+	jnz	1f
+	mov	%rdx, RDX(%r11)
+	movzbl	%ah, %edx
+	movzbl	%al, %eax
+	shl	$11, %eax
+	or	%edx, %eax
+	popq	EFLAGS(%r11)
+	andl	$~FLAGS_RESULT, EFLAGS(%r11)
+	or	%eax, EFLAGS(%r11)
+	mov	RDX(%r11), %rdx
+	mov	SITE_NR(%rcx), %eax
+	jmp	3f
+1:	mov	RSP(%r11), %rsp
+	jmp	stub_slow_keep
+
+stub_fast_cmp:
+	rdgsbase %r11
+stub_probe_cmp:
+	cmp	%r11, SLOT_SELF(%r11)
+	jne	stub_slow_cmp
+	mov	%rsp, RSP(%r11)
+	lea	SLOT_DATA(%r11), %rsp
+	pushfq
+	testl	$FLAGS_UNUSUAL, (%rsp)
+	jnz	2f
+	mov	%rdx, RDX(%r11)
+	popq	EFLAGS(%r11)
+	jmp	3f
+2:	mov	RSP(%r11), %rsp
+	jmp	stub_slow_cmp
+
+	// Traps for the handler, which knows the state at each.
+stub_slow_start:
+stub_slow_keep:
 	ud2
+stub_slow_cmp:
+	ud2
+stub_slow_end:
+
+3:	mov	%rax, SLOT_NR(%r11)
+	mov	%rax, RAX(%r11)
+	mov	%rax, ORIG_RAX(%r11)
+	mov	%rdi, SLOT_NR + 8(%r11)
+	mov	%rsi, SLOT_NR + 16(%r11)
+	mov	%rdx, SLOT_NR + 24(%r11)
+	mov	%r10, SLOT_NR + 32(%r11)
+	mov	%r8, SLOT_NR + 40(%r11)
+	mov	%r9, SLOT_NR + 48(%r11)
+	mov	%rdi, RDI(%r11)
+	mov	%rsi, RSI(%r11)
+	mov	%r10, R10(%r11)
+	mov	%r8, R8(%r11)
+	mov	%r9, R9(%r11)
+	mov	%rbx, RBX(%r11)
+	mov	%rbp, RBP(%r11)
+	mov	%r12, R12(%r11)
+	mov	%r13, R13(%r11)
+	mov	%r14, R14(%r11)
+	mov	%r15, R15(%r11)
+	mov	SITE_AFTER(%rcx), %rax
+	mov	%rax, RIP(%r11)
+	mov	%rax, RCX(%r11)
+	mov	EFLAGS(%r11), %rax
+	mov	%rax, R11(%r11)
+	rdfsbase %rax
+	mov	%rax, FS_BASE(%r11)
+	movq	$0, GS_BASE(%r11)
+	mov	%r11, %rbx
+	mov	%rcx, %rbp
+	mov	%r11, %rdi
+	call	stub_fast_call
+	mov	%rbx, %rdi
+	test	%al, %al
+	jz	stub_resume_full
+
+	// As stub_resume_full, but the registers that the stub kept need no loading, and no iretq.
+	.globl stub_window2_start, stub_window2_end
+stub_window2_start:
+	cmpl	$0, SLOT_INTERRUPT(%rdi)
+	jne	stub_resume_full
+	mov	%rbp, %rcx
+	cmpb	$SITE_CMPQ, SITE_KIND(%rcx)
+	mov	RBX(%rdi), %rbx
+	mov	RBP(%rdi), %rbp
+	mov	RSI(%rdi), %rsi
+	mov	RDX(%rdi), %rdx
+	mov	R10(%rdi), %r10
+	mov	R8(%rdi), %r8
+	mov	R9(%rdi), %r9
+	mov	RSP(%rdi), %rsp
+	jb	5f
+	mov	RAX(%rdi), %rax
+	mov	SITE_IMM(%rcx), %r11d
+	jne	4f
+	movslq	%r11d, %r11
+	cmp	%r11, %rax
+	jmp	6f
+4:	cmp	%r11d, %eax
+	jmp	6f
+5:	mov	EFLAGS(%rdi), %eax
+	bt	$11, %eax
+	setc	%r11b
+	mov	%al, %ah
+	add	$0x7f, %r11b		// overflows, if it did before
+	sahf
+	mov	RAX(%rdi), %rax
+6:	mov	EFLAGS(%rdi), %r11
+	mov	SITE_RET(%rcx), %rcx
+	mov	RDI(%rdi), %rdi
+	jmp	*%rcx
+stub_window2_end:
+
+	// Where the table leads, one for each site.
+	.globl stub_trampolines, stub_trampolines_end
+	.balign	SITE_TRAMPOLINE_BYTES
+stub_trampolines:
+	.set	i, 0
+	.rept	SITES_KEEP
+	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
+	jmp	stub_fast_keep
+	.balign	SITE_TRAMPOLINE_BYTES
+	.set	i, i + 1
+	.endr
+	.rept	SITES_CMP
+	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
+	jmp	stub_fast_cmp
+	.balign	SITE_TRAMPOLINE_BYTES
+	.set	i, i + 1
+	.endr
+stub_trampolines_end:
 
 // --- births
 

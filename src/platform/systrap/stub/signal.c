@@ -8,8 +8,13 @@
 #include <ucontext.h>
 
 #pragma GCC visibility push(hidden) // addressed directly: there is no table to look them up in
-extern const char stub_text_end[], stub_window_start[], stub_window_end[], stub_guard_start[], stub_guard_end[], stub_guard_fault[];
+extern const char stub_text_end[], stub_window_start[], stub_window_end[], stub_window2_start[], stub_window2_end[];
+extern const char stub_guard_start[], stub_guard_end[], stub_guard_fault[];
+extern const char stub_slow_start[], stub_slow_keep[], stub_slow_cmp[], stub_slow_end[], stub_probe_keep[], stub_probe_cmp[];
+extern const char stub_trampolines[], stub_trampolines_end[];
 #pragma GCC visibility pop
+
+enum { TRAP_PROTECTION = 13 };
 
 static bool within(uint64_t rip, const char *start, const char *end)
 {
@@ -45,7 +50,7 @@ static void save_regs(struct slot *s, const greg_t *g)
 	r->gs_base = gs == (uint64_t)s ? 0 : gs; // an application that leaves gs alone has the slot there
 }
 
-static void post_call(struct slot *s, uint64_t nr)
+static void post_call(struct slot *s, uint64_t nr, uint32_t flags)
 {
 	struct stub_regs *r = &s->regs;
 
@@ -56,7 +61,75 @@ static void post_call(struct slot *s, uint64_t nr)
 	s->args[3] = r->r10;
 	s->args[4] = r->r8;
 	s->args[5] = r->r9;
-	slot_post(s, KIND_SYSCALL | prefetch(s) << KIND_SEGS_SHIFT);
+	slot_post(s, KIND_SYSCALL | flags | prefetch(s) << KIND_SEGS_SHIFT);
+}
+
+// A call by SIGSYS, or from a patched site whose way in ended at a trap. slot_turn() has yet to come.
+static void call(struct slot *s, uint64_t nr, const struct site *site)
+{
+	bool wanted = !site && site_wanted(s->regs.rip);
+
+	post_call(s, nr < 0x40000000 ? nr : (uint64_t)-1, wanted ? KIND_SITE : 0);
+	if (slot_turn(s) & STATE_FULL)
+		return;
+	if (site && site->kind >= SITE_CMPQ)
+		site_compare(site, &s->regs);
+}
+
+static void at_site(struct stub_regs *r, const struct site *site)
+{
+	r->rip = r->rcx = site->after;
+	r->r11 = r->eflags;
+}
+
+// The application's registers at a trap of the way in: rcx is the site's record, and flags may be in ax.
+static const struct site *undo_entry(struct stub_regs *r, bool keep)
+{
+	const struct site *site = (const struct site *)r->rcx;
+	uint64_t ah = r->rax >> 8 & 0xff, of = r->rax & 1;
+
+	if ((uint64_t)site < (uint64_t)SITES->site || (uint64_t)site >= (uint64_t)(SITES->site + SITES_MAX))
+		stub_call1(SYS_exit_group, 1); // an application that jumped in here
+	if (keep) {
+		r->eflags = (r->eflags & ~0x8d5ull) | (ah & 0xd5) | of << 11;
+		r->rax = site->nr;
+	}
+	at_site(r, site);
+	return site;
+}
+
+// What brought us here from the way in of a patched site, or from the middle of one. True if it was that, and it is done.
+static bool patched(struct slot *s, int sig, const greg_t *g)
+{
+	const uint64_t rip = g[REG_RIP];
+	const bool probe = rip == (uint64_t)stub_probe_keep || rip == (uint64_t)stub_probe_cmp;
+	struct stub_regs *r = &s->regs;
+	const struct site *site;
+	bool has_nr;
+
+	if (within(rip, stub_slow_start, stub_slow_end) || (probe && (sig == SIGSEGV || sig == SIGBUS))) {
+		save_regs(s, g);
+		site = undo_entry(r, rip == (uint64_t)stub_slow_keep || rip == (uint64_t)stub_probe_keep);
+	} else if (within(rip, stub_trampolines, stub_trampolines_end) && sig == SIGTRAP) { // an application that steps itself
+		site = SITES->site + (rip - (uint64_t)stub_trampolines) / SITE_TRAMPOLINE_BYTES;
+		save_regs(s, g);
+		if (site->kind <= SITE_MOVQ)
+			r->rax = site->nr;
+		at_site(r, site);
+	} else if (sig == SIGILL && (site = site_of_illegal(rip, &has_nr))) {
+		save_regs(s, g);
+		if (has_nr)
+			r->rax = site->nr;
+		at_site(r, site);
+	} else if (sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PROTECTION && (site = site_of_compare(rip))) {
+		save_regs(s, g);
+		site_compare(site, r);
+		return true;
+	} else {
+		return false;
+	}
+	call(s, r->rax, site);
+	return true;
 }
 
 static void post_fault(struct slot *s, int sig, const siginfo_t *info, const greg_t *g)
@@ -77,9 +150,15 @@ void stub_signal(int sig, siginfo_t *info, ucontext_t *uc)
 	struct slot *s = (struct slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_BYTES - 1));
 	greg_t *g = uc->uc_mcontext.gregs;
 	uint64_t rip = g[REG_RIP];
-	bool in_window = within(rip, stub_window_start, stub_window_end);
+	bool in_window = within(rip, stub_window_start, stub_window_end) || within(rip, stub_window2_start, stub_window2_end);
 
 	asm volatile("pushfq; andl $~0x40400, (%%rsp); popfq" ::: "memory", "cc"); // the application's AC is no business of ours
+	if (sig != STUB_SIGNAL_INTERRUPT && info->si_code <= 0)
+		return; // sent, not raised
+	// On a system call's way the extended state is live in the registers; make it so here.
+	stub_xrstor(uc->uc_mcontext.fpregs, (uint64_t)-1);
+	if (sig != SIGSYS && sig != STUB_SIGNAL_INTERRUPT && !in_window && patched(s, sig, g))
+		stub_resume_full(s);
 	if (within(rip, (const char *)STUB_TEXT, stub_text_end) && !in_window) {
 		if (sig == STUB_SIGNAL_INTERRUPT)
 			return; // the sentry sees what we are about; the way out looks at slot->interrupt
@@ -89,18 +168,15 @@ void stub_signal(int sig, siginfo_t *info, ucontext_t *uc)
 		}
 		stub_call1(SYS_exit_group, 1); // an application that jumped in here
 	}
-	if (sig != STUB_SIGNAL_INTERRUPT && info->si_code <= 0)
-		return; // sent, not raised
 	if (!in_window)
 		save_regs(s, g);
-	// On a system call's way the extended state is live in the registers; make it so here.
-	stub_xrstor(uc->uc_mcontext.fpregs, (uint64_t)-1);
 	if (sig == STUB_SIGNAL_INTERRUPT)
 		stub_interrupted(s);
-	if (sig == SIGSYS)
-		post_call(s, info->si_arch == AUDIT_ARCH_X86_64 && g[REG_RAX] < 0x40000000 ? g[REG_RAX] : (uint64_t)-1);
-	else
+	if (sig == SIGSYS) {
+		call(s, info->si_arch == AUDIT_ARCH_X86_64 ? g[REG_RAX] : (uint64_t)-1, 0);
+	} else {
 		post_fault(s, sig, info, g);
-	slot_turn(s);
+		slot_turn(s);
+	}
 	stub_resume_full(s);
 }

@@ -75,6 +75,18 @@ uint32_t slot_turn(struct slot *s)
 	}
 }
 
+bool stub_fast_call(struct slot *s); // for entry.S: true if only rax and what system calls clobber changed
+bool stub_fast_call(struct slot *s)
+{
+	uint32_t segs;
+
+	if (own_call(s))
+		return true;
+	segs = prefetch(s);
+	slot_post(s, KIND_SYSCALL | segs << KIND_SEGS_SHIFT);
+	return !(slot_turn(s) & STATE_FULL);
+}
+
 void stub_interrupted(struct slot *s)
 {
 	s->interrupt = 0;
@@ -104,6 +116,7 @@ void stub_process_born(long chan_fd, long sock_fd)
 {
 	uint64_t hello = 0;
 
+	SITES->busy = 0; // whoever was about it stayed behind
 	stub_call2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	stub_call2(SYS_dup2, sock_fd, STUB_FD_SOCKET);
 	stub_call1(SYS_close, sock_fd);
@@ -118,9 +131,11 @@ void stub_template_born(struct slot *s)
 	static const struct {
 		uint64_t start, end;
 	} sentrys[] = {
-		{0, STUB_TEXT},
+		{0, SITE_TABLE},
+		{SITE_TABLE + SITE_TABLE_BYTES, STUB_TEXT},
 		{STUB_PARAM + 0x1000, STUB_VDSO},
-		{STUB_VDSO + 0x100000, CHAN_BASE},
+		{STUB_VDSO + 0x100000, STUB_SITES},
+		{STUB_SITES + SITES_BYTES, CHAN_BASE},
 		{CHAN_BASE + CHAN_BYTES, 0x7ffffffff000},
 	};
 	uint64_t hello = 0;

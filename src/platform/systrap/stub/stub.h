@@ -5,6 +5,7 @@
 
 #include "platform/systrap/channel.h"
 
+#define SITES ((struct sites *)STUB_SITES)
 #define PARAM ((const volatile struct stub_param *)STUB_PARAM)
 
 // entry.S: may fault at the application's addresses; 0, or -1 if it did.
@@ -25,6 +26,15 @@ void stub_process_born(long chan_fd, long sock_fd) __attribute__((noreturn));
 void stub_thread_born(struct slot *s) __attribute__((noreturn));
 void stub_interrupted(struct slot *s) __attribute__((noreturn));
 
+// sites.c
+bool site_wanted(uint64_t after);
+void site_patch(uint64_t after, int prot, bool alone);
+void sites_restore(uint64_t start, uint64_t end);
+const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
+const struct site *site_of_compare(uint64_t rip);
+void site_compare(const struct site *s, struct stub_regs *r);
+
+bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; the number of segments
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 

@@ -1,0 +1,259 @@
+// Call sites, and how one is patched: a system call that came by SIGSYS often enough becomes a jump to a trampoline.
+//
+// Two shapes are what libcs compile to: `mov $nr,%eax; syscall`, and `syscall; cmp $imm,%rax`. Seven bytes of either are replaced by
+// `jmp *SITE_TABLE+8n`, with byte 2 an e5 and byte 5 an 06. So whoever jumps into the middle, to the old syscall or the old cmp, finds
+// an instruction that traps (06 is none, e5 is an IN), and the signal handler does what was there. The sentry says which pages may be
+// patched: private, executable, not writable. If the application makes one writable later, it gets its own bytes back first.
+//
+// The page gets its private copy from the host, as for any write to a private mapping, so that a later MADV_DONTNEED or exec of the file
+// finds the file's own bytes. While other threads may run there, byte 0 is first an 06 too (the handler makes the call), and each step
+// waits until every processor has seen the one before: the host's mprotect interrupts them.
+#include "platform/systrap/stub/stub.h"
+
+#include <linux/futex.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+enum {
+	NO_OPCODE = 0x06,
+	JUMP_BYTES = 7,
+	PATCH_AFTER = 4, // calls by signal
+	NR_LIMIT = 1024,
+	FLAGS_RESULT = 0x8d5,
+};
+
+// The bytes around a syscall instruction: 9 that end with it, 6 that follow (zero if they can't be read).
+struct code {
+	uint8_t before[9], behind[6];
+};
+
+static bool read_code(uint64_t after, struct code *c)
+{
+	if (stub_copy(c->before, (const void *)(after - sizeof(c->before)), sizeof(c->before)) < 0)
+		return false;
+	if (stub_copy(c->behind, (const void *)after, sizeof(c->behind)) < 0)
+		for (unsigned i = 0; i < sizeof(c->behind); i++)
+			c->behind[i] = 0;
+	return true;
+}
+
+static uint32_t imm_at(const uint8_t *p)
+{
+	return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static bool one_page(uint64_t addr)
+{
+	return (addr & 4095) <= 4096 - JUMP_BYTES;
+}
+
+// What the site with its syscall instruction before `after` is, in *out. False: none that fits.
+static bool classify(uint64_t after, const struct code *c, struct site *out)
+{
+	const uint8_t *b = c->before, *n = c->behind;
+
+	*out = (struct site){.after = after, .ret = after};
+	if (b[7] != 0x0f || b[8] != 0x05)
+		return false;
+	if (b[2] == 0xb8 && imm_at(b + 3) < NR_LIMIT && one_page(after - 7)) {
+		out->kind = SITE_MOV;
+		out->addr = after - 7;
+		out->nr = imm_at(b + 3);
+	} else if (b[0] == 0x48 && b[1] == 0xc7 && b[2] == 0xc0 && imm_at(b + 3) < NR_LIMIT && one_page(after - 9)) {
+		out->kind = SITE_MOVQ;
+		out->addr = after - 9;
+		out->nr = imm_at(b + 3);
+	} else if (n[0] == 0x48 && n[1] == 0x3d && one_page(after - 2)) {
+		out->kind = SITE_CMPQ;
+		out->addr = after - 2;
+		out->imm = imm_at(n + 2);
+		out->ret = after + 6;
+	} else if (n[0] == 0x3d && one_page(after - 2)) {
+		out->kind = SITE_CMPL;
+		out->addr = after - 2;
+		out->imm = imm_at(n + 1);
+		out->ret = after + 5;
+	} else {
+		return false;
+	}
+	for (unsigned i = 0; i < JUMP_BYTES; i++) {
+		unsigned at = out->addr + i - (after - sizeof(c->before));
+
+		out->old[i] = at < sizeof(c->before) ? c->before[at] : c->behind[at - sizeof(c->before)];
+	}
+	return true;
+}
+
+// True if the call that came by signal from here should be patched now; the sentry has the last word.
+bool site_wanted(uint64_t after)
+{
+	struct sites *t = SITES;
+	uint8_t *count = &t->counts[(after ^ after >> 12) % SITE_COUNTS];
+	struct code c;
+	struct site s;
+
+	if (!PARAM->patching || ++*count < PATCH_AFTER)
+		return false;
+	*count = 0;
+	return read_code(after, &c) && classify(after, &c, &s);
+}
+
+static bool same(const struct site *a, const struct site *b)
+{
+	return a->addr == b->addr && a->after == b->after && a->ret == b->ret && a->nr == b->nr && a->imm == b->imm && a->kind == b->kind;
+}
+
+// A record for a site like this: never one that may be in use for something else.
+static struct site *record(const struct site *like)
+{
+	struct sites *t = SITES;
+	bool keep = like->kind <= SITE_MOVQ;
+	struct site *first = t->site + (keep ? 0 : SITES_KEEP);
+	uint32_t *used = keep ? &t->nkeep : &t->ncmp;
+
+	for (uint32_t i = 0; i < *used; i++)
+		if (same(&first[i], like))
+			return &first[i];
+	if (*used >= (keep ? SITES_KEEP : SITES_CMP))
+		return 0;
+	first[*used] = *like;
+	__atomic_store_n(used, *used + 1, __ATOMIC_RELEASE);
+	return &first[*used - 1];
+}
+
+static void make_jump(const struct site *s, uint8_t jump[JUMP_BYTES])
+{
+	uint32_t entry = SITE_TABLE + 8 * (s - SITES->site);
+
+	jump[0] = 0xff;
+	jump[1] = 0x24;
+	jump[2] = 0xe5; // no base, no index
+	for (unsigned i = 0; i < 4; i++)
+		jump[3 + i] = entry >> 8 * i;
+}
+
+// True if s's jump is in the code at its place.
+static bool live(const struct site *s)
+{
+	uint8_t jump[JUMP_BYTES], there[JUMP_BYTES];
+
+	make_jump(s, jump);
+	if (stub_copy(there, (const void *)s->addr, JUMP_BYTES) < 0)
+		return false;
+	for (unsigned i = 0; i < JUMP_BYTES; i++)
+		if (there[i] != jump[i])
+			return false;
+	return true;
+}
+
+// Replaces the code at addr. If alone, no other thread is about.
+static void poke(uint64_t addr, const uint8_t bytes[JUMP_BYTES], int prot, bool alone)
+{
+	static const uint8_t trap = NO_OPCODE;
+	uint64_t page = addr & ~4095ull;
+
+	if (stub_call3(SYS_mprotect, page, 4096, prot | PROT_READ | PROT_WRITE) < 0)
+		return;
+	if (alone) {
+		stub_copy((void *)addr, bytes, JUMP_BYTES);
+	} else {
+		stub_copy((void *)addr, &trap, 1);
+		stub_call3(SYS_mprotect, page, 4096, prot);
+		stub_call3(SYS_mprotect, page, 4096, prot | PROT_READ | PROT_WRITE);
+		stub_copy((void *)(addr + 1), bytes + 1, JUMP_BYTES - 1);
+		stub_call3(SYS_mprotect, page, 4096, prot);
+		stub_call3(SYS_mprotect, page, 4096, prot | PROT_READ | PROT_WRITE);
+		stub_copy((void *)addr, bytes, 1);
+	}
+	stub_call3(SYS_mprotect, page, 4096, prot);
+}
+
+void site_patch(uint64_t after, int prot, bool alone)
+{
+	struct sites *t = SITES;
+	uint8_t jump[JUMP_BYTES];
+	struct site like, *s;
+	struct code c;
+
+	if (__atomic_exchange_n(&t->busy, 1, __ATOMIC_ACQUIRE))
+		return; // the next calls ask again
+	if (read_code(after, &c) && classify(after, &c, &like)) {
+		s = record(&like);
+		if (s) {
+			s->prot = prot;
+			make_jump(s, jump);
+			poke(s->addr, jump, prot, alone);
+		}
+	}
+	__atomic_store_n(&t->busy, 0, __ATOMIC_RELEASE);
+}
+
+// Gives the application's own bytes in [start, end) back, because it is going to move them or write there.
+void sites_restore(uint64_t start, uint64_t end)
+{
+	struct sites *t = SITES;
+
+	for (uint32_t half = 0; half < 2; half++) {
+		const struct site *first = t->site + half * SITES_KEEP;
+
+		for (uint32_t i = 0, n = half ? t->ncmp : t->nkeep; i < n && i < SITES_KEEP; i++)
+			if (first[i].addr >= start && first[i].addr < end && live(&first[i]))
+				poke(first[i].addr, first[i].old, first[i].prot, false);
+	}
+}
+
+// The record whose jump is at addr, or whose jump is just being written there.
+static const struct site *find(uint64_t addr, bool being_written)
+{
+	struct sites *t = SITES;
+	uint8_t there[JUMP_BYTES];
+	uint32_t entry;
+
+	if (stub_copy(there, (const void *)addr, being_written ? 1 : JUMP_BYTES) < 0)
+		return 0;
+	if (being_written) {
+		if (there[0] == NO_OPCODE)
+			for (uint32_t i = 0; i < SITES_MAX; i++)
+				if (t->site[i].addr == addr && (i < SITES_KEEP ? i < t->nkeep : i - SITES_KEEP < t->ncmp))
+					return &t->site[i];
+		return 0;
+	}
+	entry = imm_at(there + 3) - SITE_TABLE;
+	if (there[0] != 0xff || there[1] != 0x24 || there[2] != 0xe5 || entry % 8 || entry / 8 >= SITES_MAX)
+		return 0;
+	return t->site[entry / 8].addr == addr ? &t->site[entry / 8] : 0;
+}
+
+// A SIGILL at rip: the site whose syscall instruction is meant, *out_nr its number if the site itself gives one (else rax has it).
+const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr)
+{
+	const struct site *s = find(rip, true);
+
+	*out_has_nr = s && s->kind <= SITE_MOVQ;
+	if (s)
+		return s;
+	s = find(rip - 5, false);
+	return s && s->kind == SITE_MOV ? s : 0;
+}
+
+// A general protection fault at rip: the site whose comparison is meant.
+const struct site *site_of_compare(uint64_t rip)
+{
+	const struct site *s = find(rip - 2, false);
+
+	return s && s->kind >= SITE_CMPQ ? s : 0;
+}
+
+// Does what the instruction behind s's call did.
+void site_compare(const struct site *s, struct stub_regs *r)
+{
+	uint64_t flags;
+
+	if (s->kind == SITE_CMPQ)
+		asm("cmp %2, %1; pushfq; pop %0" : "=&r"(flags) : "r"(r->rax), "r"((int64_t)(int32_t)s->imm) : "cc");
+	else
+		asm("cmp %2, %1; pushfq; pop %0" : "=&r"(flags) : "r"((uint32_t)r->rax), "r"(s->imm) : "cc");
+	r->eflags = (r->eflags & ~(uint64_t)FLAGS_RESULT) | (flags & FLAGS_RESULT);
+	r->rip = s->ret;
+}
