@@ -18,7 +18,7 @@
 #include "lib/container_of.h"
 #include "runtime/err.h"
 
-enum { STATE_VERSION = 1 };
+enum { STATE_VERSION = 1, STATE_BYTES_MAX = 64 << 20 };
 
 static const char *const status_names[] = {"creating", "created", "running", "paused", "stopped"};
 
@@ -195,6 +195,21 @@ static void process_from_json(json_t *json, const char *key, struct state_proces
 	out->start_ticks = json_integer_value(json_object_get(p, "startTicks"));
 }
 
+// In one piece: json_loadfd() makes a call for each byte.
+static json_t *load_json(int fd, json_error_t *where)
+{
+	struct stat st;
+	char *text = fstat(fd, &st) == 0 && st.st_size <= STATE_BYTES_MAX ? malloc(st.st_size + 1) : NULL;
+	ssize_t n = text ? read(fd, text, st.st_size) : -1;
+	json_t *json = NULL;
+
+	strcpy(where->text, "it cannot be read");
+	if (n >= 0)
+		json = json_loadb(text, n, 0, where);
+	free(text);
+	return json;
+}
+
 static int state_load(struct state *s, struct err **err)
 {
 	int fd = openat(s->dir_fd, "state.json", O_RDONLY | O_CLOEXEC);
@@ -206,7 +221,7 @@ static int state_load(struct state *s, struct err **err)
 		return err_set(err, "container %s was not made completely; `hull delete --force %s` removes it", s->id, s->id);
 	if (fd < 0)
 		return err_set(err, "cannot open %s/state.json: %m", s->dir);
-	json = json_loadfd(fd, 0, &where);
+	json = load_json(fd, &where);
 	close(fd);
 	if (!json || json_integer_value(json_object_get(json, "version")) != STATE_VERSION) {
 		err_set(err, "%s/state.json is damaged: %s", s->dir, json ? "not this version's" : where.text);

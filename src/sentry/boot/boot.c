@@ -33,9 +33,20 @@ struct boot_config {
 	bool foreground, debug, log, log_json, strace;
 };
 
+// In one piece: json_loadfd() makes a call for each byte.
+static json_t *load_json(int fd)
+{
+	struct stat st;
+	char *text = fstat(fd, &st) == 0 ? malloc(st.st_size + 1) : NULL;
+	json_t *json = text && read(fd, text, st.st_size) == st.st_size ? json_loadb(text, st.st_size, 0, NULL) : NULL;
+
+	free(text);
+	return json;
+}
+
 static int read_config(struct boot_config *out)
 {
-	json_t *json = json_loadfd(BOOT_FD_CONFIG, 0, NULL);
+	json_t *json = load_json(BOOT_FD_CONFIG);
 	const char *version = json_string_value(json_object_get(json, "version"));
 
 	close(BOOT_FD_CONFIG);

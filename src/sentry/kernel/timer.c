@@ -145,6 +145,7 @@ void timers_run(void)
 {
 	struct timers *ts = kernel()->timers;
 	struct ktimer *t;
+	int64_t next;
 
 	mutex_lock(&ts->mu);
 	if (ts->busy) {
@@ -164,8 +165,10 @@ void timers_run(void)
 		pthread_cond_broadcast(&ts->idle);
 	}
 	ts->busy = false;
-	ts->told_ns = next_deadline_locked(ts);
-	sched_timer_changed(ts->told_ns);
+	next = next_deadline_locked(ts);
+	if (next != KTIME_NEVER || ts->told_ns != KTIME_NEVER)
+		sched_timer_changed(next);
+	ts->told_ns = next;
 	mutex_unlock(&ts->mu);
 }
 
