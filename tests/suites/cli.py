@@ -497,9 +497,60 @@ def case_log(ctx, where):
     assert any("exit_group(0)" in open(debug + n).read() for n in os.listdir(debug))
 
 
+def limits_of(ctx, where, folder):
+    """What the control groups of a running container say, of runc or Hull: the host's own files."""
+    found = {}
+    for controller, names in (("memory", ["memory.limit_in_bytes"]), ("cpu", ["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"]), ("pids", ["pids.max"])):
+        for name in names:
+            with open(f"/sys/fs/cgroup/{controller}{folder}/{name}") as f:
+                found[name] = f.read().strip()
+        with open(f"/sys/fs/cgroup/{controller}{folder}/cgroup.procs") as f:
+            found[controller] = len(f.read().split()) > 0
+    return found
+
+
+def case_limits(ctx, where):
+    if not os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        return      # version 2's files have other names; Hull's handling of them isn't tested by this suite
+    found = []
+    for runs in ("runc", where):
+        oci, folder = runtime(ctx, runs), f"/hull-test-{os.getpid()}/{runs}-{ctx.args.hull_flag and 1 or 0}"
+        spec = spec_of(ctx, SLEEP)
+        spec["linux"] |= {"cgroupsPath": folder, "resources": {
+            "memory": {"limit": 256 << 20}, "cpu": {"shares": 512, "quota": 50000, "period": 100000}, "pids": {"limit": 100}}}
+        assert oci.detached("run", "-d", "-b", oci.bundle(spec), "c") == 0
+        try:
+            found.append(limits_of(ctx, runs, folder))
+        finally:
+            good(oci("delete", "--force", "c"))
+        assert not os.path.exists("/sys/fs/cgroup/memory" + folder), "the group is still there"
+    for controller in ("memory", "cpu", "pids", "cpuset", "devices", "freezer", "blkio", "cpuacct", "systemd", "unified"):     # runc leaves the folder above
+        try:
+            os.rmdir(f"/sys/fs/cgroup/{controller}/hull-test-{os.getpid()}")
+        except OSError:
+            pass
+    found[0]["pids.max"] = str(int(found[0]["pids.max"]) + 64)      # Hull's own threads
+    assert found[0] == found[1], f"hull {found[1]}, runc {found[0]}"
+
+
+def case_limits_hold(ctx, where):
+    if not os.path.exists("/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        return
+    hull = runtime(ctx, where)
+    spec = spec_of(ctx, sh("head -c 200m /dev/zero | tail -c 190m | wc -c"))
+    spec["linux"]["resources"] = {"memory": {"limit": 64 << 20, "swap": 64 << 20}}
+    done = hull("run", "-b", hull.bundle(spec), "m")
+    assert done.status is not None and done.out.strip() != str(190 << 20), done
+    spec = spec_of(ctx, sh("i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; echo all"))
+    spec["linux"]["resources"] = {"pids": {"limit": 20}}
+    done = hull("run", "-b", hull.bundle(spec), "p", seconds=60)
+    assert done.status is not None and "all" not in done.out, done
+    good(hull("delete", "--force", "m", "p"))
+
+
 GROUPS = {
     "run": [case_exit_status, case_standard_input, case_process_fields, case_home, case_groups, case_capabilities, case_root_readonly,
-            case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_preserved_descriptors, case_warnings],
+            case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_preserved_descriptors, case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],

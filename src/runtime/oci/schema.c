@@ -19,6 +19,7 @@
 #define PAIRS(n, at) {.name = (n), .kind = DECODE_PAIRS, .offset = (at)}
 #define OBJECT(n, at, sub, fl) {.name = (n), .kind = DECODE_OBJECT, .flags = (fl), .offset = (at), .fields = (sub)}
 #define LIST(n, at, sub, type) {.name = (n), .kind = DECODE_LIST, .offset = (at), .fields = (sub), .size = sizeof(struct type)}
+#define RESOURCE(n, at) NUMBER(n, at, -1, INT64_MAX, RESOURCE_UNSET)
 // Checked and not kept.
 #define ONLY(n, k, fl) {.name = (n), .kind = (k), .flags = (fl), .min = INT64_MIN, .max = INT64_MAX}
 #define ONLY_OF(n, k, sub, fl) {.name = (n), .kind = (k), .flags = (fl), .fields = (sub)}
@@ -169,22 +170,32 @@ static const struct decode_field device_rule_fields[] = {
 };
 
 static const struct decode_field memory_fields[] = {
-	ONLY("limit", DECODE_NUMBER, IGNORE),		 ONLY("reservation", DECODE_NUMBER, IGNORE),
-	ONLY("swap", DECODE_NUMBER, IGNORE),		 ONLY("kernel", DECODE_NUMBER, IGNORE),
-	ONLY("kernelTCP", DECODE_NUMBER, IGNORE),	 ONLY("swappiness", DECODE_LIMIT, IGNORE),
-	ONLY("disableOOMKiller", DECODE_BOOL, IGNORE),	 ONLY("useHierarchy", DECODE_BOOL, IGNORE),
-	ONLY("checkBeforeUpdate", DECODE_BOOL, IGNORE), {},
+	RESOURCE("limit", AT(oci_memory_limits, limit)),
+	RESOURCE("reservation", AT(oci_memory_limits, reservation)),
+	RESOURCE("swap", AT(oci_memory_limits, swap)),
+	ONLY("kernel", DECODE_NUMBER, UNSUPPORTED),
+	ONLY("kernelTCP", DECODE_NUMBER, UNSUPPORTED),
+	ONLY("swappiness", DECODE_LIMIT, UNSUPPORTED),
+	ONLY("disableOOMKiller", DECODE_BOOL, UNSUPPORTED),
+	ONLY("useHierarchy", DECODE_BOOL, IGNORE), // what the host does as it is
+	ONLY("checkBeforeUpdate", DECODE_BOOL, IGNORE), // about updates
+	{},
 };
 
 static const struct decode_field cpu_fields[] = {
-	ONLY("shares", DECODE_LIMIT, IGNORE),	     ONLY("quota", DECODE_NUMBER, IGNORE),
-	ONLY("burst", DECODE_LIMIT, IGNORE),	     ONLY("period", DECODE_LIMIT, IGNORE),
-	ONLY("realtimeRuntime", DECODE_NUMBER, IGNORE), ONLY("realtimePeriod", DECODE_LIMIT, IGNORE),
-	ONLY("cpus", DECODE_STRING, IGNORE),	     ONLY("mems", DECODE_STRING, IGNORE),
-	ONLY("idle", DECODE_NUMBER, IGNORE),	     {},
+	RESOURCE("shares", AT(oci_cpu_limits, shares)),
+	RESOURCE("quota", AT(oci_cpu_limits, quota)),
+	RESOURCE("period", AT(oci_cpu_limits, period)),
+	ONLY("burst", DECODE_LIMIT, UNSUPPORTED),
+	ONLY("realtimeRuntime", DECODE_NUMBER, UNSUPPORTED),
+	ONLY("realtimePeriod", DECODE_LIMIT, UNSUPPORTED),
+	ONLY("cpus", DECODE_STRING, UNSUPPORTED),
+	ONLY("mems", DECODE_STRING, UNSUPPORTED),
+	ONLY("idle", DECODE_NUMBER, UNSUPPORTED),
+	{},
 };
 
-static const struct decode_field pids_fields[] = {ONLY("limit", DECODE_NUMBER, IGNORE), {}};
+static const struct decode_field pids_fields[] = {RESOURCE("limit", AT(oci_pids_limits, limit)), {}};
 
 static const struct decode_field weight_device_fields[] = {
 	ONLY("major", DECODE_NUMBER, IGNORE | FIELD_REQUIRED),
@@ -239,9 +250,9 @@ static const struct decode_field rdma_fields[] = {
 static const struct decode_field resources_fields[] = {
 	// No device of the host is within reach, so any rule of denial holds; what is allowed is Hull's own.
 	ONLY_OF("devices", DECODE_LIST, device_rule_fields, IGNORE),
-	ONLY_OF("memory", DECODE_OBJECT, memory_fields, UNSUPPORTED),
-	ONLY_OF("cpu", DECODE_OBJECT, cpu_fields, UNSUPPORTED),
-	ONLY_OF("pids", DECODE_OBJECT, pids_fields, UNSUPPORTED),
+	OBJECT("memory", AT(oci_resources, memory), memory_fields, 0),
+	OBJECT("cpu", AT(oci_resources, cpu), cpu_fields, 0),
+	OBJECT("pids", AT(oci_resources, pids), pids_fields, 0),
 	ONLY_OF("blockIO", DECODE_OBJECT, block_io_fields, UNSUPPORTED),
 	ONLY_OF("hugepageLimits", DECODE_LIST, huge_page_fields, UNSUPPORTED),
 	ONLY_OF("network", DECODE_OBJECT, network_fields, UNSUPPORTED),
@@ -304,7 +315,7 @@ static const struct decode_field linux_fields[] = {
 	ONLY_OF("uidMappings", DECODE_LIST, id_mapping_fields, UNSUPPORTED),
 	ONLY_OF("gidMappings", DECODE_LIST, id_mapping_fields, UNSUPPORTED),
 	ONLY_OF("devices", DECODE_LIST, device_fields, UNSUPPORTED),
-	ONLY_OF("resources", DECODE_OBJECT, resources_fields, IGNORE), // its parts speak for themselves
+	OBJECT("resources", LINUX_AT(resources), resources_fields, 0),
 	ONLY("rootfsPropagation", DECODE_STRING, IGNORE), // nothing of the sandbox's mounts is the host's
 	ONLY("sysctl", DECODE_PAIRS, UNSUPPORTED),
 	ONLY_OF("seccomp", DECODE_OBJECT, seccomp_fields, UNSUPPORTED),

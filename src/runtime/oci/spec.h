@@ -88,6 +88,25 @@ struct oci_namespace {
 	const char *type, *path; // path NULL: a new one
 };
 
+enum { RESOURCE_UNSET = INT64_MIN };
+
+// -1 is "no limit" where a limit is meant.
+struct oci_memory_limits {
+	int64_t limit, reservation, swap; // bytes; swap is memory and swap together
+};
+struct oci_cpu_limits {
+	int64_t shares, quota, period; // quota and period in microseconds
+};
+struct oci_pids_limits {
+	int64_t limit;
+};
+
+struct oci_resources { // RESOURCE_UNSET where the file says nothing
+	struct oci_memory_limits memory;
+	struct oci_cpu_limits cpu;
+	struct oci_pids_limits pids;
+};
+
 struct oci_spec {
 	const char *oci_version;
 	struct oci_process process;
@@ -110,6 +129,7 @@ struct oci_spec {
 			size_t count;
 		} namespaces;
 		const char *cgroups_path;
+		struct oci_resources resources;
 		struct oci_strings masked_paths, readonly_paths;
 	} linux_;
 

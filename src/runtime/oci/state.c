@@ -153,7 +153,7 @@ static int write_file(int dir_fd, const char *name, const char *text, size_t len
 
 int state_save(struct state *s, struct err **err)
 {
-	json_t *json = json_pack("{si ss ss ss ss ss si sI sI so so sO* sO*}",
+	json_t *json = json_pack("{si ss ss ss ss ss si sI sI so so sO* sO* sO*}",
 				 "version", STATE_VERSION,
 				 "id", s->id,
 				 "bundle", s->bundle ?: "",
@@ -166,7 +166,8 @@ int state_save(struct state *s, struct err **err)
 				 "sentry", process_to_json(&s->sentry),
 				 "gofer", process_to_json(&s->gofer),
 				 "annotations", s->annotations,
-				 "poststop", s->poststop);
+				 "poststop", s->poststop,
+				 "cgroups", s->cgroups);
 	char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	int ret = 0;
 
@@ -240,6 +241,8 @@ static int state_load(struct state *s, struct err **err)
 		s->annotations = json_incref(kept);
 	if (json_is_array(kept = json_object_get(json, "poststop")))
 		s->poststop = json_incref(kept);
+	if (json_is_array(kept = json_object_get(json, "cgroups")))
+		s->cgroups = json_incref(kept);
 	status = json_string_value(json_object_get(json, "status"));
 	s->status = STATE_STOPPED;
 	for (size_t i = 0; status && i < ARRAY_LEN(status_names); i++)
@@ -350,8 +353,9 @@ void state_close(struct state *s)
 	free(s->dir);
 	json_decref(s->annotations);
 	json_decref(s->poststop);
+	json_decref(s->cgroups);
 	s->id = s->bundle = s->rootfs = s->owner = s->dir = NULL;
-	s->annotations = s->poststop = NULL;
+	s->annotations = s->poststop = s->cgroups = NULL;
 }
 
 int state_remove(struct state *s, struct err **err)

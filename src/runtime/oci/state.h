@@ -29,6 +29,7 @@ struct state {
 	int64_t created_ns;
 	json_t *annotations; // object or NULL
 	json_t *poststop;    // list of hooks, or NULL
+	json_t *cgroups;     // list of folders that were made, or NULL
 	// Not kept:
 	char *dir; // ROOT/ID
 	int dir_fd, lock_fd;

@@ -26,6 +26,8 @@ struct child {
 	char *const *argv;
 	int fds[GOFER_FD_TREES + GOFER_TREES_MAX];
 	int nfds;
+	const int *cgroup_fds;
+	int ncgroups;
 };
 
 // In the child. First above all the numbers wanted, then down to them: no number is overwritten before it was copied.
@@ -57,6 +59,9 @@ static pid_t spawn(const struct child *c, struct err **err)
 			signal(sig, SIG_DFL);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
+		for (int i = 0; i < c->ncgroups; i++)
+			if (write(c->cgroup_fds[i], "0", 1) != 1)
+				_exit(126);
 		place_fds(c);
 		// The caller's environment is the application's business, if anybody's; only the sanitizers' options go along.
 		execve("/proc/self/exe", c->argv, getenv("ASAN_OPTIONS") || getenv("UBSAN_OPTIONS") ? environ : no_env);
@@ -90,7 +95,8 @@ static int start_gofer(const struct launch_options *o, int null_fd, int conn_fd,
 	// Which trees are read-only goes on the command line, a letter each: w or r.
 	char modes[GOFER_TREES_MAX + 1] = "";
 	char *const argv[] = {"hull", "gofer", (char *)o->name, modes, NULL};
-	struct child c = {.argv = argv, .fds = {null_fd, null_fd, o->log_fd >= 0 ? o->log_fd : null_fd}, .nfds = GOFER_FD_TREES};
+	struct child c = {.argv = argv, .fds = {null_fd, null_fd, o->log_fd >= 0 ? o->log_fd : null_fd}, .nfds = GOFER_FD_TREES,
+			  .cgroup_fds = o->cgroup_fds, .ncgroups = o->ncgroups};
 	int opened = 0;
 
 	if (o->ntrees > GOFER_TREES_MAX)
@@ -144,7 +150,7 @@ static int boot_config(const struct launch_options *o, struct err **err)
 static int start_sentry(const struct launch_options *o, int null_fd, int control_fd, struct sandbox *s, struct err **err)
 {
 	char *const argv[] = {"hull", "boot", (char *)o->name, NULL};
-	struct child c = {.argv = argv, .nfds = BOOT_FDS};
+	struct child c = {.argv = argv, .nfds = BOOT_FDS, .cgroup_fds = o->cgroup_fds, .ncgroups = o->ncgroups};
 	int config = boot_config(o, err);
 
 	if (config < 0)
@@ -230,6 +236,8 @@ int sandbox_explain(struct sandbox *s, struct err **err)
 		return err_set(err, "the sentry was killed: it made a host call that its filter forbids");
 	if (WIFSIGNALED(status))
 		return err_set(err, "the sentry was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (WEXITSTATUS(status) == 126)
+		return err_set(err, "the sentry could not enter its control group");
 	if (WEXITSTATUS(status) == 127)
 		return err_set(err, "the sentry could not be started");
 	return err_set(err, "the sentry ended with status %d; see --debug-log", WEXITSTATUS(status));

@@ -32,6 +32,8 @@ struct launch_options {
 	int listen_fd; // taken over; -1: none
 	int log_fd;    // borrowed; -1: none
 	bool foreground; // the sandbox ends with the caller
+	const int *cgroup_fds; // cgroup.procs files that both processes enter before they begin; borrowed
+	int ncgroups;
 };
 
 struct sandbox {

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "runtime/cgroup/cgroup.h"
 #include "runtime/err.h"
 #include "runtime/oci/home.h"
 #include "runtime/oci/hooks.h"
@@ -91,9 +92,21 @@ static json_t *annotations_to_json(const struct oci_pairs *pairs)
 	return json;
 }
 
+static int enter_cgroups(const struct settings *s, struct life *l, int *fds, int *out_count, struct err **err)
+{
+	const struct oci_resources *limits = &l->spec.linux_.resources;
+
+	if (s->ignore_cgroups)
+		return 0;
+	if (cgroup_create(l->spec.linux_.cgroups_path, l->state.id, limits, &l->state.cgroups, fds, out_count, err) < 0)
+		return -1;
+	return l->state.cgroups ? state_save(&l->state, err) : 0;
+}
+
 static int start_sandbox(const struct settings *s, const struct life_options *o, struct life *l, struct err **err)
 {
 	struct plan plan = {0};
+	int cgroup_fds[CGROUP_DIRS_MAX];
 	struct launch_options launch = {.settings = s, .name = o->id, .foreground = o->foreground, .listen_fd = -1, .log_fd = -1};
 	int ret = plan_bundle(s, o->id, &l->bundle, &l->spec, &plan, err) ?:
 		  settings_open_debug_log(s, "boot", &launch.log_fd, err);
@@ -102,11 +115,15 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 		launch.listen_fd = listen_control(&l->state, err);
 		ret = launch.listen_fd < 0 ? -1 : 0;
 	}
+	ret = ret ?: enter_cgroups(s, l, cgroup_fds, &launch.ncgroups, err);
+	launch.cgroup_fds = cgroup_fds;
 	launch.trees = plan.trees;
 	launch.ntrees = plan.ntrees;
 	ret = ret ?: sandbox_launch(&launch, &l->sandbox, err);
 	if (launch.log_fd >= 0)
 		close(launch.log_fd);
+	for (int i = 0; i < launch.ncgroups; i++)
+		close(cgroup_fds[i]);
 	// A sentry that is just beginning answers later: what there is to record is recorded meanwhile.
 	if (ret == 0) {
 		struct control_client *c = &l->sandbox.client;
@@ -184,6 +201,7 @@ int life_create(const struct settings *s, const struct life_options *o, struct l
 	struct err *ignored = NULL;
 
 	sandbox_kill(&out->sandbox);
+	cgroup_remove(out->state.cgroups);
 	state_remove(&out->state, &ignored);
 	err_free(ignored);
 	return -1;
@@ -272,6 +290,7 @@ int life_remove(struct state *s, struct err **err)
 {
 	if (end_process(&s->sentry, err) < 0 || end_process(&s->gofer, err) < 0)
 		return -1;
+	cgroup_remove(s->cgroups);
 	s->status = STATE_STOPPED;
 	hooks_run_json("poststop", s->poststop, s);
 	return state_remove(s, err);
