@@ -14,6 +14,7 @@
 #include "sentry/fs/devpts/devpts.h"
 #include "sentry/fs/hostfile/hostfile.h"
 #include "sentry/kernel/container_int.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task_int.h"
@@ -168,6 +169,7 @@ static int make_task(struct container *c, const struct process_spec *p, struct t
 	k->ntasks_alive++;
 	task_hash_locked(t);
 	group_link_locked(tg, NULL);
+	cpu_limit_watch_locked(tg);
 	err = session_create_locked(tg);
 	mutex_unlock(&k->tasks_mu);
 	*out = t;

@@ -153,6 +153,10 @@ struct thread_group {
 	int wait_status;
 
 	struct rlimit64 rlimits[RLIM_NLIMITS];
+	struct ktimer cpu_limit; // RLIMIT_CPU; once cpu_limited is set
+	bool cpu_limited;
+	unsigned cpu_limit_idle;
+	uint64_t cpu_limit_seen_ns;
 	struct posix_timers *posix_timers; // timers.c's own
 	struct itimers *itimers;
 	struct rusage_sum {

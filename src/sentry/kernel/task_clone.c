@@ -12,6 +12,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/container_int.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pidfd.h"
@@ -209,6 +210,7 @@ static int publish(struct task *t, struct task *child, const struct clone_spec *
 		tg->tgid = child->tid;
 		tg->leader = child;
 		group_link_locked(tg, s->flags & CLONE_PARENT ? t->tg->parent : t->tg);
+		cpu_limit_watch_locked(tg);
 	}
 	TAILQ_INSERT_TAIL(&tg->tasks, child, tg_link);
 	tg->ntasks++;
@@ -244,6 +246,8 @@ static void child_free(struct task *child, bool own_group)
 {
 	struct thread_group *tg = child->tg;
 
+	if (own_group && tg)
+		cpu_limit_end(tg);
 	if (own_group && tg && tg->exe) {
 		file_put(tg->exe);
 		tg->exe = NULL;

@@ -11,6 +11,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/container_int.h"
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
@@ -383,6 +384,7 @@ void task_exit(struct task *t, int wait_status)
 	if (last) {
 		ktimer_cancel(&tg->kill_timer);
 		posix_timers_destroy(tg);
+		cpu_limit_end(tg);
 		if (exe)
 			file_put(exe);
 		container_process_gone(tg);

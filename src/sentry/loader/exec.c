@@ -287,13 +287,17 @@ static int fresh_memory(struct task *t)
 	return 0;
 }
 
-static void install_cred(struct task *t, struct cred *c)
+// A program that its user can't read isn't to be looked into, either (prctl(2), PR_SET_DUMPABLE).
+static void install_cred(struct task *t, struct cred *c, bool secure, struct file *exe)
 {
 	struct cred *old = t->cred;
+	bool readable = inode_permission(exe->inode, c, MAY_READ) == 0;
 
 	mutex_lock(&kernel()->tasks_mu);
 	t->cred = c;
-	t->tg->dumpable = c->euid == c->uid && c->egid == c->gid;
+	t->tg->dumpable = c->euid == c->uid && c->egid == c->gid && readable;
+	if (secure)
+		t->pdeath_signal = 0;
 	mutex_unlock(&kernel()->tasks_mu);
 	cred_put(old);
 }
@@ -320,7 +324,7 @@ long loader_exec(struct task *t, struct file *file, const char *filename, char *
 	}
 	err = fresh_memory(t);
 	if (!err) { // no way back
-		install_cred(t, cred);
+		install_cred(t, cred, l.secure, img.exe);
 		err = map_program(t, &img, &l) ?: build_stack(t, &img, &l, filename, envp, &sp);
 		if (!err) {
 			comm = strrchr(filename, '/');

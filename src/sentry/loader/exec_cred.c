@@ -63,8 +63,14 @@ int exec_cred(struct task *t, struct file *exe, struct cred **out_cred, bool *ou
 	changed = c->euid != old->uid || c->egid != old->gid; // Linux compares with the real ids
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
-	if (!(c->securebits & SECBIT_NOROOT) && (c->uid == 0 || c->euid == 0)) {
-		fc.permitted = fc.inheritable = ~0ull >> (63 - CAP_LAST_CAP);
+	// A file that has capabilities must get them all, or the program isn't started (capabilities(7), "Safety checking …").
+	if (fc.present && fc.effective && fc.permitted & ~(old->cap_bounding | (old->cap_inheritable & fc.inheritable))) {
+		cred_put(c);
+		return -EPERM;
+	}
+	// Root has all, except where a file that has capabilities makes a user root.
+	if (!(c->securebits & SECBIT_NOROOT) && (c->uid == 0 || c->euid == 0) && !(fc.present && c->uid != 0)) {
+		fc.permitted = fc.inheritable = CAPS_ALL;
 		fc.effective = c->euid == 0;
 	}
 	if (changed || fc.present)
@@ -72,7 +78,7 @@ int exec_cred(struct task *t, struct file *exe, struct cred **out_cred, bool *ou
 	c->cap_permitted = (old->cap_inheritable & fc.inheritable) | (fc.permitted & old->cap_bounding) | c->cap_ambient;
 	c->cap_effective = fc.effective ? c->cap_permitted : c->cap_ambient;
 	c->securebits &= ~(uint32_t)SECBIT_KEEP_CAPS;
-	*out_secure = changed || (fc.present && old->uid != 0);
+	*out_secure = changed || (c->uid != 0 && (fc.effective || c->cap_permitted & ~c->cap_ambient));
 	*out_cred = c;
 	return 0;
 }
