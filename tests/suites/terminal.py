@@ -289,7 +289,7 @@ def case_output_to_pipe(ctx, where):
 
 def case_output_beside_pipe(ctx, where):
     """The rest of a pipeline has the terminal as it was, until the sandbox reads from it."""
-    t = shell_line(ctx, where, "{} | sh -c 'cat; stty -a < /dev/tty | grep -ow -- "-*opost"'", "sh", "-c", "echo one; echo two >&2")
+    t = shell_line(ctx, where, "{} | sh -c 'cat; stty -a < /dev/tty | grep -ow opost'", "sh", "-c", "echo one; echo two >&2")
     t.expect("opost")
     assert t.wait() == 0
     assert sorted(t.text.split("\r\n")) == ["", "one", "opost", "two"], t.text
