@@ -13,7 +13,7 @@
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { GETDENTS_MAX = 32 << 10 }; // bytes one call brings at most
+enum { GETDENTS_MAX = (32 << 10) - 16 }; // bytes one call brings at most: the largest piece that comes from the arena
 
 // Entries in Linux's packed format, old or 64-bit.
 struct packer {

@@ -96,6 +96,11 @@ static int copy_xattrs(struct inode *from, struct inode *to)
 
 	if (!from->ops->listxattr || !to->ops->setxattr)
 		return 0;
+	mutex_lock(&from->mu);
+	n = from->ops->listxattr(from, NULL, 0);
+	mutex_unlock(&from->mu);
+	if (n <= 0)
+		return 0; // as a rule
 	names = kmem_bytes(LIST_BYTES + VALUE_BYTES);
 	if (!names)
 		return -ENOMEM;
