@@ -125,6 +125,9 @@ static bool patched(struct slot *s, int sig, const greg_t *g)
 		save_regs(s, g);
 		site_compare(site, r);
 		return true;
+	} else if ((sig == SIGILL || (sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PROTECTION)) && site_is_back(rip)) {
+		save_regs(s, g);
+		return true;
 	} else {
 		return false;
 	}

@@ -203,22 +203,45 @@ void sites_restore(uint64_t start, uint64_t end)
 	}
 }
 
-// The record whose jump is at addr, or whose jump is just being written there.
-static const struct site *find(uint64_t addr, bool being_written)
+static bool has_old(const struct site *s)
+{
+	uint8_t there[JUMP_BYTES];
+
+	if (stub_copy(there, (const void *)s->addr, JUMP_BYTES) < 0)
+		return false;
+	for (unsigned i = 0; i < JUMP_BYTES; i++)
+		if (there[i] != s->old[i])
+			return false;
+	return true;
+}
+
+// The record of the site at addr where somebody found byte 0 to be none: by now it may be what it was, or the jump.
+static const struct site *find_being_written(uint64_t addr)
+{
+	struct sites *t = SITES;
+	uint8_t first;
+
+	if (stub_copy(&first, (const void *)addr, 1) < 0)
+		return 0;
+	for (uint32_t half = 0; half < 2; half++) {
+		const struct site *s = t->site + half * SITES_KEEP;
+
+		for (uint32_t i = 0, n = half ? t->ncmp : t->nkeep; i < n && i < SITES_KEEP; i++)
+			if (s[i].addr == addr && (first == NO_OPCODE || live(&s[i]) || has_old(&s[i])))
+				return &s[i];
+	}
+	return 0;
+}
+
+// The record whose jump is at addr.
+static const struct site *find(uint64_t addr)
 {
 	struct sites *t = SITES;
 	uint8_t there[JUMP_BYTES];
 	uint32_t entry;
 
-	if (stub_copy(there, (const void *)addr, being_written ? 1 : JUMP_BYTES) < 0)
+	if (stub_copy(there, (const void *)addr, JUMP_BYTES) < 0)
 		return 0;
-	if (being_written) {
-		if (there[0] == NO_OPCODE)
-			for (uint32_t i = 0; i < SITES_MAX; i++)
-				if (t->site[i].addr == addr && (i < SITES_KEEP ? i < t->nkeep : i - SITES_KEEP < t->ncmp))
-					return &t->site[i];
-		return 0;
-	}
 	entry = imm_at(there + 3) - SITE_TABLE;
 	if (there[0] != 0xff || there[1] != 0x24 || there[2] != 0xe5 || entry % 8 || entry / 8 >= SITES_MAX)
 		return 0;
@@ -228,21 +251,31 @@ static const struct site *find(uint64_t addr, bool being_written)
 // A SIGILL at rip: the site whose syscall instruction is meant, *out_nr its number if the site itself gives one (else rax has it).
 const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr)
 {
-	const struct site *s = find(rip, true);
+	const struct site *s = find_being_written(rip);
 
 	*out_has_nr = s && s->kind <= SITE_MOVQ;
 	if (s)
 		return s;
-	s = find(rip - 5, false);
+	s = find(rip - 5);
 	return s && s->kind == SITE_MOV ? s : 0;
 }
 
 // A general protection fault at rip: the site whose comparison is meant.
 const struct site *site_of_compare(uint64_t rip)
 {
-	const struct site *s = find(rip - 2, false);
+	const struct site *s = find(rip - 2);
 
 	return s && s->kind >= SITE_CMPQ ? s : 0;
+}
+
+// True if what is at rip now can't have trapped: it was given back meanwhile.
+bool site_is_back(uint64_t rip)
+{
+	uint8_t c[2];
+
+	if (stub_copy(c, (const void *)rip, 2) < 0)
+		return false;
+	return (c[0] == 0x0f && c[1] == 0x05) || c[0] == 0x3d || (c[0] == 0x48 && c[1] == 0x3d);
 }
 
 // Does what the instruction behind s's call did.

@@ -32,6 +32,7 @@ void site_patch(uint64_t after, int prot, bool alone);
 void sites_restore(uint64_t start, uint64_t end);
 const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
 const struct site *site_of_compare(uint64_t rip);
+bool site_is_back(uint64_t rip);
 void site_compare(const struct site *s, struct stub_regs *r);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
