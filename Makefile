@@ -42,7 +42,7 @@ asan: test-deps all $(ASAN_BUILD)/build.ninja
 	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs
 	@ninja -C $(ASAN_BUILD) $(NINJA_FLAGS) hull
 	@tests/run --build $(BUILD) --hull $(ASAN_BUILD)/hull --log $(ASAN_BUILD)/test-log --slow 4 \
-		--suite abi --suite guard --suite bad --platform systrap --platform ptrace $(TESTS)
+		--suite abi --suite guard --suite bad --suite cli --platform systrap --platform ptrace $(TESTS)
 
 # Each fuzzer for FUZZ_SECONDS (default 30).
 fuzz: fuzz-deps

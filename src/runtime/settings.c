@@ -20,7 +20,7 @@ const struct flag settings_flags[] = {
 	{"network", 0, FLAG_STRING, AT(network), "KIND", "network of the sandbox: none (loopback only; default)"},
 	{"overlay2", 0, FLAG_STRING, AT(overlay2), "MEDIUM", "where changes of files go: root:memory (default), all:memory, none"},
 	{"file-access", 0, FLAG_STRING, AT(file_access), "KIND", "exclusive (default), or shared: others change the root too"},
-	{"debug", 0, FLAG_BOOL, AT(debug), NULL, "log more"},
+	{"debug", 0, FLAG_BOOL, AT(debug), NULL, "log more, in the debug log and in --log's file"},
 	{"debug-log", 0, FLAG_STRING, AT(debug_log), "PATH", "the sandbox's log; with a trailing slash: a folder for logs"},
 	{"log", 0, FLAG_STRING, AT(log), "PATH", "where this command's warnings and errors go (default: standard error)"},
 	{"log-format", 0, FLAG_STRING, AT(log_format), "FORMAT", "text (default) or json"},
@@ -107,10 +107,10 @@ int settings_open_debug_log(const struct settings *s, const char *command, int *
 	const char *name = s->debug_log;
 
 	*out_fd = -1;
-	if (!name && !s->strace && !s->debug)
+	if (!name && !s->strace)
 		return 0;
 	if (!name)
-		return err_set(err, "--strace and --debug need --debug-log PATH to write to");
+		return err_set(err, "--strace needs --debug-log PATH to write to");
 	if (*name && name[strlen(name) - 1] == '/') {
 		if (mkdir(name, 0755) < 0 && errno != EEXIST)
 			return err_set(err, "--debug-log: cannot make %s: %m", name);

@@ -370,6 +370,15 @@ def case_hooks(ctx, where):
     assert runc == outs[1], f"hull {outs[1]!r}, runc {runc!r}"
 
 
+def case_deleted_while_run(ctx, where):
+    hull = runtime(ctx, where)
+    proc = subprocess.Popen(hull.argv("run", "-b", hull.bundle(spec_of(ctx, sh("echo ready; exec sleep 1000"))), "f"), stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert proc.stdout.readline() == "ready\n"
+    good(hull("delete", "--force", "f"))
+    assert (proc.communicate(timeout=30 * ctx.args.slow)[1], proc.returncode) == ("", 137), proc.returncode
+
+
 def case_one_of_many(ctx, where):
     """Of many commands that make one ID at the same time one succeeds, and the rest say why not."""
     hull = runtime(ctx, where)
@@ -552,7 +561,7 @@ GROUPS = {
     "run": [case_exit_status, case_standard_input, case_process_fields, case_home, case_groups, case_capabilities, case_root_readonly,
             case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_preserved_descriptors, case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
-             case_one_of_many, case_signals_to_run],
+             case_deleted_while_run, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],
     "texts": [case_help, case_spec, case_log],
 }

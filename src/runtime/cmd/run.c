@@ -1,6 +1,8 @@
 // hull run: makes a container, starts it, and stays until its process ends; then removes it.
 #include "runtime/cmd/cmd.h"
 
+#include <signal.h>
+
 #include "runtime/err.h"
 #include "runtime/sandbox/foreground.h"
 #include "runtime/sandbox/lifecycle.h"
@@ -49,10 +51,16 @@ static int stay(const struct settings *s, const struct options *o, const char *i
 	if (!o->keep) {
 		struct err *more = NULL;
 
-		// Somebody may have deleted it already, which is just as well.
-		if (remove_container(s, id, &more) < 0 && ret == 0 && state_exists(s->root, id)) {
-			err_set(err, "%s", err_text(more));
-			ret = -1;
+		if (remove_container(s, id, &more) < 0) {
+			// Somebody's `delete --force` was faster: to whoever waits here it is a program that was killed.
+			if (!state_exists(s->root, id)) {
+				status = ret < 0 ? 128 + SIGKILL : status;
+				ret = 0;
+				err_free(*err);
+				*err = NULL;
+			} else if (ret == 0) {
+				ret = err_set(err, "%s", err_text(more));
+			}
 		}
 		err_free(more);
 	}

@@ -318,7 +318,7 @@ int state_create(const char *root, const char *id, struct state *out, struct err
 
 	if (name_dir(root, id, out, err) < 0 || make_root(root, err) < 0)
 		return -1;
-	ret = mkdir(out->dir, 0711);
+	ret = mkdir(out->dir, 0700); // the control socket is in it
 	if (ret < 0 && errno == EEXIST)
 		return err_set(err, "container %s exists already", id);
 	if (ret < 0)
