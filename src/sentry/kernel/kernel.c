@@ -11,6 +11,8 @@
 #include "lib/kmem.h"
 #include "lib/log.h"
 #include "platform/platform.h"
+#include "sentry/ipc/msg.h"
+#include "sentry/ipc/sem.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/mm/shm.h"
@@ -53,7 +55,9 @@ int kernel_create(const struct kernel_config *config)
 	k->strace = config->strace;
 	k->strace_filter = config->strace_filter;
 	k->shm = shm_table_create();
-	if (!k->shm)
+	k->sems = sem_table_create();
+	k->msgs = msg_table_create();
+	if (!k->shm || !k->sems || !k->msgs)
 		return -ENOMEM;
 	err = timers_create() ?: futex_init() ?: sched_create(k->nworkers_max);
 	return err ?: vfs_init();

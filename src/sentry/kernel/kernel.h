@@ -12,6 +12,8 @@
 enum { PID_HASH = 1024, PID_LIMIT = 4194304, PID_WRAP = 32768, SIGNALFD_QUEUES = 64 };
 
 struct vfs;
+struct msg_table;
+struct sem_table;
 struct shm_table;
 
 struct kernel {
@@ -40,6 +42,8 @@ struct kernel {
 	struct utsname uts; // Guarded by tasks_mu.
 	struct vfs *vfs;
 	struct shm_table *shm; // mm/shm.c
+	struct sem_table *sems; // ipc/
+	struct msg_table *msgs;
 	struct mutex epoll_nest_mu; // fs/eventpoll: a closing file or instance must not meet the end of what it is linked to
 	struct futex_table *futexes; // futex.c
 	struct vdso *vdso; // its image, made with the first execve. Guarded by tasks_mu.

@@ -159,6 +159,7 @@ struct thread_group {
 	uint64_t cpu_limit_seen_ns;
 	struct posix_timers *posix_timers; // timers.c's own
 	struct itimers *itimers;
+	LIST_HEAD(, sem_undo) sem_undos; // ipc/sem.c's own, guarded by its lock
 	struct rusage_sum {
 		uint64_t utime_ns, stime_ns, minflt, majflt, nvcsw, nivcsw, maxrss_kb;
 	} dead_threads, dead_children;

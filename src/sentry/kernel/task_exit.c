@@ -9,6 +9,7 @@
 #include "lib/container_of.h"
 #include "lib/log.h"
 #include "platform/platform.h"
+#include "sentry/ipc/sem.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/container_int.h"
 #include "sentry/kernel/cpu_limit.h"
@@ -367,6 +368,8 @@ void task_exit(struct task *t, int wait_status)
 	leave_memory(t); // before the files: a reader of a pipe may wait for their end, and must find the memory's changes done
 	leave_files(t);
 	posix_timers_thread_gone(t);
+	if (tg->ntasks == 1)
+		sem_undo_exit(tg); // who waits for it finds it done
 
 	mutex_lock(&kernel()->tasks_mu);
 	last = leave_group_locked(t);
@@ -385,6 +388,7 @@ void task_exit(struct task *t, int wait_status)
 		ktimer_cancel(&tg->kill_timer);
 		posix_timers_destroy(tg);
 		cpu_limit_end(tg);
+		sem_undo_exit(tg); // two threads ended at once
 		if (exe)
 			file_put(exe);
 		container_process_gone(tg);
