@@ -40,6 +40,7 @@ static int run_verb(const struct settings *s, const struct verb *v, int argc, ch
 	} else {
 		ret = v->run(s, options, argc - used, argv + used, err);
 	}
+	flags_free(v->flags, options);
 	free(options);
 	return ret;
 }
@@ -71,7 +72,10 @@ int main(int argc, char **argv)
 	for (const struct verb *const *v = verbs; *v; v++)
 		if (strcmp((*v)->name, argv[0]) == 0) {
 			ret = run_verb(&s, *v, argc - 1, argv + 1, &err);
-			return ret < 0 ? fail(&s, err) : ret;
+			if (ret < 0)
+				return fail(&s, err);
+			err_free(err); // of something that was got over
+			return ret;
 		}
 	err_set(&err, "there is no verb \"%s\" (`hull help` lists them)", argv[0]);
 	return fail(&s, err);

@@ -216,10 +216,11 @@ char *kmem_strdup(const char *s)
 
 void kmem_bytes_free(void *p)
 {
-	struct bytes_head *head = (struct bytes_head *)p - 1;
+	struct bytes_head *head;
 
 	if (!p)
 		return;
+	head = (struct bytes_head *)p - 1;
 	atomic_fetch_sub_explicit(&registry.live[type_id(&bytes_type)], 1, memory_order_relaxed);
 	raw_free(head, sizeof(*head) + head->size);
 }

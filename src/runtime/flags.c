@@ -102,6 +102,13 @@ int flags_parse(const struct flag *flags, void *options, int argc, char **argv, 
 	return 0;
 }
 
+void flags_free(const struct flag *flags, void *options)
+{
+	for (; flags->name; flags++)
+		if (flags->kind == FLAG_STRINGS)
+			free(((struct string_list *)((char *)options + flags->offset))->items);
+}
+
 void flags_print(const struct flag *flags)
 {
 	for (; flags->name; flags++) {

@@ -29,4 +29,5 @@ struct flag {
 
 // flags ends with a row without name. Values borrow argv's strings. *out_used: how many words of argv were flags.
 int flags_parse(const struct flag *flags, void *options, int argc, char **argv, int *out_used, struct err **err);
+void flags_free(const struct flag *flags, void *options); // the lists in options
 void flags_print(const struct flag *flags);

@@ -46,7 +46,8 @@ static int queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag,
 	op = op_queue(ctx, kind, tag);
 	if (!op)
 		return -ENOMEM;
-	memcpy(op->a, args, n * sizeof(*args));
+	if (n)
+		memcpy(op->a, args, n * sizeof(*args));
 	return 0;
 }
 

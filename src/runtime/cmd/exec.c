@@ -63,9 +63,10 @@ static int set_user(struct oci_process *p, const char *text, struct err **err)
 }
 
 // The container's environment with more behind it: where a name is there twice, programs take the first, so old values go.
-static int add_env(struct oci_process *p, const struct string_list *more, struct err **err)
+static int add_env(struct oci_spec *spec, const struct string_list *more, struct err **err)
 {
-	const char **items = calloc(p->env.count + more->count + 1, sizeof(*items));
+	struct oci_process *p = &spec->process;
+	const char **items = decode_alloc(spec, (p->env.count + more->count + 1) * sizeof(*items));
 	size_t n = 0;
 
 	if (!items)
@@ -80,13 +81,11 @@ static int add_env(struct oci_process *p, const struct string_list *more, struct
 			items[n++] = p->env.items[i];
 	}
 	for (int k = 0; k < more->count; k++) {
-		if (!strchr(more->items[k], '=')) {
-			free(items);
+		if (!strchr(more->items[k], '='))
 			return err_set(err, "--env: expected NAME=VALUE, not \"%s\"", more->items[k]);
-		}
 		items[n++] = more->items[k];
 	}
-	p->env = (struct oci_strings){items, n}; // lives until this command ends
+	p->env = (struct oci_strings){items, n};
 	return 0;
 }
 
@@ -155,7 +154,7 @@ static int describe(const struct options *o, const struct state *state, int argc
 		return -1;
 	if (o->no_new_privs)
 		p->no_new_privileges = true;
-	return add_env(p, &o->env, err) ?: add_caps(p, &o->caps, err) ?: add_groups(spec, &o->groups, err) ?:
+	return add_env(spec, &o->env, err) ?: add_caps(p, &o->caps, err) ?: add_groups(spec, &o->groups, err) ?:
 	       process_set_home(spec, state->rootfs, err);
 }
 

@@ -66,7 +66,7 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 {
 	const struct options *o = options;
 	const char *format = o->format ?: "table";
-	struct listing l = {s, json_array()};
+	struct listing l = {.settings = s};
 	json_t *c;
 	size_t i;
 	int ret;
@@ -75,9 +75,12 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 		return verb_usage_error(&verb_list, err);
 	if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
 		return err_set(err, "--format: expected table or json, not \"%s\"", format);
+	l.containers = json_array();
 	ret = state_each(s->root, add, &l, err);
-	if (ret < 0)
+	if (ret < 0) {
+		json_decref(l.containers);
 		return -1;
+	}
 	if (o->quiet) {
 		json_array_foreach(l.containers, i, c)
 			puts(field(c, "id"));
