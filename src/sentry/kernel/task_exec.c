@@ -74,7 +74,7 @@ void task_switch_mm(struct task *t, struct mm *mm, struct platform_ctx *ctx)
 
 	mutex_lock(&kernel()->tasks_mu);
 	t->utime_ns = task_cpu_ns(t); // the new context counts from zero
-	t->ctx = ctx;
+	t->ctx = NULL; // never with a memory that isn't its own: see mm_ctx_gone
 	mutex_unlock(&kernel()->tasks_mu);
 	platform->set_owner(ctx, t);
 	if (t->mm)
@@ -82,6 +82,9 @@ void task_switch_mm(struct task *t, struct mm *mm, struct platform_ctx *ctx)
 	if (old)
 		platform->ctx_destroy(old);
 	task_set_mm(t, mm);
+	mutex_lock(&kernel()->tasks_mu);
+	t->ctx = ctx;
+	mutex_unlock(&kernel()->tasks_mu);
 	mm_ctx_attach(mm, ctx);
 }
 

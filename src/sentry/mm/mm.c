@@ -16,6 +16,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/vma.h"
 #include "sentry/vfs/vfs.h"
@@ -88,13 +89,31 @@ void mm_ctx_attach(struct mm *mm, struct platform_ctx *ctx)
 	mutex_unlock(&mm->mu);
 }
 
+// Another context of mm, when the one that was the hint goes: a thread's, or of the process that a vfork left behind.
+static struct platform_ctx *find_other_ctx_locked(struct mm *mm, const struct platform_ctx *gone)
+{
+	struct platform_ctx *found = NULL;
+	struct thread_group *tg;
+	struct task *t;
+
+	if (mm->users < 2)
+		return NULL;
+	mutex_lock(&kernel()->tasks_mu);
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
+		TAILQ_FOREACH(t, &tg->tasks, tg_link)
+			if (t->mm == mm && t->ctx && t->ctx != gone)
+				found = t->ctx;
+	mutex_unlock(&kernel()->tasks_mu);
+	return found;
+}
+
 void mm_ctx_gone(struct mm *mm, struct platform_ctx *ctx)
 {
 	mutex_lock(&mm->mu);
 	if (mm->last_ops == ctx)
 		mm->last_ops = NULL;
 	if (mm->ctx_hint == ctx)
-		mm->ctx_hint = NULL;
+		mm->ctx_hint = find_other_ctx_locked(mm, ctx);
 	mutex_unlock(&mm->mu);
 	waitq_wake(&mm->ops_done, 0);
 }
