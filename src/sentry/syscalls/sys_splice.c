@@ -81,6 +81,12 @@ static int side_pos_out(struct task *t, const struct side *s)
 
 // --- one piece
 
+// The position of a file is asked for and set by seeking: a host file's is kept by the host, who else uses it sees it there.
+static int64_t seek(struct file *f, int64_t offset, int whence)
+{
+	return f->ops->llseek ? f->ops->llseek(f, offset, whence) : whence == SEEK_SET ? (f->pos = offset) : f->pos;
+}
+
 static int64_t side_pos(struct side *s)
 {
 	int64_t pos;
@@ -88,9 +94,9 @@ static int64_t side_pos(struct side *s)
 	if (s->upos || s->f->ops->stream)
 		return s->pos;
 	mutex_lock(&s->f->pos_mu);
-	pos = s->f->pos;
+	pos = seek(s->f, 0, SEEK_CUR);
 	mutex_unlock(&s->f->pos_mu);
-	return pos;
+	return pos < 0 ? 0 : pos; // what can't be sought through has none
 }
 
 static void side_advance(struct side *s, int64_t n)
@@ -102,7 +108,7 @@ static void side_advance(struct side *s, int64_t n)
 		return;
 	}
 	mutex_lock(&s->f->pos_mu);
-	s->f->pos += n;
+	seek(s->f, s->f->pos + n, SEEK_SET);
 	mutex_unlock(&s->f->pos_mu);
 }
 
