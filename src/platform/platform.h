@@ -60,6 +60,11 @@ struct platform_event {
 	};
 };
 
+// What a task's calls for its own numbers answer.
+struct platform_ids {
+	uint32_t tgid, tid, ppid, uid, euid, gid, egid;
+};
+
 struct platform_ops {
 	const char *name;
 	bool single_worker; // every call below must come from the one thread that called start()
@@ -100,6 +105,10 @@ struct platform_ops {
 	// Makes a context that is with the application stop soon with PLATFORM_INTERRUPTED. Sticky: if it is stopped, or just being
 	// resumed, its next resume comes back at once so (a spurious interruption is harmless). Any thread.
 	void (*interrupt)(struct platform_ctx *ctx);
+
+	// May be NULL. From now on the platform may answer getpid, gettid, getppid, getuid, geteuid, getgid, getegid and sched_yield itself;
+	// ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders the calls on one ctx.
+	void (*set_ids)(struct platform_ctx *ctx, const struct platform_ids *ids);
 
 	// --- registers of a stopped context
 	void (*get_regs)(struct platform_ctx *ctx, struct user_regs_struct *out_regs); // orig_rax is the call's number, or -1

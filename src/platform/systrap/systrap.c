@@ -58,6 +58,23 @@ static void set_ret(struct platform_ctx *ctx, uint64_t rax)
 	ctx->ret_set = true;
 }
 
+static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
+{
+	struct slot_ids *shared = &ctx->slot->ids;
+
+	__atomic_store_n(&shared->valid, 0, __ATOMIC_RELEASE);
+	if (!ids)
+		return;
+	shared->tgid = ids->tgid;
+	shared->tid = ids->tid;
+	shared->ppid = ids->ppid;
+	shared->uid = ids->uid;
+	shared->euid = ids->euid;
+	shared->gid = ids->gid;
+	shared->egid = ids->egid;
+	__atomic_store_n(&shared->valid, 1, __ATOMIC_RELEASE);
+}
+
 static void set_owner(struct platform_ctx *ctx, void *owner)
 {
 	ctx->owner = owner;
@@ -129,6 +146,7 @@ const struct platform_ops systrap_ops = {
 	.owner = owner,
 	.resume = systrap_resume,
 	.interrupt = systrap_interrupt,
+	.set_ids = set_ids,
 	.get_regs = get_regs,
 	.set_regs = set_regs,
 	.set_ret = set_ret,

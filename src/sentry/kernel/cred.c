@@ -99,6 +99,7 @@ void cred_install(struct task *t, struct cred *c)
 		t->pdeath_signal = 0;
 	}
 	t->cred = c;
+	task_ids_withdraw_locked(t);
 	mutex_unlock(&kernel()->tasks_mu);
 	cred_put(old);
 }

@@ -186,6 +186,9 @@ struct session {
 
 struct task *task_get(struct task *t);
 void task_put(struct task *t);
+// Lets the platform answer for t's own numbers until one of them changes (sys_task.c).
+void task_ids_publish(struct task *t);
+void task_ids_withdraw_locked(struct task *t); // one changes; holds tasks_mu
 struct task *task_find(int tid); // with a reference; NULL. Takes tasks_mu
 struct thread_group *group_find(int tgid); // with a reference; NULL. Zombies too
 struct thread_group *group_get(struct thread_group *tg);

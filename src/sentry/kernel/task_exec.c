@@ -33,6 +33,7 @@ static void take_number_locked(struct task *t)
 	task_unhash_locked(old);
 	task_unhash_locked(t);
 	t->tid = old->tid;
+	task_ids_withdraw_locked(t);
 	task_hash_locked(t);
 	t->tg->leader = t;
 	task_put(old);

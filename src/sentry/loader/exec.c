@@ -295,6 +295,7 @@ static void install_cred(struct task *t, struct cred *c, bool secure, struct fil
 
 	mutex_lock(&kernel()->tasks_mu);
 	t->cred = c;
+	task_ids_withdraw_locked(t);
 	t->tg->dumpable = c->euid == c->uid && c->egid == c->gid && readable;
 	if (secure)
 		t->pdeath_signal = 0;

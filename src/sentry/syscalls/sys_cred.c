@@ -219,21 +219,25 @@ long sys_setfsgid(struct task *t, const struct sysargs *args)
 
 long sys_getuid(struct task *t, const struct sysargs *args)
 {
+	task_ids_publish(t);
 	return t->cred->uid;
 }
 
 long sys_geteuid(struct task *t, const struct sysargs *args)
 {
+	task_ids_publish(t);
 	return t->cred->euid;
 }
 
 long sys_getgid(struct task *t, const struct sysargs *args)
 {
+	task_ids_publish(t);
 	return t->cred->gid;
 }
 
 long sys_getegid(struct task *t, const struct sysargs *args)
 {
+	task_ids_publish(t);
 	return t->cred->egid;
 }
 

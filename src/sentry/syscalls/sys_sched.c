@@ -280,6 +280,7 @@ long sys_sched_rr_get_interval(struct task *t, const struct sysargs *args)
 
 long sys_sched_yield(struct task *t, const struct sysargs *args)
 {
+	task_ids_publish(t);
 	return 0;
 }
 

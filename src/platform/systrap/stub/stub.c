@@ -66,6 +66,8 @@ uint32_t slot_turn(struct slot *s)
 			s->regs.rax = s->nr;
 		if ((state & STATE_OPS) && !ops_run(s)) {
 			slot_post(s, KIND_OP_FAILED);
+			if (state & STATE_STAY)
+				stub_call3(SYS_futex, &s->state, FUTEX_WAKE, 1);
 			continue;
 		}
 		if (!(state & STATE_STAY))
