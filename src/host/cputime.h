@@ -1,4 +1,4 @@
-// The CPU time of host processes and their threads.
+// What host processes and their threads have used.
 #pragma once
 
 #include <stdint.h>
@@ -8,3 +8,5 @@
 uint64_t host_process_cpu_ns(pid_t pid);
 // What the thread tid of the process pid has used. 0 if it is gone. Three host calls.
 uint64_t host_thread_cpu_ns(pid_t pid, pid_t tid);
+// The most memory that the process pid has had resident, in KiB. 0 if it is gone. Three host calls.
+uint64_t host_process_peak_kb(pid_t pid);

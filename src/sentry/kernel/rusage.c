@@ -1,12 +1,14 @@
 // What processes have used: getrusage(2), times(2), and the usage that wait4(2) tells.
 //
-// CPU time is the host's count for the stubs' threads, read only when somebody asks and once when a thread ends. Not kept: the largest
-// resident set, page faults and block I/O (0).
+// CPU time is the host's count for the stubs' threads, read only when somebody asks and once when a thread ends. The largest resident set
+// is the host's, too, for a living process; not kept beyond its end. Not counted: page faults and block I/O (0).
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/times.h>
 
 #include "abi/errno.h"
+#include "host/cputime.h"
+#include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
@@ -35,6 +37,7 @@ int rusage_copy_out(struct task *t, uaddr_t dst, const struct rusage_sum *u)
 	r.ru_stime = timeval_of(u->stime_ns);
 	r.ru_nvcsw = (long)u->nvcsw;
 	r.ru_nivcsw = (long)u->nivcsw;
+	r.ru_maxrss = (long)u->maxrss_kb;
 	return copy_out_obj(t, dst, &r);
 }
 
@@ -65,6 +68,8 @@ long sys_getrusage(struct task *t, const struct sysargs *args)
 	mutex_unlock(&kernel()->tasks_mu);
 	if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD)
 		return -EINVAL;
+	if (who != RUSAGE_CHILDREN)
+		sum.maxrss_kb = host_process_peak_kb(platform->host_pid(t->ctx));
 	return rusage_copy_out(t, args->a[1], &sum);
 }
 
