@@ -33,8 +33,8 @@ enum {
 	CONTROL_MESSAGE_MAX = 8 << 20, // bytes
 	CONTROL_FDS_MAX = 32,
 	CONTROL_MAGIC = 0x6c6c7568, // "hull"
-	// Of terminalFds. What is typed comes through a socket, the second descriptor. And with that: the host's terminal stays as it is,
-	// and nothing is passed on, until a byte is sent there.
+	// Of terminalFds. What is typed comes through a socket, the second descriptor. And with that: the host's terminal does the
+	// output's processing itself, and nothing is passed on until a byte is sent there.
 	CONTROL_TERMINAL_KEYBOARD = 8,
 	CONTROL_TERMINAL_COOKED = 16,
 };

@@ -162,6 +162,22 @@ static int add_bundle_mount(const struct settings *s, struct plan *p, const stru
 	return add_own(p, type, m, err);
 }
 
+// later: those within a /dev of the bundle's own, which must be there first.
+static int add_defaults(struct plan *p, const struct oci_spec *spec, bool later, struct err **err)
+{
+	bool own_dev = is_named(spec, "/dev");
+
+	for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++) {
+		const struct oci_mount *m = &default_mounts[i].mount;
+		bool within = own_dev && strncmp(m->destination, "/dev/", strlen("/dev/")) == 0;
+
+		if (default_mounts[i].always && within == later && !is_named(spec, m->destination) &&
+		    add_own(p, default_mounts[i].type, m, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int plan_bundle(const struct settings *s, const char *id, const struct bundle *b, const struct oci_spec *spec, struct plan *out,
 		struct err **err)
 {
@@ -171,16 +187,14 @@ int plan_bundle(const struct settings *s, const char *id, const struct bundle *b
 	if (plan_begin(s, id, spec->hostname, out, err) < 0 ||
 	    add_tree(out, "/", &root, &no_flags, s->overlay != OVERLAY_NONE && !spec->root.readonly, err) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++)
-		if (default_mounts[i].always && !is_named(spec, default_mounts[i].mount.destination) &&
-		    add_own(out, default_mounts[i].type, &default_mounts[i].mount, err) < 0)
-			return -1;
+	if (add_defaults(out, spec, false, err) < 0)
+		return -1;
 	for (size_t i = 0; i < spec->mounts.count; i++)
 		if (add_bundle_mount(s, out, b, &spec->mounts.items[i], i, err) < 0)
 			return -1;
 	json_object_set_new(out->create, "maskedPaths", strings_to_json(&spec->linux_.masked_paths));
 	json_object_set_new(out->create, "readonlyPaths", strings_to_json(&spec->linux_.readonly_paths));
-	return 0;
+	return add_defaults(out, spec, true, err);
 }
 
 int plan_host(const struct settings *s, const char *id, const char *root, struct plan *out, struct err **err)

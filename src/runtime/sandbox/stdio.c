@@ -41,8 +41,8 @@ int stdio_plan_as_found(struct stdio_plan *out, struct err **err)
 
 	*out = STDIO_PLAN_NONE;
 	if (bits) {
-		// Beside others on the same terminal, as in a pipeline, it isn't to be touched before there is need.
-		bool shared = (bits & 3) != 3;
+		// Beside others on the same terminal, as in a pipeline or in the background, it isn't to be touched before there is need.
+		bool shared = (bits & 3) != 3 || tcgetpgrp(first) != getpgrp();
 
 		if (terminal_lend(first, shared, &out->screen_fd, &out->keyboard_fd, err) < 0)
 			return -1;

@@ -21,7 +21,7 @@ enum { BACKGROUND_MS = 200 };
 // This command's own terminal; a process has one at most.
 static struct {
 	int fd; // -1: none was lent
-	bool waiting; // until a program wants input
+	bool shared, waiting; // others write to it, too; and it is left alone until a program wants input
 	bool raw, before_known;
 	struct termios before;
 	int keyboard; // this end of the socket; -1: closed
@@ -57,6 +57,8 @@ static void make_raw(void)
 	own.before_known = true;
 	t = own.before;
 	cfmakeraw(&t);
+	if (own.shared)
+		t.c_oflag = own.before.c_oflag;
 	own.raw = tcsetattr(own.fd, TCSADRAIN, &t) == 0;
 }
 
@@ -71,7 +73,7 @@ static int reopen(int fd)
 	return new >= 0 ? new : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-int terminal_lend(int fd, bool when_wanted, int *out_screen, int *out_keyboard, struct err **err)
+int terminal_lend(int fd, bool shared, int *out_screen, int *out_keyboard, struct err **err)
 {
 	int pair[2];
 
@@ -83,9 +85,9 @@ int terminal_lend(int fd, bool when_wanted, int *out_screen, int *out_keyboard, 
 		return err_set(err, "cannot make a socket pair: %m");
 	own.keyboard = pair[0];
 	*out_keyboard = pair[1];
-	own.waiting = when_wanted;
+	own.shared = own.waiting = shared;
 	atexit(terminal_restore);
-	if (!when_wanted)
+	if (!shared)
 		make_raw();
 	return 0;
 }

@@ -9,8 +9,9 @@
 struct err;
 
 // Lends the terminal fd to the sandbox: descriptors for its screen and its keyboard, which the caller closes when it has sent them.
-// when_wanted: it stays as it is, for others that write to it, until a program in the sandbox wants input. 0 or -1.
-int terminal_lend(int fd, bool when_wanted, int *out_screen, int *out_keyboard, struct err **err);
+// shared: others write to it, too. So its output's modes are left alone, and its input's until a program in the sandbox wants input.
+// 0 or -1.
+int terminal_lend(int fd, bool shared, int *out_screen, int *out_keyboard, struct err **err);
 void terminal_restore(void); // its modes, unless another job is in the foreground
 void terminal_resume(void); // this command was stopped, and somebody else has set the modes meanwhile
 

@@ -24,7 +24,8 @@ void tty_put(struct tty *tty); // NULL is allowed
 void tty_register_devices(void); // once, at start: /dev/tty, /dev/ptmx, /dev/pts/N
 
 // A terminal whose screen is the host descriptor out_fd and whose keyboard is in_fd (-1: the same); both are taken over in any case.
-// cooked: the host's terminal has its own line discipline until a byte is written to in_fd, which is done when a program wants input.
+// cooked: the host's terminal does OPOST itself, and what is typed comes only after a byte was written to in_fd, as soon as a program
+// wants input.
 // It gets a number in devpts. The caller's reference in *out. 0 or -errno.
 int tty_host_create(struct super_block *devpts, const struct cred *cred, int out_fd, int in_fd, bool cooked,
 		    struct tty **out);

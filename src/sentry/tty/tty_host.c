@@ -32,6 +32,7 @@ struct tty_host {
 	struct fd_watch screen_watch, keyboard_watch;
 	bool screen_waits; // no O_NONBLOCK
 	// Guarded by tty->mu.
+	bool asked; // for the keyboard
 	bool more; // reading stopped before there was no more
 	bool ended;
 	void (*on_drained)(void *arg);
@@ -110,14 +111,16 @@ static void fetch(struct tty *tty)
 	}
 }
 
-// The keyboard is lent when somebody looks for input; the screen becomes raw with it.
+// The keyboard is lent when somebody looks for input.
 static void host_wanted(struct tty *tty)
 {
 	struct tty_host *h = tty->priv;
 
-	if (tty->host_newlines && write(h->keyboard->fd, "", 1) < 0)
+	if (h->asked)
+		return;
+	h->asked = true;
+	if (write(h->keyboard->fd, "", 1) < 0)
 		log_debug("the terminal's keyboard can't be asked for: %s", strerror(errno));
-	tty->host_newlines = false;
 }
 
 static void host_typed_room(struct tty *tty)
@@ -276,6 +279,7 @@ int tty_host_create(struct super_block *devpts, const struct cred *cred, int out
 	}
 	tty->devpts = sb_get(devpts);
 	tty->host_newlines = cooked;
+	((struct tty_host *)tty->priv)->asked = !cooked;
 	err = watch_both(tty->priv);
 	if (err) {
 		devpts_remove(devpts, tty);
