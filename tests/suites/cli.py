@@ -327,10 +327,13 @@ def case_pause(ctx, where):
     before = wait_for(lambda: (a := count()) and ctx.run(["sleep", "0.3"]) and count() == a and a, "a count that stands still")
     assert good(hull("ps", "p")).count("\n") >= 3
     assert not os.path.exists(os.path.join(mark, "signal"))
+    assert hull.detached("exec", "-d", "--ignore-paused", "p", "touch", "/mnt/started") == 0
+    assert ctx.run(["sleep", "0.2"]) and not os.path.exists(os.path.join(mark, "started"))
     assert count() == before
     good(hull("resume", "p"))
     wait_for(lambda: count() not in ("", before), "the count to go on")
     wait_for(lambda: os.path.exists(os.path.join(mark, "signal")), "the signal")
+    wait_for(lambda: os.path.exists(os.path.join(mark, "started")), "the process that was started meanwhile")
     good(hull("pause", "p"))
     good(hull("kill", "p", "KILL"))
     hull.wait_status("p", "stopped")

@@ -340,6 +340,8 @@ int container_start_process(struct container *c, const struct process_spec *p, i
 	}
 	*out_pid = record->pid = t->tid;
 	TAILQ_INSERT_TAIL(&c->started_list, record, link);
+	if (c->paused)
+		atomic_store(&t->signal_wake, true); // stops before its first instruction
 	mutex_unlock(&kernel()->tasks_mu);
 	task_start(t);
 	return 0;
