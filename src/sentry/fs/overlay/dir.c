@@ -322,7 +322,7 @@ static bool collect(struct dir_emit *d, const char *name, size_t len, uint64_t i
 	e.name = kmem_strndup(name, len);
 	if (!e.name)
 		goto fail;
-	if (!l->from_upper && bsearch(&e, l->v, l->nupper, sizeof(e), by_name)) {
+	if (!l->from_upper && l->nupper && bsearch(&e, l->v, l->nupper, sizeof(e), by_name)) {
 		kmem_bytes_free(e.name); // the upper one stands before it
 		return true;
 	}
@@ -368,7 +368,8 @@ static int listing_build(struct overlay_node *n, struct listing *l)
 
 		l->from_upper = true;
 		err = read_all(&f, l);
-		qsort(l->v, l->n, sizeof(*l->v), by_name);
+		if (l->n)
+			qsort(l->v, l->n, sizeof(*l->v), by_name);
 		l->nupper = l->n;
 		for (size_t i = 0; i < l->n && !err; i++) {
 			struct inode *real;
