@@ -21,7 +21,6 @@
 #include "control/server.h"
 #include "host/confine.h"
 #include "host/filter.h"
-#include "lib/kmem.h"
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/boot/boot_fds.h"
@@ -114,14 +113,6 @@ static int give_host_up(const struct boot_config *c)
 	return err;
 }
 
-// For a developer's eye, with --debug: objects that are still there. The kernel's own and the container's always are; a type whose number
-// grows with what the container did leaks (tests/leaks).
-static void log_live(const char *name, uint64_t count, void *arg)
-{
-	(void)arg;
-	log_debug("alive at the end: %lu %s", (unsigned long)count, name);
-}
-
 int boot_main(int argc, char **argv)
 {
 	struct boot_config c = {0};
@@ -147,8 +138,6 @@ int boot_main(int argc, char **argv)
 	err = step("run the kernel", kernel_run());
 	if (err)
 		return 1;
-	if (c.debug)
-		kmem_each_live(log_live, NULL);
 	// Stubs die with this process, which is the first of their namespace.
 	status = control_server_status(server);
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
