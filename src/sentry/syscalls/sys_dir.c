@@ -109,7 +109,7 @@ long sys_getcwd(struct task *t, const struct sysargs *args)
 	root = path_get(&t->fs->root);
 	mutex_unlock(&t->fs->mu);
 	len = vfs_path_string(&cwd, &root, buf, sizeof(buf));
-	if (len >= 0 && !cwd.dentry->hashed && !dentry_is_root(cwd.dentry) && cwd.dentry != cwd.mnt->root)
+	if (len >= 0 && path_is_gone(&cwd))
 		len = -ENOENT;
 	path_put(&cwd);
 	path_put(&root);

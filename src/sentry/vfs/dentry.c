@@ -224,7 +224,7 @@ int dentry_lookup_locked(struct dentry *dir, const char *name, size_t len, struc
 	d = alloc(dir->sb, dir, name, len, err ? NULL : inode);
 	if (!d)
 		return -ENOMEM;
-	*out = err && dir_inode->ops->no_negative ? d : insert(d);
+	*out = (err ? dir_inode->ops->no_negative : inode->uncached) ? d : insert(d);
 	return 0;
 }
 

@@ -298,6 +298,13 @@ static char *path_backwards(const struct path *p, const struct path *root, char 
 	return at;
 }
 
+bool path_is_gone(const struct path *p)
+{
+	const struct dentry *d = p->dentry;
+
+	return !d->hashed && !dentry_is_root(d) && d != p->mnt->root && !(d->inode && d->inode->uncached);
+}
+
 int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst, size_t cap)
 {
 	static const char unreachable[] = "(unreachable)", deleted[] = " (deleted)";
@@ -315,7 +322,7 @@ int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst
 		return -ENAMETOOLONG;
 	if (p->mnt == kernel()->vfs->memfd_mnt)
 		reachable = true; // nobody's place, but shown like one
-	gone = !p->dentry->hashed && !dentry_is_root(p->dentry) && p->dentry != p->mnt->root;
+	gone = path_is_gone(p);
 	n = snprintf(dst, cap, "%s%s%s", reachable ? "" : unreachable, at, gone ? deleted : "");
 	return n < (int)cap ? n : -ERANGE;
 }

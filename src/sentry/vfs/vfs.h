@@ -63,6 +63,7 @@ struct inode {
 	struct file_locks *locks; // POSIX, OFD and flock locks (vfs/locks.c)
 	struct inotify_marks *marks; // inotify (vfs/notify.c)
 	bool linkable; // made by O_TMPFILE without O_EXCL: may get its first name
+	bool uncached; // its name isn't kept, but looked up each time: procfs's of a process, which would outlive it in the cache
 	_Atomic int writers; // open for writing; -n: n executions deny writing (ETXTBSY)
 };
 

@@ -74,6 +74,7 @@ void dcache_forget_sb(struct super_block *sb); // drops every cached dentry of i
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d); // NULL is allowed
 struct dentry *dentry_create_root(struct super_block *sb, struct inode *root); // takes the inode
+bool path_is_gone(const struct path *p); // its name was removed
 struct dentry *dentry_create_unhashed(struct dentry *parent, const char *name, size_t len, struct inode *inode); // takes the inode
 // The cached child, counted (maybe negative); NULL: not cached.
 struct dentry *dentry_cached(struct dentry *dir, const char *name, size_t len);

@@ -77,6 +77,7 @@ struct inode *proc_node_create(struct super_block *sb, const struct proc_entry *
 		n->task = from->task ? task_get(from->task) : NULL;
 		n->fd = from->fd;
 	}
+	n->inode.uncached = n->tg;
 	n->inode.attr.ino = ino_of(e, n);
 	if (S_ISDIR(e->mode))
 		n->inode.attr.nlink = 2;
