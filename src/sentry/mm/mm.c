@@ -10,6 +10,7 @@
 
 #include "abi/errno.h"
 #include "host/hostfd.h"
+#include "host/residence.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "lib/log.h"
@@ -864,4 +865,15 @@ int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len)
 int64_t mm_write_remote(struct mm *mm, uaddr_t dst, const void *src, size_t len)
 {
 	return remote(mm, (void *)src, dst, len, true);
+}
+
+void mm_resident(struct mm *mm, uint64_t *out_pages, uint64_t *out_shared_pages)
+{
+	pid_t pid;
+
+	*out_pages = *out_shared_pages = 0;
+	mutex_lock(&mm->mu);
+	pid = mm->ctx_hint ? platform->host_pid(mm->ctx_hint) : 0;
+	mutex_unlock(&mm->mu);
+	host_process_resident(pid, out_pages, out_shared_pages);
 }

@@ -103,4 +103,6 @@ int mm_identify(struct mm *mm, uaddr_t addr, uintptr_t *out_object, uint64_t *ou
 void mm_each_vma(struct mm *mm, bool (*fn)(void *arg, const struct vma *v), void *arg);
 // From any task (procfs, process_vm_readv): copies from or to another process's memory. Bytes or -EFAULT.
 int64_t mm_read_remote(struct mm *mm, void *dst, uaddr_t src, size_t len);
+// What the host has of it in memory, in pages: all, and what is of files or shared. Zeros if there is no telling.
+void mm_resident(struct mm *mm, uint64_t *out_pages, uint64_t *out_shared_pages);
 int64_t mm_write_remote(struct mm *mm, uaddr_t dst, const void *src, size_t len);

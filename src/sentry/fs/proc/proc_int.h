@@ -67,7 +67,7 @@ struct mm *proc_get_mm(struct proc_node *n);
 struct fdtable *proc_get_files(struct proc_node *n);
 struct fs_context *proc_get_fs(struct proc_node *n);
 
-extern const struct proc_entry proc_root_entries[], proc_pid_entries[], proc_tid_entries[], proc_sys_entries[];
+extern const struct proc_entry proc_root_entries[], proc_pid_entries[], proc_tid_entries[], proc_sys_entries[], proc_net_entries[];
 extern const struct inode_ops proc_fd_dir_ops, proc_task_dir_ops; // fd, fdinfo; task
 extern const struct file_ops proc_fd_dir_file_ops, proc_task_dir_file_ops;
 struct inode *proc_pid_dir(struct super_block *sb, int tgid); // NULL: no such process
@@ -77,5 +77,6 @@ int proc_show_mounts(struct proc_node *n, struct proc_text *x);
 int proc_show_mountinfo(struct proc_node *n, struct proc_text *x);
 int proc_show_maps(struct proc_node *n, struct proc_text *x);
 int proc_show_smaps(struct proc_node *n, struct proc_text *x);
+int proc_show_smaps_rollup(struct proc_node *n, struct proc_text *x);
 int proc_show_status(struct proc_node *n, struct proc_text *x);
 int proc_show_stat(struct proc_node *n, struct proc_text *x);

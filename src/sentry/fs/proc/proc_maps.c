@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/fs/proc/proc_int.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/mm/mm.h"
@@ -108,6 +109,31 @@ static int show_mappings(struct proc_node *n, struct proc_text *x, bool detailed
 int proc_show_maps(struct proc_node *n, struct proc_text *x)
 {
 	return show_mappings(n, x, false);
+}
+
+// Private memory counts as anonymous and dirty, the rest as clean and shared.
+int proc_show_smaps_rollup(struct proc_node *n, struct proc_text *x)
+{
+	struct mm *mm = proc_get_mm(n);
+	uint64_t all = 0, shared = 0;
+	unsigned long kb, shared_kb;
+
+	if (!mm)
+		return -ESRCH;
+	mm_resident(mm, &all, &shared);
+	proc_printf(x, "%08lx-%08lx ---p 00000000 00:00 0                          [rollup]\n", (unsigned long)mm->code_start,
+		    (unsigned long)APP_MAX);
+	mm_put(mm);
+	kb = (unsigned long)(all * (PAGE_SIZE / 1024));
+	shared_kb = (unsigned long)(shared * (PAGE_SIZE / 1024));
+	proc_printf(x,
+		    "Rss:            %8lu kB\nPss:            %8lu kB\nPss_Dirty:      %8lu kB\nPss_Anon:       %8lu kB\n"
+		    "Pss_File:       %8lu kB\nPss_Shmem:             0 kB\nShared_Clean:   %8lu kB\nShared_Dirty:          0 kB\n"
+		    "Private_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n"
+		    "LazyFree:              0 kB\nAnonHugePages:         0 kB\nSwap:                  0 kB\nSwapPss:               0 kB\n"
+		    "Locked:                0 kB\n",
+		    kb, kb, kb - shared_kb, kb - shared_kb, shared_kb, shared_kb, kb - shared_kb, kb, kb - shared_kb);
+	return 0;
 }
 
 int proc_show_smaps(struct proc_node *n, struct proc_text *x)

@@ -12,6 +12,7 @@
 #include "sentry/fs/proc/proc_int.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task_int.h"
 #include "sentry/mm/mm.h"
 
 enum { POS_LIST = 2, AREA_MAX = 4 << 20 };
@@ -210,13 +211,48 @@ static int show_wchan(struct proc_node *n, struct proc_text *x)
 static int show_statm(struct proc_node *n, struct proc_text *x)
 {
 	struct mm *mm = proc_get_mm(n);
-	uint64_t total = mm ? mm->total_bytes / PAGE_SIZE : 0, data = mm ? mm->data_bytes / PAGE_SIZE : 0;
+	uint64_t total = 0, data = 0, text = 0, resident = 0, shared = 0;
 
-	// What is resident the host knows; the mapped size of writable memory stands in for it.
-	proc_printf(x, "%lu %lu %lu %lu 0 %lu 0\n", (unsigned long)total, (unsigned long)MIN(total, data), 0ul,
-		    mm ? (unsigned long)((mm->code_end - mm->code_start) / PAGE_SIZE) : 0, (unsigned long)data);
-	if (mm)
+	if (mm) {
+		mm_resident(mm, &resident, &shared);
+		total = mm->total_bytes / PAGE_SIZE;
+		data = mm->data_bytes / PAGE_SIZE;
+		text = (PAGE_ALIGN(mm->code_end) - (mm->code_start & PAGE_MASK)) / PAGE_SIZE;
 		mm_put(mm);
+	}
+	proc_printf(x, "%lu %lu %lu %lu 0 %lu 0\n", (unsigned long)total, (unsigned long)MIN(total, resident),
+		    (unsigned long)MIN(total, shared), (unsigned long)text, (unsigned long)data);
+	return 0;
+}
+
+static int show_sessionid(struct proc_node *n, struct proc_text *x)
+{
+	(void)n;
+	proc_printf(x, "4294967295"); // no audit session
+	return 0;
+}
+
+static int show_timerslack(struct proc_node *n, struct proc_text *x)
+{
+	proc_printf(x, "%lu\n", (unsigned long)(n->task->timer_slack_ns ? n->task->timer_slack_ns : 50000));
+	return 0;
+}
+
+static int show_schedstat(struct proc_node *n, struct proc_text *x)
+{
+	uint64_t ns;
+
+	mutex_lock(&kernel()->tasks_mu);
+	ns = task_cpu_ns(n->task);
+	mutex_unlock(&kernel()->tasks_mu);
+	proc_printf(x, "%lu 0 0\n", (unsigned long)ns); // waiting and turns aren't counted
+	return 0;
+}
+
+static int show_coredump_filter(struct proc_node *n, struct proc_text *x)
+{
+	(void)n;
+	proc_printf(x, "00000033\n");
 	return 0;
 }
 
@@ -498,6 +534,7 @@ static const struct proc_entry ns_entries[] = {
 	{.name = "cgroup", .mode = S_IFREG | 0444, .show = show_cgroup}, \
 	{.name = "cmdline", .mode = S_IFREG | 0444, .show = show_cmdline}, \
 	{.name = "comm", .mode = S_IFREG | 0644, .show = show_comm, .store = store_comm}, \
+	{.name = "coredump_filter", .mode = S_IFREG | 0444, .show = show_coredump_filter}, \
 	{.name = "cwd", .mode = S_IFLNK | 0777, .magic = magic_cwd}, \
 	{.name = "environ", .mode = S_IFREG | 0400, .show = show_environ, .open = proc_mem_open}, \
 	{.name = "exe", .mode = S_IFLNK | 0777, .magic = magic_exe}, \
@@ -511,16 +548,21 @@ static const struct proc_entry ns_entries[] = {
 	{.name = "mem", .mode = S_IFREG | 0600, .open = proc_mem_open, .file_ops = &proc_mem_ops}, \
 	{.name = "mountinfo", .mode = S_IFREG | 0444, .show = proc_show_mountinfo}, \
 	{.name = "mounts", .mode = S_IFREG | 0444, .show = proc_show_mounts}, \
+	{.name = "net", .mode = S_IFDIR | 0555, .children = proc_net_entries}, \
 	{.name = "ns", .mode = S_IFDIR | 0511, .children = ns_entries}, \
 	{.name = "oom_score", .mode = S_IFREG | 0444, .show = show_oom_score}, \
 	{.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .store = store_oom_score_adj}, \
 	{.name = "personality", .mode = S_IFREG | 0400, .show = show_personality, .open = proc_mem_open}, \
 	{.name = "root", .mode = S_IFLNK | 0777, .magic = magic_root}, \
+	{.name = "schedstat", .mode = S_IFREG | 0444, .show = show_schedstat}, \
+	{.name = "sessionid", .mode = S_IFREG | 0444, .show = show_sessionid}, \
 	{.name = "setgroups", .mode = S_IFREG | 0444, .show = show_setgroups}, \
 	{.name = "smaps", .mode = S_IFREG | 0444, .show = proc_show_smaps, .open = proc_mem_open}, \
+	{.name = "smaps_rollup", .mode = S_IFREG | 0444, .show = proc_show_smaps_rollup, .open = proc_mem_open}, \
 	{.name = "stat", .mode = S_IFREG | 0444, .show = proc_show_stat}, \
 	{.name = "statm", .mode = S_IFREG | 0444, .show = show_statm}, \
 	{.name = "status", .mode = S_IFREG | 0444, .show = proc_show_status}, \
+	{.name = "timerslack_ns", .mode = S_IFREG | 0444, .show = show_timerslack}, \
 	{.name = "uid_map", .mode = S_IFREG | 0444, .show = show_idmap}, \
 	{.name = "wchan", .mode = S_IFREG | 0444, .show = show_wchan}
 

@@ -226,22 +226,6 @@ static int show_vmstat(struct proc_node *n, struct proc_text *x)
 	return 0;
 }
 
-static int show_net_dev(struct proc_node *n, struct proc_text *x)
-{
-	(void)n;
-	proc_printf(x, "Inter-|   Receive                                                |  Transmit\n"
-		       " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
-		       "compressed\n");
-	return 0;
-}
-
-static int show_net_unix(struct proc_node *n, struct proc_text *x)
-{
-	(void)n; // the head only: sockets aren't listed
-	proc_printf(x, "Num       RefCount Protocol Flags    Type St Inode Path\n");
-	return 0;
-}
-
 static int link_self(struct proc_node *n, char *dst, size_t cap)
 {
 	struct task *t = current_task();
@@ -258,16 +242,17 @@ static int link_thread_self(struct proc_node *n, char *dst, size_t cap)
 	return t ? snprintf(dst, cap, "%d/task/%d", t->tg->tgid, t->tid) : -ENOENT;
 }
 
+static int link_net(struct proc_node *n, char *dst, size_t cap)
+{
+	(void)n;
+	return snprintf(dst, cap, "self/net");
+}
+
 static int link_mounts(struct proc_node *n, char *dst, size_t cap)
 {
 	(void)n;
 	return snprintf(dst, cap, "self/mounts");
 }
-
-static const struct proc_entry net_entries[] = {
-	{.name = "dev", .mode = S_IFREG | 0444, .show = show_net_dev},
-	{.name = "unix", .mode = S_IFREG | 0444, .show = show_net_unix},
-	{0}};
 
 const struct proc_entry proc_root_entries[] = {
 	{.name = "cgroups", .mode = S_IFREG | 0444, .show = show_cgroups},
@@ -280,7 +265,7 @@ const struct proc_entry proc_root_entries[] = {
 	{.name = "meminfo", .mode = S_IFREG | 0444, .show = show_meminfo},
 	{.name = "modules", .mode = S_IFREG | 0444, .show = show_empty},
 	{.name = "mounts", .mode = S_IFLNK | 0777, .link = link_mounts},
-	{.name = "net", .mode = S_IFDIR | 0555, .children = net_entries},
+	{.name = "net", .mode = S_IFLNK | 0777, .link = link_net},
 	{.name = "partitions", .mode = S_IFREG | 0444, .show = show_empty},
 	{.name = "self", .mode = S_IFLNK | 0777, .link = link_self},
 	{.name = "stat", .mode = S_IFREG | 0444, .show = show_stat},
