@@ -110,6 +110,9 @@ struct platform_ops {
 	// ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders the calls on one ctx.
 	void (*set_ids)(struct platform_ctx *ctx, const struct platform_ids *ids);
 
+	// May be NULL. A hint: the call of this stopped context will take a while.
+	void (*parks)(struct platform_ctx *ctx);
+
 	// --- registers of a stopped context
 	void (*get_regs)(struct platform_ctx *ctx, struct user_regs_struct *out_regs); // orig_rax is the call's number, or -1
 	void (*set_regs)(struct platform_ctx *ctx, const struct user_regs_struct *regs); // all, fs_base and gs_base too

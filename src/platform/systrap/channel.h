@@ -84,7 +84,7 @@
 #define SLOT_NR 8
 #define SLOT_INTERRUPT 64
 #define SLOT_REGS 128
-#define SLOT_SELF 312
+#define SLOT_SELF 320
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -135,7 +135,7 @@ struct slot {
 	uint32_t tid;       // of a spawned thread; the host clears it when the thread is gone
 	uint32_t ops_done;
 	uint32_t nops;
-	uint32_t spin;      // the stub's own: how long it waits for an answer before it sleeps
+	uint32_t spin;      // the stub's own: how it waits (stub.c)
 	uint32_t fail_err, fail_tag;
 	uint32_t op_result;
 	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
@@ -143,6 +143,8 @@ struct slot {
 	} ids;
 	// line 2
 	struct stub_regs regs; // of the application, while it is stopped
+	uint32_t parked; // the sentry's: the call waits for something
+	uint32_t cpu;    // where the stub was when it went to sleep
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
 	struct {
 		uint32_t signo, code;
@@ -157,7 +159,8 @@ _Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, int
 
 struct stub_param {
 	uint32_t asleep;   // nobody polls: ring the doorbell
-	uint32_t spin_max; // 0: don't spin
+	uint32_t spinning;   // 0: don't spin, another processor is needed for that
+	uint32_t leader_cpu; // where the sentry polls, while it isn't asleep
 	uint32_t patching; // call sites may be patched
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;

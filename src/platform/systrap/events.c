@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -34,6 +35,8 @@ static struct {
 	uint32_t next;         // where the poller goes on
 	uint32_t polls;
 	bool slept;
+	uint32_t cpu; // the poller's, as it told the stubs
+	bool give_way; // a stub was woken that needs this very processor
 	bool deaths; // some as with contexts is dead
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
@@ -260,8 +263,10 @@ static void look_for_children(void)
 struct platform_ctx *systrap_poll(struct platform_event *out_event)
 {
 	const uint32_t n = ev.nids, words = (n + 7) / 8;
-	uint32_t w = ev.next / 8;
+	uint32_t w = ev.next / 8, cpu = sched_getcpu();
 
+	if (cpu != ev.cpu)
+		ev.cpu = stub_param->leader_cpu = cpu;
 	if (++ev.polls % CHILDREN_EVERY == 0)
 		look_for_children();
 	for (uint32_t i = 0; i < words; i++, w++) {
@@ -278,6 +283,10 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 			ev.next = (w + 1) * 8;
 			return ctx;
 		}
+	}
+	if (ev.give_way) {
+		ev.give_way = false;
+		sched_yield();
 	}
 	return NULL;
 }
@@ -326,8 +335,11 @@ static void slot_answer(struct platform_ctx *ctx, uint32_t state)
 {
 	uint32_t *word = &ctx->slot->state;
 
-	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP)
+	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP) {
 		syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+		if (*(volatile uint32_t *)&ctx->slot->cpu == ev.cpu)
+			ev.give_way = true;
+	}
 }
 
 // What goes along with an answer, now in the slot.
@@ -397,6 +409,11 @@ void systrap_resume(struct platform_ctx *ctx)
 		ring();
 }
 
+void systrap_parks(struct platform_ctx *ctx)
+{
+	__atomic_store_n(&ctx->slot->parked, 1, __ATOMIC_RELEASE);
+}
+
 void systrap_interrupt(struct platform_ctx *ctx)
 {
 	pid_t pid, tid;
@@ -456,7 +473,7 @@ static int wait_flushed(struct platform_ctx *ctx)
 	uint32_t *word = &ctx->slot->state, state;
 	int err;
 
-	for (int i = 0; i < FLUSH_SPINS && stub_param->spin_max; i++) {
+	for (int i = 0; i < FLUSH_SPINS && stub_param->spinning; i++) {
 		if (__atomic_load_n(word, __ATOMIC_ACQUIRE) & STATE_EVENT)
 			return 0;
 		_mm_pause();

@@ -147,6 +147,7 @@ const struct platform_ops systrap_ops = {
 	.resume = systrap_resume,
 	.interrupt = systrap_interrupt,
 	.set_ids = set_ids,
+	.parks = systrap_parks,
 	.get_regs = get_regs,
 	.set_regs = set_regs,
 	.set_ret = set_ret,

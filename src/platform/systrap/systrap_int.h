@@ -110,6 +110,7 @@ bool systrap_prepare_sleep(void);
 void systrap_after_sleep(void);
 int systrap_wait_fd(void);
 void systrap_resume(struct platform_ctx *ctx);
+void systrap_parks(struct platform_ctx *ctx);
 void systrap_interrupt(struct platform_ctx *ctx);
 bool systrap_ops_pending(struct platform_ctx *ctx);
 int systrap_flush(struct platform_ctx *ctx);

@@ -32,7 +32,7 @@ uaddr_t stub_vdso;
 pid_t stub_group;
 uint64_t stub_xfeatures;
 
-enum { RANGES = 8, SPIN_MAX = 4000, XFEATURES_AMX = 3 << 17, TEMPLATE_STACK_BYTES = 256 << 10 };
+enum { RANGES = 8, XFEATURES_AMX = 3 << 17, TEMPLATE_STACK_BYTES = 256 << 10 };
 
 // The mappings of vvar and vdso: each must be moved as a whole.
 struct vdso {
@@ -205,6 +205,13 @@ static void measure_xstate(void)
 	stub_param->xstate_bytes = size;
 }
 
+static bool has_rdtscp(void)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (d >> 27 & 1);
+}
+
 // The page that stubs may only read: their descriptor is one that was opened so.
 static int create_param(int *out_fd)
 {
@@ -221,7 +228,7 @@ static int create_param(int *out_fd)
 	if (*out_fd < 0)
 		return -errno;
 	close(fd);
-	stub_param->spin_max = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_MAX : 0;
+	stub_param->spinning = sysconf(_SC_NPROCESSORS_ONLN) > 1 && has_rdtscp();
 	measure_xstate();
 	return 0;
 }

@@ -1,7 +1,7 @@
 // The workers: who leads, who sleeps, who runs which task.
 //
 // Every worker runs the same loop. The lead is a token: its holder alone polls the platform. It spins for a while after the last
-// event, longer the more often that paid, then lays the lead down, tells the platform (so that stubs ring the doorbell), and sleeps in
+// event, longer the more often that would have paid, then lays the lead down, tells the platform (so that stubs ring the doorbell), and sleeps in
 // epoll_wait like the others. Descriptors, the timer and the doorbell are in one epoll set; sleepers are woken one at a time.
 // A pool of two is enough while no handler waits for the host; kernel_away_begin makes it grow.
 #include "sentry/kernel/sched.h"
@@ -30,7 +30,7 @@ enum {
 	EVENTS_BATCH = 16,
 	CLOCK_EVERY = 64, // spins between two looks at the clock
 	SPIN_MIN_NS = 2 * NSEC_PER_USEC,
-	SPIN_MAX_NS = 200 * NSEC_PER_USEC,
+	SPIN_MAX_NS = 64 * NSEC_PER_USEC,
 };
 
 // What an epoll event stands for, in its data: one of these, or the number of a watch.
@@ -51,7 +51,8 @@ struct sched {
 	_Atomic bool has_leader;
 	_Atomic int sleepers, nworkers;
 	int nworkers_max;
-	int64_t spin_ns; // the leader's; touched by the leader only
+	int64_t spin_ns; // the leader's, as is:
+	int64_t dropped_ns; // when the lead was last laid down
 	_Atomic int64_t timer_deadline_ns; // the earliest timer
 	struct mutex watch_mu;
 	pthread_cond_t watch_idle; // with watch_mu
@@ -92,6 +93,11 @@ static bool lead_take(struct sched *s)
 		s->has_leader = true;
 		self.leads = taken = true;
 		platform->after_sleep();
+		// It would have paid to wait awake if something came soon enough after the lead was laid down.
+		if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < SPIN_MAX_NS)
+			s->spin_ns = MIN(s->spin_ns * 2, SPIN_MAX_NS);
+		else
+			s->spin_ns = MAX(s->spin_ns / 2, SPIN_MIN_NS);
 	}
 	mutex_unlock(&s->lead_mu);
 	return taken;
@@ -105,6 +111,7 @@ static bool lead_drop(struct sched *s)
 	mutex_lock(&s->lead_mu);
 	self.leads = false;
 	s->has_leader = false;
+	s->dropped_ns = ktime_now(CLOCK_MONOTONIC);
 	idle = platform->prepare_sleep();
 	mutex_unlock(&s->lead_mu);
 	return idle && atomic_load(&kernel()->runq_len) == 0;
@@ -330,7 +337,7 @@ static bool run_event(void)
 static void lead(struct sched *s)
 {
 	int64_t last = 0, now;
-	unsigned spins = 0, events = 0;
+	unsigned spins = 0;
 
 	while (self.leads && !kernel()->stopping) {
 		struct task *t;
@@ -341,7 +348,6 @@ static void lead(struct sched *s)
 			did = true;
 		}
 		if (did) {
-			events++;
 			last = 0;
 			if (++spins % CLOCK_EVERY)
 				continue;
@@ -361,10 +367,6 @@ static void lead(struct sched *s)
 		if (now - last >= s->spin_ns)
 			break;
 	}
-	if (!self.leads)
-		return;
-	// It pays if more came than what the lead was taken for.
-	s->spin_ns = events > 1 ? MIN(s->spin_ns * 2, SPIN_MAX_NS) : MAX(s->spin_ns / 2, SPIN_MIN_NS);
 }
 
 static void sleep_for_events(struct sched *s)

@@ -73,6 +73,8 @@ static void call_run(struct task *t)
 
 			if (deadline && deadline != KTIME_NEVER)
 				ktimer_arm(&t->block_timer, deadline);
+			if (platform->parks)
+				platform->parks(t->ctx);
 			if (sched_park(t))
 				return; // from here on another worker may have it
 		} else if (ret != -EAGAINNOW) {

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <sys/syscall.h>
 
-enum { SPIN_MIN = 32 };
+// In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
+enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, SPIN_BATCH = 16, SKIP_MAX = 255 };
 
 void slot_ring(void)
 {
@@ -21,28 +22,57 @@ void slot_ring(void)
 void slot_post(struct slot *s, uint32_t kind)
 {
 	s->kind = kind;
+	s->parked = 0;
 	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
 	slot_ring();
 }
 
+static uint64_t tsc(uint32_t *out_cpu)
+{
+	uint32_t lo, hi, aux;
+
+	asm volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
+	*out_cpu = aux & 0xfff;
+	return (uint64_t)hi << 32 | lo;
+}
+
+// Waits awake, if that may pay. The state, or 0. It doesn't pay when the sentry needs this very processor, when it has said that the call
+// waits for something, and for a while after it didn't. s->spin: how many times to make it short, and above that how many were last.
+static uint32_t spin(struct slot *s)
+{
+	uint32_t cpu, now_cpu, skip = s->spin & 0xffff, last = s->spin >> 16, state;
+	const uint64_t start = tsc(&cpu), limit = skip ? SPIN_SHORT : SPIN_LONG;
+
+	s->cpu = cpu;
+	if (cpu == PARAM->leader_cpu && !PARAM->asleep)
+		return 0;
+	do {
+		for (int i = 0; i < SPIN_BATCH; i++) {
+			state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+			if (state & STATE_GO) {
+				s->spin = 0;
+				return state;
+			}
+			__builtin_ia32_pause();
+		}
+		if (*(volatile uint32_t *)&s->parked)
+			return 0;
+	} while (tsc(&now_cpu) - start < limit);
+	if (skip) {
+		s->spin = last << 16 | (skip - 1);
+	} else {
+		last = last * 2 + 1 < SKIP_MAX ? last * 2 + 1 : SKIP_MAX;
+		s->spin = last << 16 | last;
+	}
+	return 0;
+}
+
 static uint32_t wait_answer(struct slot *s)
 {
-	const uint32_t max = PARAM->spin_max;
-	uint32_t limit = s->spin < max ? s->spin : max, state, spins = 0;
+	uint32_t state = PARAM->spinning ? spin(s) : 0;
 
-	for (;;) {
-		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
-		if (state & STATE_GO) {
-			// Spinning paid if the answer came well before we would have given up.
-			if (spins > limit / 2)
-				s->spin = limit * 2 < max ? limit * 2 : max;
-			return state;
-		}
-		if (spins++ >= limit)
-			break;
-		__builtin_ia32_pause();
-	}
-	s->spin = limit / 2 > SPIN_MIN ? limit / 2 : SPIN_MIN;
+	if (state)
+		return state;
 	for (;;) {
 		uint32_t expected = STATE_EVENT;
 
@@ -104,7 +134,7 @@ static void __attribute__((noreturn)) begin(struct slot *s)
 	const stack_t stack = {.ss_sp = (char *)s + SLOT_STACK, .ss_size = SLOT_DATA - SLOT_STACK};
 
 	stub_call2(SYS_sigaltstack, &stack, 0);
-	s->spin = SPIN_MIN;
+	s->spin = 0;
 	slot_turn(s);
 	stub_resume_full(s);
 }
