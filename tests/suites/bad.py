@@ -4,6 +4,7 @@ import functools
 import glob
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -452,6 +453,10 @@ def case_dead_reader(ctx, where):
 
 def case_not_root(ctx, where):
     hull = runtime(ctx, where)
+    # The build may lie where only root can look.
+    hull.ctx = copy.copy(ctx)
+    hull.ctx.args = copy.copy(ctx.args)
+    hull.ctx.args.hull = shutil.copy(ctx.args.hull, ctx.folder("bin"))
     refused(hull("do", "--", "true", user=65534, group=65534, extra_groups=[]), "root")
     refused(hull("run", "-b", hull.bundle(spec_of(ctx)), "x", user=65534, group=65534, extra_groups=[]))
 
