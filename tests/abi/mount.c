@@ -204,6 +204,49 @@ CASE(pivot)
 	EXITED(p, 0);
 }
 
+CASE(namespaces_are_apart)
+{
+	int q[2], r[2];
+
+	if (geteuid() != 0)
+		SKIP("needs root");
+	OK(pipe(q));
+	OK(pipe(r));
+	OK(mkdir("m", 0755));
+	pid_t p = CHILD({
+		char cwd[256], now[256];
+		CHECK(getcwd(cwd, sizeof cwd));
+		OK(unshare(CLONE_NEWNS));
+		OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		CHECK(getcwd(now, sizeof now));
+		STREQ(now, cwd);
+		OK(mount("none", "m", "tmpfs", 0, NULL));
+		put_file("m/inside", "x", 0644);
+		put_file("both", "x", 0644);
+		pid_t c = CHILD({
+			OK(access("m/inside", F_OK));
+			OK(unshare(CLONE_NEWNS));
+			OK(umount("m"));
+			ERR(access("m/inside", F_OK), ENOENT);
+		});
+		EXITED(c, 0);
+		OK(access("m/inside", F_OK));
+		tell(q[1]);
+		hear(r[0]);
+	});
+	hear(q[0]);
+	ERR(access("m/inside", F_OK), ENOENT);
+	OK(access("both", F_OK));
+	tell(r[1]);
+	EXITED(p, 0);
+	struct { uint64_t flags, pidfd, ctid, ptid, sig, stack, size, tls; } a = { .flags = CLONE_NEWNS, .sig = SIGCHLD };
+	p = OK(syscall(SYS_clone3, &a, sizeof a));
+	if (p == 0)
+		_exit(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", "m", "tmpfs", 0, NULL));
+	EXITED(p, 0);
+	OK(rmdir("m"));
+}
+
 CASE(needs_capability)
 {
 	own_namespace();

@@ -20,6 +20,7 @@
 #include "sentry/kernel/task_run.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/mount_ns.h"
 #include "sentry/vfs/vfs.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
@@ -42,7 +43,7 @@ int clone_check_namespaces(struct task *t, uint64_t flags)
 	// A user namespace could be made by anybody; there are none but the container's own.
 	if (!(flags & CLONE_NEWUSER) && !cred_has_cap(t->cred, CAP_SYS_ADMIN))
 		return -EPERM;
-	return flags & ~(uint64_t)CLONE_NEWUTS ? -EINVAL : 0;
+	return flags & ~(uint64_t)(CLONE_NEWUTS | CLONE_NEWNS) ? -EINVAL : 0;
 }
 
 static int check_flags(struct task *t, const struct clone_spec *s)
@@ -98,7 +99,7 @@ static int share_or_copy(struct task *t, struct task *child, const struct clone_
 		child->sighand = sighand_dup(t->sighand);
 	}
 	child->cred = cred_get(t->cred);
-	if (!child->files || !child->fs || !child->sighand)
+	if (!child->files || !child->fs || !child->sighand || (f & CLONE_NEWNS && fs_context_unshare_mounts(child->fs) < 0))
 		return -ENOMEM;
 	if (f & CLONE_CLEAR_SIGHAND)
 		for (int i = 0; i < NSIG_MAX; i++)

@@ -19,7 +19,7 @@ struct clone_spec { // as clone3's struct clone_args
 	int set_tid; // 0: any
 };
 
-// CLONE_NEW* of clone and unshare: 0 if t may have those, else what Linux answers. Only CLONE_NEWUTS is built.
+// CLONE_NEW* of clone and unshare: 0 if t may have those, else what Linux answers. Built are CLONE_NEWUTS and CLONE_NEWNS.
 int clone_check_namespaces(struct task *t, uint64_t flags);
 // A handler's answer: the child's tid, -errno, or a code of block.h while a vfork waits for its child.
 long task_clone(struct task *t, const struct clone_spec *spec);

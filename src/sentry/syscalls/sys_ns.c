@@ -1,7 +1,7 @@
 // unshare and setns: leaving what is shared with other tasks.
 //
-// Namespaces inside the sandbox: UTS is real. The others (mount, PID, network, IPC, user, cgroup, time) are the container's own only: without
-// the right to make one the answer is EPERM, with it EINVAL, as on a Linux that was built without them.
+// Namespaces inside the sandbox: UTS and mount are real. The others (PID, network, IPC, user, cgroup, time) are the container's own only:
+// without the right to make one the answer is EPERM, with it EINVAL, as on a Linux that was built without them. setns knows UTS alone.
 #include <sched.h>
 
 #include "abi/errno.h"
@@ -12,6 +12,7 @@
 #include "sentry/kernel/task_int.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/mount_ns.h"
 #include "sentry/vfs/vfs.h"
 
 #define UNSHARE_KNOWN \
@@ -27,12 +28,17 @@ static bool has_other_threads(struct task *t)
 	return others;
 }
 
-static int unshare_fs(struct task *t)
+static int unshare_fs(struct task *t, bool mounts)
 {
 	struct fs_context *copy = fs_context_dup(t->fs), *old = t->fs;
+	int err = copy && mounts ? fs_context_unshare_mounts(copy) : 0;
 
 	if (!copy)
 		return -ENOMEM;
+	if (err) {
+		fs_context_put(copy);
+		return err;
+	}
 	mutex_lock(&kernel()->tasks_mu);
 	t->fs = copy;
 	mutex_unlock(&kernel()->tasks_mu);
@@ -64,8 +70,8 @@ long sys_unshare(struct task *t, const struct sysargs *args)
 	if (flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) && has_other_threads(t))
 		return -EINVAL;
 	err = clone_check_namespaces(t, flags);
-	if (!err && flags & CLONE_FS)
-		err = unshare_fs(t);
+	if (!err && flags & (CLONE_FS | CLONE_NEWNS))
+		err = unshare_fs(t, flags & CLONE_NEWNS);
 	if (!err && flags & CLONE_FILES)
 		err = unshare_files(t);
 	if (!err && flags & CLONE_NEWUTS)

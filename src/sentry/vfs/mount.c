@@ -119,9 +119,20 @@ void path_up(struct path *p, const struct path *root)
 	path_follow_mounts(p);
 }
 
-struct mount_ns *mount_ns_create(struct super_block *root_sb, unsigned mnt_flags)
+struct mount_ns *mount_ns_create_empty(void)
 {
 	struct mount_ns *ns = kmem_alloc(&mount_ns_type);
+
+	if (!ns)
+		return NULL;
+	ref_init(&ns->ref);
+	TAILQ_INIT(&ns->mounts);
+	return ns;
+}
+
+struct mount_ns *mount_ns_create(struct super_block *root_sb, unsigned mnt_flags)
+{
+	struct mount_ns *ns = mount_ns_create_empty();
 	struct mount *m = ns ? mount_create(root_sb, root_sb->root, mnt_flags) : NULL;
 
 	sb_put(root_sb);
@@ -129,8 +140,6 @@ struct mount_ns *mount_ns_create(struct super_block *root_sb, unsigned mnt_flags
 		kmem_free(&mount_ns_type, ns);
 		return NULL;
 	}
-	ref_init(&ns->ref);
-	TAILQ_INIT(&ns->mounts);
 	ns->root = m;
 	m->ns = ns;
 	TAILQ_INSERT_TAIL(&ns->mounts, m, ns_link);

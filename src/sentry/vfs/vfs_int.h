@@ -90,6 +90,7 @@ int64_t vfs_dentry_string(struct dentry *d, char *dst, size_t cap); // its path 
 bool dentry_is_ancestor(const struct dentry *ancestor, const struct dentry *d); // or the same
 
 struct mount *mount_create(struct super_block *sb, struct dentry *root, unsigned flags); // gets both; detached
+struct mount_ns *mount_ns_create_empty(void); // without a root yet
 struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 // What is mounted on p, counted; NULL: nothing.
