@@ -410,9 +410,9 @@ def case_run(ctx, where):
     texts = []
     for runs in ("runc", where):
         oci = runtime(ctx, runs)
-        t = Terminal(ctx, oci.argv("run", "-b", oci.bundle(spec_of(ctx, sh("test -t 0 && test -t 2 && echo tty; stty size; read x; echo $x; exit 6"))),
-                                   f"t{os.getpid()}"), rows=31, columns=95)
-        t.expect("31 95\r\n")
+        t = Terminal(ctx, oci.argv("run", "-b", oci.bundle(spec_of(ctx, sh("test -t 0 && test -t 2 && echo tty; read x; echo $x; exit 6"))),
+                                   f"t{os.getpid()}-{where}", flags=["--log=/dev/null"]))
+        t.expect("tty\r\n")
         t.type("line\n")
         assert t.wait() == 6, f"{runs}: {t.text}"
         texts.append(t.text)
@@ -422,7 +422,7 @@ def case_run(ctx, where):
 
 def case_exec(ctx, where):
     oci = runtime(ctx, where)
-    cid = f"t{os.getpid()}"
+    cid = f"t{os.getpid()}-{where}"
     assert oci.detached("run", "--detach", "-b", oci.bundle({**spec_of(ctx, sh("exec sleep 1000")), "process": config(root_folder(ctx), sh("exec sleep 1000"))["process"]}), cid) == 0
     t = Terminal(ctx, oci.argv("exec", "-t", cid, "bash", "--norc"), rows=20, columns=70)
     t.expect("# ")
@@ -452,31 +452,30 @@ def receive_master(listener, seconds):
 
 def case_console_socket(ctx, where):
     """create/start, run --detach and exec --detach with a console socket: a pty's master comes, as from runc."""
-    for runs in ("runc", where):
-        oci = runtime(ctx, runs)
-        cid = f"t{os.getpid()}"
-        path = os.path.join(ctx.folder("console"), "s")
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path)
-        listener.listen()
-        spec = spec_of(ctx, sh("stty size; echo name $(tty); read x; echo got $x; sleep 1000"), consoleSize={"height": 22, "width": 66})
-        assert oci.detached("create", "-b", oci.bundle(spec), "--console-socket", path, cid) == 0, runs
-        screen = Screen(receive_master(listener, 30 * ctx.args.slow), 30 * ctx.args.slow)
-        assert oci.detached("start", cid) == 0
-        screen.expect("22 66\r\n")
-        screen.expect(r"name /dev/\S+\r\n")
-        screen.type("abc\n")
-        screen.expect("got abc\r\n")
-        assert oci.detached("exec", "--detach", "--tty", "--console-socket", path, cid, "sh", "-c", "echo second; read y; echo $y") == 0
-        second = Screen(receive_master(listener, 30 * ctx.args.slow), 30 * ctx.args.slow)
-        second.expect("second\r\n")
-        second.type("two\n")
-        second.expect("two\r\ntwo\r\n")
-        screen.type("\x03")     # sleep is not process 1
-        screen.rest()
-        os.close(screen.master)
-        os.close(second.master)
-        oci("delete", "--force", cid)
+    oci = runtime(ctx, where)
+    cid = f"t{os.getpid()}-{where}"
+    path = os.path.join(ctx.folder("console"), "s")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    spec = spec_of(ctx, sh("stty size; echo name $(tty); read x; echo got $x; sleep 1000"), consoleSize={"height": 22, "width": 66})
+    assert oci.detached("create", "-b", oci.bundle(spec), "--console-socket", path, cid) == 0
+    screen = Screen(receive_master(listener, 30 * ctx.args.slow), 30 * ctx.args.slow)
+    assert oci.detached("start", cid) == 0
+    screen.expect("22 66\r\n")
+    screen.expect(r"name /dev/\S+\r\n")
+    screen.type("abc\n")
+    screen.expect("got abc\r\n")
+    assert oci.detached("exec", "--detach", "--tty", "--console-socket", path, cid, "sh", "-c", "echo second; read y; echo $y") == 0
+    second = Screen(receive_master(listener, 30 * ctx.args.slow), 30 * ctx.args.slow)
+    second.expect("second\r\n")
+    second.type("two\n")
+    second.expect("two\r\ntwo\r\n")
+    screen.type("\x03")     # sleep is not process 1
+    screen.rest()
+    os.close(screen.master)
+    os.close(second.master)
+    oci("delete", "--force", cid)
 
 
 GROUPS = {
