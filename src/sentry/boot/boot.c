@@ -77,7 +77,7 @@ static int choose_platform(const char *name)
 }
 
 // As many descriptors as the host gives to anybody: they stand for the files of every process in the sandbox.
-static void raise_limits(void)
+static unsigned raise_limits(void)
 {
 	struct rlimit nofile = {1 << 20, 1 << 20}, all = {RLIM_INFINITY, RLIM_INFINITY};
 
@@ -89,6 +89,7 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_AS, &all);
 	setrlimit(RLIMIT_FSIZE, &all);
 	signal(SIGPIPE, SIG_IGN);
+	return nofile.rlim_cur;
 }
 
 static int step(const char *what, int err)
@@ -98,13 +99,13 @@ static int step(const char *what, int err)
 	return err;
 }
 
-static int give_host_up(const struct boot_config *c)
+static int give_host_up(const struct boot_config *c, unsigned *out_files_max)
 {
 	int err = step("make the sentry's namespaces", confine_namespaces(true));
 
 	if (err)
 		return err;
-	raise_limits();
+	*out_files_max = raise_limits();
 	umask(0);
 	err = step("drop the sentry's capabilities", confine_credentials());
 	// After the change of user, which would undo it.
@@ -118,15 +119,16 @@ int boot_main(int argc, char **argv)
 	struct boot_config c = {0};
 	struct control_server *server;
 	struct stat st;
+	unsigned files_max;
 	int err = read_config(&c), status;
 	bool listens = fstat(BOOT_FD_LISTEN, &st) == 0 && S_ISSOCK(st.st_mode);
 
 	log_init(BOOT_FD_LOG, c.debug ? LOG_DEBUG : c.strace ? LOG_INFO : LOG_WARNING, !err && c.log_json, "sentry");
-	if (step("read the configuration", err) || step("find the platform", choose_platform(c.platform)) || give_host_up(&c) ||
+	if (step("read the configuration", err) || step("find the platform", choose_platform(c.platform)) || give_host_up(&c, &files_max) ||
 	    step("start the platform", platform->init()))
 		return 1;
 	err = kernel_create(&(struct kernel_config){
-		.nworkers_max = c.nworkers, .strace = c.strace, .strace_filter = c.strace_filter});
+		.nworkers_max = c.nworkers, .strace = c.strace, .strace_filter = c.strace_filter, .host_files_max = files_max});
 	if (step("make the kernel", err))
 		return 1;
 	err = control_server_create(&(struct control_server_config){.listen_fd = listens ? BOOT_FD_LISTEN : -1,

@@ -60,7 +60,8 @@ int kernel_create(const struct kernel_config *config)
 	if (!k->shm || !k->sems || !k->msgs)
 		return -ENOMEM;
 	err = timers_create() ?: futex_init() ?: sched_create(k->nworkers_max);
-	return err ?: vfs_init();
+	// Each cached name may stand for a descriptor of the gofer; half of them are left to files that are in use.
+	return err ?: vfs_init(config->host_files_max / 2);
 }
 
 int kernel_run(void)

@@ -169,7 +169,7 @@ static struct dentry *insert(struct dentry *d)
 		d = there;
 	} else {
 		hash_locked(d);
-		evicted = evict_locked(DCACHE_MAX);
+		evicted = evict_locked(vfs->ncached_max);
 	}
 	dentry_get(d);
 	mutex_unlock(&vfs->dcache_mu);

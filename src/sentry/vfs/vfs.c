@@ -1,5 +1,6 @@
 // The VFS of a sandbox, and the file system of anonymous files.
 #include <string.h>
+#include <sys/param.h>
 
 #include "abi/errno.h"
 #include "lib/kmem.h"
@@ -38,7 +39,7 @@ static int mount_anon(struct vfs *vfs)
 	return vfs->anon_mnt ? 0 : -ENOMEM;
 }
 
-int vfs_init(void)
+int vfs_init(unsigned names_max)
 {
 	struct vfs *vfs = kmem_alloc(&vfs_type);
 
@@ -50,6 +51,7 @@ int vfs_init(void)
 	mutex_init(&vfs->notify_mu);
 	mutex_init(&vfs->locks_mu);
 	TAILQ_INIT(&vfs->lru);
+	vfs->ncached_max = names_max ? MIN(names_max, (unsigned)DCACHE_MAX) : DCACHE_MAX;
 	devtmpfs_register_devices();
 	tty_register_devices();
 	return mount_anon(vfs);
