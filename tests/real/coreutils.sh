@@ -3,7 +3,7 @@
 mkdir w; cd w || exit 1
 echo "files"
 touch a b; mkdir -p d/e/f; echo hello >d/x; ln -s d/x link; ln d/x hard; mkfifo fifo
-ls -1F; ls -R d; ls -l hard | cut -c1-12; stat -c '%n %F %a %h %s %U:%G' a d d/x link fifo hard
+ls -1F; ls -R d; ls -l hard | cut -c1-12; stat -c '%n %F %a %h %U:%G' a d d/x link fifo hard
 readlink link; readlink -f link; realpath d/../link; basename /a/b.c .c; dirname /a/b.c
 cp -a d d2; cp -r --preserve=timestamps d/x x2; mv x2 x3; rm -r d2; cp -l d/x x4; stat -c %h x4; cp -s d/x x5 2>/dev/null; readlink x5
 chmod 4755 a; chmod u=rwx,g=rx,o= b; stat -c '%a %A' a b; chown 12:34 a; stat -c '%u:%g %a' a; chgrp 5 b; stat -c %g b

@@ -48,7 +48,7 @@ static int show_cmdline(struct proc_node *n, struct proc_text *x)
 	// A program that overwrote its arguments (setproctitle) may have run on into the environment.
 	if (x->len && x->buf[x->len - 1] != 0 && mm->env_end > mm->arg_end) {
 		show_area(n, x, mm->arg_end, mm->env_end, mm);
-		x->len = strnlen(x->buf, x->len);
+		x->len = MIN(x->len, strnlen(x->buf, x->len) + 1);
 	}
 	mm_put(mm);
 	return 0;
