@@ -1,7 +1,9 @@
 // The hull binary: one executable that is the CLI, the sentry and the gofer, told apart by its verb.
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 #include "runtime/cmd/cmd.h"
@@ -36,7 +38,7 @@ static int run_verb(const struct settings *s, const struct verb *v, int argc, ch
 		help_print(v->name);
 		ret = 0;
 	} else if (flags_parse(v->flags, options, argc, argv, &used, err) < 0) {
-		ret = err_wrap(err, "%s", v->name);
+		ret = err_set(err, "%s: %s (see `hull help %s`)", v->name, err_text(*err), v->name);
 	} else {
 		ret = v->run(s, options, argc - used, argv + used, err);
 	}
@@ -45,11 +47,25 @@ static int run_verb(const struct settings *s, const struct verb *v, int argc, ch
 	return ret;
 }
 
+// A caller that closed one of these must not find the next file that hull opens passed to the program in its place.
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct settings s = settings_default;
 	struct err *err = NULL;
 	int used = 0, ret = -1;
+
+	fill_standard_fds();
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (argc > 1 && strcmp(argv[1], parts[i].name) == 0)
