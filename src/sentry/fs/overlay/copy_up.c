@@ -2,6 +2,7 @@
 // marks that the upper layer keeps: whiteouts (a name of the lower layer that is gone) and opaque directories (nothing shows through).
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "abi/errno.h"
 #include "lib/container_of.h"
@@ -141,29 +142,55 @@ static int write_all(struct inode *to, const char *buf, size_t len, int64_t *pos
 	return 0;
 }
 
-static int copy_data(struct overlay_sb *o, struct dentry *lower, struct inode *to)
+// Where the next data of from begins and ends, at or behind pos; false: there is none. A file that can't tell is all data.
+static bool next_data(struct file *from, int64_t pos, int64_t size, int64_t *out_start, int64_t *out_end)
+{
+	int64_t at = from->ops->llseek ? from->ops->llseek(from, pos, SEEK_DATA) : -EINVAL;
+
+	if (at == -ENXIO || pos >= size)
+		return false;
+	*out_start = at < 0 ? pos : at;
+	at = at < 0 ? at : from->ops->llseek(from, *out_start, SEEK_HOLE);
+	*out_end = at > *out_start ? MIN(at, size) : size;
+	return true;
+}
+
+// Holes stay holes: the file is made as long as it is, and only data is written.
+static int copy_extents(struct file *from, struct inode *to, char *buf, int64_t size)
+{
+	const struct setattr whole = {.valid = ATTR_SIZE, .size = (uint64_t)size};
+	int64_t pos, end = 0, n;
+	int err = 0;
+
+	if (size) {
+		mutex_lock(&to->mu);
+		err = to->ops->setattr(to, &whole);
+		mutex_unlock(&to->mu);
+	}
+	while (!err && next_data(from, end, size, &pos, &end))
+		while (!err && pos < end) {
+			n = file_read_kernel(from, buf, (size_t)MIN(end - pos, (int64_t)COPY_BYTES), pos);
+			if (n == 0)
+				return 0; // it became shorter
+			err = n < 0 ? (int)n : write_all(to, buf, (size_t)n, &pos);
+		}
+	return err;
+}
+
+static int copy_data(struct overlay_sb *o, struct dentry *lower, struct inode *to, int64_t size)
 {
 	struct path p = {o->lower_mnt, lower};
 	struct file *from;
-	int64_t pos = 0, n;
 	char *buf;
 	int err = vfs_open_path(NULL, &p, O_RDONLY, &from);
 
 	if (err)
 		return err;
-	buf = kmem_bytes(COPY_BYTES);
-	if (!buf) {
-		file_put(from);
-		return -ENOMEM;
-	}
-	do {
-		n = file_read_kernel(from, buf, COPY_BYTES, pos);
-		if (n > 0)
-			err = write_all(to, buf, n, &pos);
-	} while (n == COPY_BYTES && !err);
+	buf = kmem_bytes((size_t)MIN(size + 1, (int64_t)COPY_BYTES));
+	err = buf ? copy_extents(from, to, buf, size) : -ENOMEM;
 	kmem_bytes_free(buf);
 	file_put(from);
-	return n < 0 ? (int)n : err;
+	return err;
 }
 
 static int make_upper(struct inode *dir, const char *name, struct inode *from, const struct inode_attr *a, struct inode **out)
@@ -210,7 +237,7 @@ static int copy_one_locked(struct overlay_node *n, bool data)
 	if (err)
 		return err;
 	if (S_ISREG(a.mode) && data)
-		err = copy_data(o, n->lower, made);
+		err = copy_data(o, n->lower, made, (int64_t)MIN(a.size, (uint64_t)INT64_MAX));
 	err = err ?: copy_xattrs(from, made);
 	if (!err) {
 		const struct setattr like = {.valid = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_ATIME | ATTR_MTIME,

@@ -305,7 +305,7 @@ static int by_name(const void *a, const void *b)
 static bool collect(struct dir_emit *d, const char *name, size_t len, uint64_t ino, unsigned char d_type, int64_t next_pos)
 {
 	struct listing *l = container_of(d, struct listing, emit);
-	struct entry e = {.len = (uint32_t)len, .type = d_type, .ino = l->from_upper ? ino | 1ull << 48 : ino};
+	struct entry e = {.len = (uint32_t)len, .type = d_type, .ino = ino};
 
 	(void)next_pos;
 	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
@@ -372,12 +372,11 @@ static int listing_build(struct overlay_node *n, struct listing *l)
 			qsort(l->v, l->n, sizeof(*l->v), by_name);
 		l->nupper = l->n;
 		for (size_t i = 0; i < l->n && !err; i++) {
-			struct inode *real;
+			struct inode *real = overlay_upper_lookup(upper, l->v[i].name, l->v[i].len);
 
-			if (l->v[i].type != DT_CHR)
-				continue;
-			real = overlay_upper_lookup(upper, l->v[i].name, l->v[i].len);
 			l->v[i].whiteout = real && overlay_is_whiteout(real);
+			if (real)
+				l->v[i].ino = overlay_number(real, NULL);
 			inode_put(real);
 		}
 	}

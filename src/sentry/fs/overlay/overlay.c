@@ -41,7 +41,7 @@ void overlay_mirror(struct overlay_node *n)
 }
 
 // Numbers stay over a copy-up: what came from below bears the lower one, what was made here one of its own.
-static uint64_t number_of(struct overlay_sb *o, struct inode *upper, struct dentry *lower)
+uint64_t overlay_number(struct inode *upper, struct dentry *lower)
 {
 	uint64_t origin = 0;
 
@@ -51,7 +51,6 @@ static uint64_t number_of(struct overlay_sb *o, struct inode *upper, struct dent
 	if (upper->ops->getxattr && upper->ops->getxattr(upper, origin_xattr, &origin, sizeof(origin)) != sizeof(origin))
 		origin = 0;
 	mutex_unlock(&upper->mu);
-	(void)o;
 	return origin ? origin : upper->attr.ino | 1ull << 48;
 }
 
@@ -99,7 +98,7 @@ struct overlay_node *overlay_node_get(struct super_block *sb, struct inode *uppe
 		n->parent = parent;
 	}
 	n->inode.file_ops = S_ISDIR(key->attr.mode) ? &overlay_dir_file_ops : NULL;
-	n->inode.attr.ino = number_of(o, upper, lower);
+	n->inode.attr.ino = overlay_number(upper, lower);
 	overlay_mirror(n);
 	LIST_INSERT_HEAD(&o->nodes[bucket(key)], n, hash_link);
 	mutex_unlock(&o->mu);

@@ -48,6 +48,7 @@ static inline struct inode *overlay_real(struct overlay_node *n)
 struct overlay_node *overlay_node_get(struct super_block *sb, struct inode *upper, struct dentry *lower, struct overlay_node *parent,
 				      const char *name, size_t len);
 void overlay_node_destroy(struct inode *inode);
+uint64_t overlay_number(struct inode *upper, struct dentry *lower); // st_ino of what is above, below (NULL: nothing), or both
 void overlay_mirror(struct overlay_node *n); // brings inode.attr up to date
 void overlay_place(struct overlay_node *n, struct overlay_node *parent, const char *name, size_t len); // after a rename
 // Brings n and the directories above it into the upper layer. data: a file's contents, too.
