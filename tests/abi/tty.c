@@ -588,3 +588,313 @@ CASE(openpty_and_forkpty)
 	EXITED(p, 0);
 	ERR(read(master, b, sizeof b), EIO);
 }
+
+static void modes(unsigned clear_l, unsigned set_l, unsigned clear_o, unsigned set_o)
+{
+	struct termios t;
+
+	OK(tcgetattr(s, &t));
+	t.c_lflag = (t.c_lflag & ~clear_l) | set_l;
+	t.c_oflag = (t.c_oflag & ~clear_o) | set_o;
+	OK(tcsetattr(s, TCSANOW, &t));
+}
+
+CASE(echo_of_control_characters)
+{
+	open_pair();
+	type("a\x01\t\x1b");
+	expect(m, "a^A\t^[");
+	modes(ECHOCTL, 0, 0, 0);
+	type("\x01");
+	expect(m, "\x01");
+	modes(ECHO, ECHONL, 0, 0);
+	type("x\n");
+	expect(m, "\r\n");		/* ECHONL alone */
+}
+
+CASE(erasing_tabs_and_control_characters)
+{
+	char b[16];
+
+	open_pair();
+	type("ab\t\x7f");
+	expect(m, "ab\t\b\b\b\b\b\b");
+	type("\x01\x7f\x7f\n");
+	expect(m, "^A\b \b\b \b\b \b\r\n");
+	EQ(read(s, b, sizeof b), 2);
+	CHECK(!memcmp(b, "a\n", 2));
+	/* No further back than the line's beginning. */
+	type("\x7f\x7f\x17\x15q\n");
+	expect(m, "q\r\n");
+}
+
+CASE(erasing_utf8)
+{
+	struct termios t;
+	char b[16];
+
+	open_pair();
+	OK(tcgetattr(s, &t));
+	t.c_iflag |= IUTF8;
+	OK(tcsetattr(s, TCSANOW, &t));
+	type("a\xc3\xa9\x7f\n");
+	expect(m, "a\xc3\xa9\b \b\r\n");
+	EQ(read(s, b, sizeof b), 2);
+}
+
+CASE(kill_without_echoke)
+{
+	char b[16];
+
+	open_pair();
+	modes(ECHOKE, 0, 0, 0);
+	type("abc\x15" "d\n");
+	expect(m, "abc^U\r\nd\r\n");
+	EQ(read(s, b, sizeof b), 2);
+}
+
+CASE(printed_erasing)
+{
+	open_pair();
+	modes(0, ECHOPRT, 0, 0);
+	type("abc\x7f\x7fx\n");
+	expect(m, "abc\\cb/x\r\n");
+}
+
+CASE(reprint)
+{
+	open_pair();
+	type("ab\x12");
+	expect(m, "ab^R\r\nab");
+}
+
+CASE(end_of_file_behind_a_full_buffer)
+{
+	char b[16];
+
+	open_pair();
+	type("ab\x04");
+	EQ(read(s, b, 2), 2);
+	type("c\n");
+	EQ(read(s, b, sizeof b), 2);	/* the end of file went with "ab" */
+}
+
+CASE(other_line_ends)
+{
+	struct termios t;
+	char b[16];
+
+	open_pair();
+	OK(tcgetattr(s, &t));
+	t.c_cc[VEOL] = ';';
+	t.c_cc[VEOL2] = '!';
+	OK(tcsetattr(s, TCSANOW, &t));
+	type("ab;c!d\n");
+	EQ(read(s, b, sizeof b), 3);
+	EQ(read(s, b, sizeof b), 2);
+	EQ(read(s, b, sizeof b), 2);
+}
+
+CASE(long_lines)
+{
+	char *big = malloc(8192);
+	int n;
+
+	open_pair();
+	modes(ECHO, 0, 0, 0);
+	memset(big, 'x', 5000);
+	big[5000] = '\n';
+	EQ(write(m, big, 5001), 5001);
+	EQ(read(s, big, 8192), 4096);	/* what is too much is lost, but not the end */
+	EQ(big[4095], '\n');
+	OK(ioctl(s, FIONREAD, &n));
+	EQ(n, 0);
+}
+
+CASE(mode_change_with_input_pending)
+{
+	char b[16];
+
+	open_pair();
+	type("ab");
+	nothing(s);
+	modes(ICANON, 0, 0, 0);		/* now it can be read */
+	EQ(read(s, b, 1), 1);
+	modes(0, ICANON, 0, 0);		/* and still */
+	EQ(read(s, b, sizeof b), 1);
+	EQ(b[0], 'b');
+	type("c");
+	expect(m, "abc");		/* it has arrived */
+	OK(tcsetattr(s, TCSAFLUSH, &(struct termios){ .c_lflag = ICANON, .c_cflag = CS8 | CREAD | B38400 }));
+	type("d\n");
+	EQ(read(s, b, sizeof b), 2);
+	EQ(b[0], 'd');
+}
+
+CASE(output_options)
+{
+	open_pair();
+	modes(0, 0, 0, XTABS);
+	EQ(write(s, "a\tb\n", 4), 4);
+	expect(m, "a       b\r\n");
+	modes(0, 0, XTABS | ONLCR, OCRNL);
+	EQ(write(s, "a\rb\n", 4), 4);
+	expect(m, "a\nb\n");
+	modes(0, 0, OCRNL, ONOCR);
+	EQ(write(s, "\n", 1), 1);
+	expect(m, "\n");
+	modes(0, 0, 0, OLCUC);
+	EQ(write(s, "abc", 3), 3);
+	expect(m, "ABC");
+}
+
+CASE(flow_control)
+{
+	char b[8];
+	struct pollfd p;
+
+	open_pair();
+	type("\x13");			/* ^S */
+	p = (struct pollfd){ s, POLLOUT, 0 };
+	EVENTUALLY(poll(&p, 1, 0) == 0);
+	OK(fcntl(s, F_SETFL, O_RDWR | O_NONBLOCK));
+	ERR(write(s, "x", 1), EAGAIN);
+	type("\x11");			/* ^Q */
+	EVENTUALLY(poll(&p, 1, 0) == 1);
+	EQ(write(s, "x", 1), 1);
+	EQ(read(m, b, sizeof b), 1);
+	OK(tcflow(s, TCOOFF));
+	ERR(write(s, "x", 1), EAGAIN);
+	OK(tcflow(s, TCOON));
+	EQ(write(s, "y", 1), 1);
+	OK(tcflow(s, TCIOFF));
+	expect(m, "y\x13");
+}
+
+CASE(pause_between_characters)
+{
+	struct termios t;
+	char b[8];
+
+	open_pair();
+	raw();
+	OK(tcgetattr(s, &t));
+	t.c_cc[VMIN] = 4;
+	t.c_cc[VTIME] = 2;
+	OK(tcsetattr(s, TCSANOW, &t));
+	type("ab");
+	EQ(read(s, b, 8), 2);		/* no more came within the pause */
+	pid_t p = CHILD({
+		msleep(300);		/* longer than the pause: it begins with the first character */
+		type("wxyz");
+	});
+	EQ(read(s, b, 8), 4);
+	EXITED(p, 0);
+	EQ(write(m, "abc", 3), 3);
+	EQ(read(s, b, 2), 2);		/* no more than is wanted */
+}
+
+CASE(packets_of_state)
+{
+	int on = 1;
+	char b[16];
+	struct pollfd p;
+
+	open_pair();
+	OK(ioctl(m, TIOCPKT, &on));
+	OK(tcflush(s, TCIFLUSH));
+	p = (struct pollfd){ m, POLLIN | POLLPRI, 0 };
+	EQ(poll(&p, 1, 0), 1);
+	CHECK(p.revents & POLLPRI);
+	EQ(read(m, b, sizeof b), 1);
+	CHECK(b[0] & TIOCPKT_FLUSHREAD);
+	EQ(poll(&p, 1, 0), 0);
+	struct termios t;
+	OK(tcgetattr(s, &t));
+	t.c_iflag &= ~IXON;
+	OK(tcsetattr(s, TCSANOW, &t));
+	EQ(read(m, b, sizeof b), 1);
+	CHECK(b[0] & TIOCPKT_NOSTOP);
+}
+
+CASE(peer_and_lock)
+{
+	int locked = 0, n, peer;
+
+	m = OK(open("/dev/ptmx", O_RDWR | O_NOCTTY));
+	OK(ioctl(m, TIOCGPTLCK, &locked));
+	EQ(locked, 1);
+	locked = 0;
+	OK(ioctl(m, TIOCSPTLCK, &locked));
+	peer = OK(ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+	OK(ioctl(m, TIOCGPTN, &n));
+	snprintf(sname, sizeof sname, "/dev/pts/%d", n);
+	STREQ(ttyname(peer), sname);
+	EQ(write(peer, "p", 1), 1);
+	expect(m, "p");
+	ERR(ioctl(peer, TIOCGPTN, &n), ENOTTY);
+}
+
+CASE(modes_on_the_master)
+{
+	struct termios a, b;
+
+	open_pair();
+	modes(ECHO, 0, 0, 0);
+	OK(tcgetattr(m, &a));
+	OK(tcgetattr(s, &b));
+	EQ(a.c_lflag, b.c_lflag);
+	CHECK(!(a.c_lflag & ECHO));
+}
+
+static void body_stat(void)
+{
+	char *text = get_file("/proc/self/stat");
+	int nr, tpgid;
+	struct stat st;
+
+	OK(fstat(s, &st));
+	EQ(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %d %d", &nr, &tpgid), 2);
+	EQ(nr, st.st_rdev);
+	EQ(tpgid, getpid());
+}
+
+CASE(terminal_in_proc)
+{
+	open_pair();
+	EXITED(in_session(body_stat), 0);
+}
+
+static void body_orphan(void)
+{
+	char b[8];
+	int ready[2];
+	OK(pipe(ready));
+	pid_t middle = fork();
+
+	if (middle == 0) {
+		if (fork() == 0) {
+			setpgid(0, 0);
+			tell(sync_pipe[1]);
+			hear(ready[0]);		/* the parent is gone */
+			errno = 0;
+			if (read(s, b, 8) == -1 && errno == EIO)
+				tell(sync_pipe[1]);
+			_exit(0);
+		}
+		setpgid(0, 0);
+		hear(sync_pipe[0]);
+		_exit(0);
+	}
+	EXITED(middle, 0);
+	/* Its new parent is outside of the session: an orphan. */
+	tell(ready[1]);
+	hear(sync_pipe[0]);
+}
+
+CASE(orphans_read_errors)
+{
+	open_pair();
+	OK(pipe(sync_pipe));
+	EXITED(in_session(body_orphan), 0);
+}
