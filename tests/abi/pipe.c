@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 CASE(write_and_read)
@@ -354,4 +356,124 @@ CASE(splice_blocks_for_data)
 	struct stat st;
 	OK(stat("out", &st));
 	EQ(st.st_size, 500000);
+}
+
+static void *drain(void *arg)
+{
+	static char b[40000];
+	long n, sum = 0;
+
+	while ((n = OK(read(*(int *)arg, b, sizeof b))) > 0) {
+		for (long i = 0; i < n; i++)
+			if (b[i] != (char)((sum + i) % 251))
+				FAIL("byte %ld is %d", sum + i, b[i]);
+		sum += n;
+	}
+	return (void *)sum;
+}
+
+/* A file larger than what the other side takes at once. */
+static int big_file(size_t size)
+{
+	char *b = malloc(size);
+	int fd = OK(open("big", O_RDWR | O_CREAT | O_TRUNC, 0600));
+
+	for (size_t i = 0; i < size; i++)
+		b[i] = i % 251;
+	EQ(write(fd, b, size), size);
+	OK(lseek(fd, 0, SEEK_SET));
+	free(b);
+	return fd;
+}
+
+CASE(sendfile_waits_until_all_is_sent)
+{
+	int p[2], s[2], fd = big_file(300000);
+	pthread_t t;
+	void *sum;
+	off_t off = 0;
+	long n, all = 0;
+
+	/* A pipe gets what fits. */
+	OK(pipe(p));
+	pthread_create(&t, NULL, drain, &p[0]);
+	while ((n = OK(sendfile(p[1], fd, NULL, 1 << 20))) > 0)
+		all += n;
+	EQ(all, 300000);
+	EQ(lseek(fd, 0, SEEK_CUR), 300000);
+	close(p[1]);
+	pthread_join(t, &sum);
+	EQ((long)sum, 300000);
+
+	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	pthread_create(&t, NULL, drain, &s[0]);
+	EQ(sendfile(s[1], fd, &off, 1 << 20), 300000);
+	EQ(off, 300000);
+	close(s[1]);
+	pthread_join(t, &sum);
+	EQ((long)sum, 300000);
+}
+
+CASE(sendfile_nonblocking)
+{
+	int p[2], fd = big_file(300000);
+	off_t off = 10;
+
+	OK(pipe2(p, O_NONBLOCK));
+	ssize_t n = sendfile(p[1], fd, &off, 300000);
+	CHECK(n > 0 && n <= 65536);
+	EQ(off, 10 + n);
+	ERR(sendfile(p[1], fd, &off, 300000), EAGAIN);
+	EQ(off, 10 + n);
+	off = -1;
+	ERR(sendfile(p[1], fd, &off, 1), EINVAL);
+	ERR(sendfile(p[1], fd, (off_t *)8, 1), EFAULT);
+	ERR(sendfile(p[0], fd, NULL, 1), EBADF);
+	ERR(sendfile(99, fd, NULL, 1), EBADF);
+}
+
+CASE(splice_socket_through_pipe)
+{
+	int p[2], s[2], q[2];
+	char b[16] = "";
+
+	OK(pipe(p));
+	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, q));
+	EQ(write(s[1], "through", 7), 7);
+	EQ(splice(s[0], NULL, p[1], NULL, 100, 0), 7);
+	EQ(splice(p[0], NULL, q[0], NULL, 3, 0), 3);
+	EQ(splice(p[0], NULL, q[0], NULL, 100, 0), 4);
+	EQ(read(q[1], b, 15), 7);
+	STREQ(b, "through");
+	close(s[1]);
+	EQ(splice(s[0], NULL, p[1], NULL, 100, 0), 0);
+}
+
+CASE(splice_errors)
+{
+	int p[2], fd = big_file(100), app = OK(open("big", O_WRONLY | O_APPEND));
+
+	OK(pipe(p));
+	ERR(splice(fd, NULL, p[1], NULL, 1, 0x100), EINVAL);
+	ERR(splice(99, NULL, p[1], NULL, 1, 0), EBADF);
+	ERR(splice(fd, NULL, p[0], NULL, 1, 0), EBADF);
+	EQ(write(p[1], "x", 1), 1);
+	ERR(splice(p[0], NULL, app, NULL, 1, 0), EINVAL);
+	ERR(splice(p[0], NULL, fd, (loff_t *)8, 1, 0), EFAULT);
+	ERR(tee(p[0], fd, 1, 0), EINVAL);
+	ERR(vmsplice(fd, &(struct iovec){ "x", 1 }, 1, 0), EBADF);
+	close(p[0]);
+	signal(SIGPIPE, SIG_IGN);
+	ERR(splice(fd, NULL, p[1], NULL, 1, 0), EPIPE);
+}
+
+CASE(splice_into_broken_pipe_kills)
+{
+	int p[2], fd = big_file(100);
+
+	OK(pipe(p));
+	close(p[0]);
+	pid_t k = CHILD({ splice(fd, NULL, p[1], NULL, 1, 0); });
+	KILLED(k, SIGPIPE);
 }

@@ -325,3 +325,93 @@ CASE(many_sleepers)
 	for (int i = 0; i < 30; i++)
 		EXITED(p[i], i);
 }
+
+CASE(posix_timer_cpu_clock)
+{
+	timer_t id;
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec it = { { 0, 0 }, { 0, 30 * MS } };
+
+	handle(SIGUSR1);
+	OK(timer_create(CLOCK_PROCESS_CPUTIME_ID, &ev, &id));
+	OK(timer_settime(id, 0, &it, NULL));
+	/* Sleep doesn't count. */
+	msleep(60);
+	EQ(count, 0);
+	while (!count)
+		;
+	struct timespec ts;
+	OK(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts));
+	CHECK(ts.tv_sec * 1000000000ll + ts.tv_nsec >= 30 * MS);
+	OK(timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &id));
+	count = 0;
+	OK(timer_settime(id, 0, &it, NULL));
+	while (!count)
+		;
+}
+
+CASE(shortest_periods_do_not_block_the_rest)
+{
+	timer_t id, ignored;
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec it = { { 0, 1 }, { 0, 1 } };
+	struct itimerval iv = { { 0, 1 }, { 0, 1 } };
+	int fd = OK(timerfd_create(CLOCK_MONOTONIC, 0));
+	uint64_t n;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGALRM, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	OK(timer_create(CLOCK_MONOTONIC, &ev, &id));
+	ev.sigev_signo = SIGUSR2;
+	OK(timer_create(CLOCK_REALTIME, &ev, &ignored));
+	OK(timer_settime(id, 0, &it, NULL));
+	OK(timer_settime(ignored, 0, &it, NULL));
+	OK(timerfd_settime(fd, 0, &it, NULL));
+	OK(setitimer(ITIMER_REAL, &iv, NULL));
+	pid_t p = CHILD({ msleep(20); });
+	EXITED(p, 0);
+	EQ(read(fd, &n, 8), 8);
+	CHECK(n > 1000000);
+	siginfo_t si;
+	EQ(sigwaitinfo(&set, &si), SIGUSR1);
+	CHECK(si.si_overrun > 1000000);
+}
+
+CASE(delete_with_signal_pending)
+{
+	timer_t id;
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+	struct itimerspec it = { { 0, 0 }, { 0, 1 } };
+	sigset_t set, pending;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	OK(timer_create(CLOCK_MONOTONIC, &ev, &id));
+	OK(timer_settime(id, 0, &it, NULL));
+	EVENTUALLY(!sigpending(&pending) && sigismember(&pending, SIGRTMIN));
+	OK(timer_delete(id));
+	struct timespec none = { 0, 0 };
+	int got_one = sigtimedwait(&set, NULL, &none);
+	CHECK(got_one == -1 || got_one == SIGRTMIN);	/* man: unspecified */
+	ERR(timer_settime(id, 0, &it, NULL), EINVAL);
+}
+
+CASE(posix_timers_gone_after_exec)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	struct itimerspec it = { { 0, 0 }, { 0, 50 * MS } };
+	timer_t id;
+
+	pid_t p = CHILD({
+		OK(timer_create(CLOCK_MONOTONIC, &ev, &id));
+		OK(timer_settime(id, 0, &it, NULL));
+		execl("/bin/sleep", "sleep", "0.2", NULL);
+		_exit(9);
+	});
+	EXITED(p, 0);
+}

@@ -23,19 +23,26 @@ bool clock_is_wall(clockid_t clock)
 	return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_TAI || clock == CLOCK_REALTIME_COARSE;
 }
 
+static clockid_t named(int pid, int bits)
+{
+	return (clockid_t)(~(unsigned)pid << CPU_CLOCK_BITS | (unsigned)bits);
+}
+
 clockid_t clock_of_caller(struct task *t, clockid_t clock)
 {
 	if (clock == CLOCK_PROCESS_CPUTIME_ID)
-		return (clockid_t)(~(unsigned)t->tg->tgid << CPU_CLOCK_BITS | CPU_CLOCK_SCHED);
+		return named(t->tg->tgid, CPU_CLOCK_SCHED);
 	if (clock == CLOCK_THREAD_CPUTIME_ID)
-		return (clockid_t)(~(unsigned)t->tid << CPU_CLOCK_BITS | CPU_CLOCK_SCHED | CPU_CLOCK_THREAD);
+		return named(t->tid, CPU_CLOCK_SCHED | CPU_CLOCK_THREAD);
+	if (clock < 0 && ~(clock >> CPU_CLOCK_BITS) == 0) // number 0: the caller's own
+		return named(clock & CPU_CLOCK_THREAD ? t->tid : t->tg->tgid, clock & (CPU_CLOCK_THREAD | CPU_CLOCK_KIND));
 	return clock;
 }
 
 int clock_read_cpu_locked(struct thread_group *tg, struct task *caller, clockid_t clock, int64_t *out_ns)
 {
 	int pid = (int)~(clock >> CPU_CLOCK_BITS);
-	struct thread_group *named = tg;
+	struct thread_group *whose = tg;
 	struct task *t = caller;
 
 	if ((clock & CPU_CLOCK_KIND) == CPU_CLOCK_KIND || pid < 0)
@@ -49,10 +56,10 @@ int clock_read_cpu_locked(struct thread_group *tg, struct task *caller, clockid_
 		return 0;
 	}
 	if (pid)
-		named = group_find_locked(pid);
-	if (!named)
+		whose = group_find_locked(pid);
+	if (!whose)
 		return -EINVAL;
-	*out_ns = (int64_t)group_cpu_ns_locked(named);
+	*out_ns = (int64_t)group_cpu_ns_locked(whose);
 	return 0;
 }
 

@@ -253,12 +253,13 @@ static long sendfile_checked(struct task *t, struct move *m, const struct sysarg
 		return -ESPIPE;
 	if (m->in.f->ops->stream || (int64_t)m->len < 0 || m->out.f->flags & O_APPEND)
 		return -EINVAL; // what was read must not get lost
+	m->to_the_end = !file_pipe(m->out.f); // a pipe gets what fits, as by splice
 	return move_all(t, m);
 }
 
 long sys_sendfile(struct task *t, const struct sysargs *args)
 {
-	struct move m = {.len = args->a[3], .to_the_end = true};
+	struct move m = {.len = args->a[3]};
 	long ret = sendfile_checked(t, &m, args);
 
 	sides_put(&m);
@@ -402,26 +403,33 @@ static long vmsplice_run(struct task *t, struct file *f, struct uio *u, bool non
 	}
 }
 
-long sys_vmsplice(struct task *t, const struct sysargs *args)
+static long vmsplice_checked(struct task *t, struct file *f, const struct sysargs *args)
 {
 	struct uio_seg inline_segs[IOVEC_INLINE];
-	struct file *f;
 	struct uio u;
+	long ret = iovec_copy_in(t, args->a[1], args->a[2], inline_segs, &u);
+
+	if (ret < 0)
+		return ret;
+	if (u.resid && !file_pipe(f))
+		ret = -EBADF;
+	else if (u.resid)
+		ret = vmsplice_run(t, f, &u, args->a[3] & SPLICE_F_NONBLOCK);
+	iovec_free(u.segs, inline_segs);
+	return ret;
+}
+
+long sys_vmsplice(struct task *t, const struct sysargs *args)
+{
+	struct file *f;
 	long ret;
 
 	if (args->a[3] & ~(uint64_t)SPLICE_FLAGS)
 		return -EINVAL;
 	f = fd_file(t, (int)args->a[0]);
-	if (!f || !file_pipe(f)) {
-		if (f)
-			file_put(f);
+	if (!f)
 		return -EBADF;
-	}
-	ret = iovec_copy_in(t, args->a[1], args->a[2], inline_segs, &u);
-	if (!ret) {
-		ret = u.resid ? vmsplice_run(t, f, &u, args->a[3] & SPLICE_F_NONBLOCK) : 0;
-		iovec_free(u.segs, inline_segs);
-	}
+	ret = vmsplice_checked(t, f, args);
 	file_put(f);
 	return ret;
 }
