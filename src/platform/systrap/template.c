@@ -4,6 +4,7 @@
 
 #include <cpuid.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -279,7 +280,7 @@ int systrap_template_create(struct platform_as **out_as)
 			log_error("systrap: the template ended: %s", WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "killed");
 			return -ECHILD;
 		}
-		usleep(100);
+		poll(&(struct pollfd){.fd = st.as->sock, .events = POLLIN}, 1, 10);
 	}
 	*out_as = st.as;
 	return 0;
