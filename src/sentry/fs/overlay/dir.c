@@ -10,6 +10,10 @@
 #include "lib/kmem.h"
 #include "sentry/fs/overlay/overlay_int.h"
 
+enum { TREE_ENTRIES_MAX = 1 << 16, TREE_DEPTH_MAX = 64 };
+
+static int bring_up_tree(struct overlay_node *n, int *budget, int depth);
+
 static int dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode)
 {
 	struct overlay_node *d = overlay_node(dir), *n;
@@ -211,6 +215,15 @@ static int rename_upper(struct overlay_node *from, const char *old_name, size_t 
 	return err;
 }
 
+// What moves comes up whole: a directory with something below it could not take that along. One that is too large or too deep stays
+// (-EXDEV, as Linux's overlayfs answers for every such directory), and mv copies it.
+static int bring_up(struct overlay_node *n)
+{
+	int budget = TREE_ENTRIES_MAX;
+
+	return S_ISDIR(n->inode.attr.mode) && n->lower ? bring_up_tree(n, &budget, 0) : overlay_copy_up(n, true);
+}
+
 static int dir_rename(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *new_dir, const char *new_name,
 		      size_t new_len, struct inode *victim_inode, struct inode *target_inode, unsigned flags)
 {
@@ -222,14 +235,11 @@ static int dir_rename(struct inode *old_dir, const char *old_name, size_t old_le
 
 	if (flags & RENAME_WHITEOUT)
 		return -EINVAL;
-	// A directory with something below can't move without a redirect: mv copies it then, as on Linux's overlayfs.
-	if ((dir && victim->lower) || (exchange && S_ISDIR(target_inode->attr.mode) && target->lower))
-		return -EXDEV;
 	if (target && !exchange && S_ISDIR(target_inode->attr.mode) && !overlay_dir_empty(target, &err))
 		return err ? err : -ENOTEMPTY;
-	err = overlay_copy_up(victim, true) ?: overlay_copy_up(from, true) ?: overlay_copy_up(to, true);
+	err = bring_up(victim) ?: overlay_copy_up(from, true) ?: overlay_copy_up(to, true);
 	if (!err && exchange)
-		err = overlay_copy_up(target, true);
+		err = bring_up(target);
 	if (!err && target && !exchange && target->upper && S_ISDIR(target_inode->attr.mode))
 		err = overlay_clear_whiteouts(target->upper);
 	if (!err && !(target && target->upper))
@@ -454,6 +464,38 @@ static void dir_release(struct file *f)
 		return;
 	listing_fini(l);
 	kmem_free(&listing_type, l);
+}
+
+static int bring_up_tree(struct overlay_node *n, int *budget, int depth)
+{
+	struct listing l = {0};
+	int err = overlay_copy_up(n, true);
+
+	if (err || !S_ISDIR(n->inode.attr.mode) || !n->lower || overlay_is_opaque(n->upper))
+		return err;
+	if (depth == TREE_DEPTH_MAX)
+		return -EXDEV;
+	err = listing_build(n, &l);
+	for (size_t i = 0; i < l.n && !err; i++) {
+		struct inode *child = NULL;
+
+		if (l.v[i].whiteout)
+			continue;
+		if (--*budget < 0) {
+			err = -EXDEV;
+			break;
+		}
+		mutex_lock(&n->inode.mu);
+		err = dir_lookup(&n->inode, l.v[i].name, l.v[i].len, &child);
+		mutex_unlock(&n->inode.mu);
+		if (!err)
+			err = bring_up_tree(overlay_node(child), budget, depth + 1);
+		else if (err == -ENOENT)
+			err = 0; // gone meanwhile
+		inode_put(child);
+	}
+	listing_fini(&l);
+	return err ?: overlay_set_opaque(n->upper);
 }
 
 const struct file_ops overlay_dir_file_ops = {.readdir = dir_readdir, .release = dir_release};
