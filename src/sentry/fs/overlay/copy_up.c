@@ -226,16 +226,28 @@ static void take_back(struct inode *dir, const char *name, struct inode *made)
 	inode_put(made);
 }
 
+// A copy-up is no change of the directory that it lands in.
+static void restore_times(struct inode *dir, const struct inode_attr *before)
+{
+	const struct setattr times = {.valid = ATTR_ATIME | ATTR_MTIME, .atime = before->atime, .mtime = before->mtime};
+
+	mutex_lock(&dir->mu);
+	dir->ops->setattr(dir, &times);
+	mutex_unlock(&dir->mu);
+}
+
 static int copy_one_locked(struct overlay_node *n, bool data)
 {
 	struct overlay_sb *o = overlay_sb(n);
 	struct inode *from = dentry_inode(n->lower), *dir = n->parent->upper, *made = NULL;
 	struct inode_attr a = n->inode.attr;
+	const struct inode_attr dir_before = dir->attr;
 	const uint64_t origin = a.ino;
 	int err = make_upper(dir, n->name, from, &a, &made);
 
 	if (err)
 		return err;
+	restore_times(dir, &dir_before);
 	if (S_ISREG(a.mode) && data)
 		err = copy_data(o, n->lower, made, (int64_t)MIN(a.size, (uint64_t)INT64_MAX));
 	err = err ?: copy_xattrs(from, made);
