@@ -458,14 +458,15 @@ def case_console_socket(ctx, where):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
-    spec = spec_of(ctx, sh("stty size; echo name $(tty); read x; echo got $x; sleep 1000"), consoleSize={"height": 22, "width": 66})
+    spec = spec_of(ctx, sh("stty size; echo name $(tty); read x; echo got $x; stty size; sleep 1000"), consoleSize={"height": 22, "width": 66})
     assert oci.detached("create", "-b", oci.bundle(spec), "--console-socket", path, cid) == 0
     screen = Screen(receive_master(listener, 30 * ctx.args.slow), 30 * ctx.args.slow)
     assert oci.detached("start", cid) == 0
     screen.expect("22 66\r\n")
     screen.expect(r"name /dev/\S+\r\n")
+    set_size(screen.master, 44, 88)
     screen.type("abc\n")
-    screen.expect("got abc\r\n")
+    screen.expect("got abc\r\n44 88\r\n")
     assert oci.detached("exec", "--detach", "--tty", "--console-socket", path, cid, "sh", "-c", "echo second; read y; echo $y") == 0
     second = Screen(receive_master(listener, 30 * ctx.args.slow), 30 * ctx.args.slow)
     second.expect("second\r\n")

@@ -31,7 +31,7 @@ int tty_host_create(struct super_block *devpts, const struct cred *cred, int out
 		    struct tty **out);
 // Calls fn, once, when all that was written so far has left for the host, or the terminal has hung up: perhaps at once.
 void tty_host_when_drained(struct tty *tty, void (*fn)(void *arg), void *arg);
-void tty_host_resized(struct tty *tty); // the host's window has another size by now
+void tty_host_resized(struct tty *tty); // the host's window may have another size by now; no effect on a pty
 
 // Opens the terminal's side for programs as what f is to be: sets f->ops and f->priv. With O_NOCTTY clear it may become the controlling
 // terminal of t's session. 0, -EIO (locked, hung up), -EBUSY.

@@ -32,6 +32,7 @@ struct tty_host {
 	struct fd_watch screen_watch, keyboard_watch;
 	bool screen_waits; // no O_NONBLOCK
 	// Guarded by tty->mu.
+	struct winsize size; // the host's, as far as is known
 	bool asked; // for the keyboard
 	bool more; // reading stopped before there was no more
 	bool ended;
@@ -222,8 +223,8 @@ void tty_host_resized(struct tty *tty)
 	if (tty->driver != &host_driver || ioctl(h->screen->fd, TIOCGWINSZ, &size) < 0)
 		return;
 	tty_lock(tty);
-	if (memcmp(&size, &tty->size, sizeof(size)) != 0) {
-		tty->size = size;
+	if (memcmp(&size, &h->size, sizeof(size)) != 0) {
+		tty->size = h->size = size; // over what a program may have set
 		tty->raise |= SIGBIT(SIGWINCH);
 	}
 	tty_unlock(tty);
@@ -262,6 +263,7 @@ static struct tty *create(int out_fd, int in_fd)
 	h->screen_waits = !(fcntl(out_fd, F_GETFL) & O_NONBLOCK);
 	if (ioctl(out_fd, TIOCGWINSZ, &tty->size) < 0)
 		log_debug("the host's terminal has no size: %s", strerror(errno));
+	h->size = tty->size;
 	return tty;
 }
 

@@ -15,6 +15,7 @@ static long get_size(struct task *t, struct tty *tty, uaddr_t arg)
 {
 	struct winsize size;
 
+	tty_host_resized(tty); // whoever holds a console socket's master tells nobody
 	tty_lock(tty);
 	size = tty->size;
 	tty_unlock(tty);
