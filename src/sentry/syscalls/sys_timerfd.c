@@ -30,7 +30,7 @@ long sys_timerfd_create(struct task *t, const struct sysargs *args)
 	default:
 		return -EINVAL;
 	}
-	f = timerfd_create_file(clock, flags);
+	f = timer_file_create(clock, flags);
 	return f ? fd_install(t, f, flags & TFD_CLOEXEC, 0) : -ENOMEM;
 }
 
@@ -40,7 +40,7 @@ static int timerfd_of(struct task *t, int fd, struct file **out_f)
 	*out_f = fd_file(t, fd);
 	if (!*out_f)
 		return -EBADF;
-	if (file_is_timerfd(*out_f))
+	if (file_is_timer(*out_f))
 		return 0;
 	file_put(*out_f);
 	return -EINVAL;
@@ -69,7 +69,7 @@ long sys_timerfd_settime(struct task *t, const struct sysargs *args)
 	if (err)
 		return err;
 	set = (struct timer_setting){timespec_to_ns(&it.it_value), timespec_to_ns(&it.it_interval)};
-	timerfd_set(f, flags, &set, &old);
+	timer_file_set(f, flags, &set, &old);
 	file_put(f);
 	return args->a[3] ? setting_out(t, args->a[3], &old) : 0;
 }
@@ -82,7 +82,7 @@ long sys_timerfd_gettime(struct task *t, const struct sysargs *args)
 
 	if (err)
 		return err;
-	timerfd_get(f, &now);
+	timer_file_get(f, &now);
 	file_put(f);
 	return setting_out(t, args->a[1], &now);
 }

@@ -146,7 +146,7 @@ static const struct file_ops timerfd_ops = {
 	.stream = true,
 };
 
-struct file *timerfd_create_file(clockid_t clock, int flags)
+struct file *timer_file_create(clockid_t clock, int flags)
 {
 	struct timerfd *tf = kmem_alloc(&timerfd_type);
 	struct file *f;
@@ -164,7 +164,7 @@ struct file *timerfd_create_file(clockid_t clock, int flags)
 	return f;
 }
 
-bool file_is_timerfd(struct file *f)
+bool file_is_timer(struct file *f)
 {
 	return f->ops == &timerfd_ops;
 }
@@ -182,7 +182,7 @@ static int64_t first_expiry_locked(struct timerfd *tf, bool absolute, int64_t va
 	return MAX(at, 1);
 }
 
-void timerfd_set(struct file *f, int flags, const struct timer_setting *set, struct timer_setting *out_old)
+void timer_file_set(struct file *f, int flags, const struct timer_setting *set, struct timer_setting *out_old)
 {
 	struct timerfd *tf = f->priv;
 
@@ -196,7 +196,7 @@ void timerfd_set(struct file *f, int flags, const struct timer_setting *set, str
 	mutex_unlock(&tf->mu);
 }
 
-void timerfd_get(struct file *f, struct timer_setting *out)
+void timer_file_get(struct file *f, struct timer_setting *out)
 {
 	struct timerfd *tf = f->priv;
 
