@@ -259,10 +259,8 @@ static int pivot_locked(struct task *t, const struct path *root, const struct pa
 	new->mountpoint->mounted--;
 	new->parent = old->parent; // the references of the old root's place go over
 	new->mountpoint = old->mountpoint;
-	if (ns->root == old) {
-		ns->root = mount_get(new);
-		mount_put(old); // the namespace's list and the caller still hold it
-	}
+	if (ns->root == old)
+		ns->root = new; // the namespace's list holds both
 	mount_hang_locked(old, put_old);
 	// Parents before children in the list.
 	TAILQ_REMOVE(&ns->mounts, new, ns_link);

@@ -40,7 +40,7 @@ struct mount {
 
 struct mount_ns {
 	struct ref ref;
-	struct mount *root; // counted
+	struct mount *root; // one of mounts
 	TAILQ_HEAD(mount_list, mount) mounts; // each counted
 };
 
