@@ -153,6 +153,7 @@ static void call(struct gofer_client *c, unsigned op)
 	const struct gofer_create how = {.mode = S_IFREG | 0644};
 	const struct gofer_setattr set = {.valid = GOFER_SET_MODE};
 	struct gofer_entry entries[2];
+	struct gofer_attached attached;
 	struct gofer_statfs sfs;
 	struct gofer_attr attr;
 	char buf[64];
@@ -162,7 +163,7 @@ static void call(struct gofer_client *c, unsigned op)
 	int fd = -1;
 
 	switch (op) {
-	case GOFER_ATTACH: gofer_attach(c, 0, entries, &n); break;
+	case GOFER_ATTACH: gofer_attach(c, 0, entries, &attached); break;
 	case GOFER_WALK:
 		gofer_walk(c, 1, names, 2, entries, &n);
 		if (n > 2)
