@@ -38,6 +38,8 @@ void overlay_mirror(struct overlay_node *n)
 		return;
 	n->inode.attr = a;
 	n->inode.attr.ino = ino;
+	if (S_ISDIR(a.mode) && n->lower && n->upper && a.nlink)
+		n->inode.attr.nlink = 1; // not counted, as Linux's overlayfs says it: either layer has subdirectories
 }
 
 // Numbers stay over a copy-up: what came from below bears the lower one, what was made here one of its own.
