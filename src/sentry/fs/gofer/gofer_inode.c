@@ -242,7 +242,8 @@ static void inode_destroy(struct inode *inode)
 	kmem_free(&inode_type, gi);
 }
 
-// A descriptor that is open anyway tells without a message.
+// A descriptor that is open anyway tells without a message; all but the owner, whose number may have no meaning in the sentry's user
+// namespace, and who changes by our own messages only.
 static int attr_by_file(struct gofer_inode *gi)
 {
 	struct hostfd *h = gofer_files_get(gi, true) ?: gofer_files_get(gi, false);
@@ -258,8 +259,6 @@ static int attr_by_file(struct gofer_inode *gi)
 		return err;
 	a->mode = (a->mode & S_IFMT) | (st.st_mode & 07777);
 	a->nlink = (uint32_t)st.st_nlink;
-	a->uid = st.st_uid;
-	a->gid = st.st_gid;
 	a->size = (uint64_t)st.st_size;
 	a->blocks = (uint64_t)st.st_blocks;
 	a->atime = st.st_atim;
@@ -275,7 +274,7 @@ static int refresh(struct gofer_inode *gi)
 	uint64_t node;
 	int err;
 
-	if (attr_by_file(gi) == 0)
+	if (!gofer_sb(&gi->inode)->shared && attr_by_file(gi) == 0)
 		return 0;
 	err = gofer_inode_node(gi, &node);
 	err = err ?: AWAY(gofer_getattr(gofer_client(&gi->inode), node, &attr));
