@@ -1,22 +1,23 @@
 # Python's threads, multiprocessing (semaphores and memory in /dev/shm), concurrent.futures, asyncio.
 # limit: 120
 import asyncio, concurrent.futures as cf, multiprocessing as mp, multiprocessing.shared_memory as shm, os, queue, signal, socket, subprocess, sys, tempfile, threading, time, urllib.parse
-# threads
-lock, n = threading.Lock(), 0
-def add():
-    global n
-    for _ in range(5000):
-        with lock: n += 1
-ts = [threading.Thread(target=add) for _ in range(8)]; [t.start() for t in ts]; [t.join() for t in ts]; print(n)
-q, done = queue.Queue(10), []
-def consumer():
-    while (x := q.get()) is not None: done.append(x * x)
-ts = [threading.Thread(target=consumer) for _ in range(4)]; [t.start() for t in ts]; [q.put(i) for i in range(1000)]; [q.put(None) for _ in ts]; [t.join() for t in ts]; print(sum(done))
-ev, bar, cond = threading.Event(), threading.Barrier(5), threading.Condition(); print(ev.wait(0.02), [t for t in [threading.Timer(0.01, ev.set)] if t.start()], ev.wait(5)); order = []
-def meet(i): bar.wait(); order.append(i)
-ts = [threading.Thread(target=meet, args=[i]) for i in range(5)]; [t.start() for t in ts]; [t.join() for t in ts]; print(sorted(order)); sem = threading.BoundedSemaphore(2); print(sem.acquire(), sem.acquire(), sem.acquire(timeout=0.02)); print(lock.acquire(timeout=0.01), lock.acquire(timeout=0.01)); lock.release(); loc = threading.local(); loc.x = 1; t = threading.Thread(target=lambda: print(hasattr(loc, 'x'))); t.start(); t.join(); print(threading.active_count(), threading.get_native_id() == os.getpid(), threading.stack_size(1 << 20)); go_on = threading.Event(); big = [threading.Thread(target=go_on.wait) for _ in range(100)]; [t.start() for t in big]; print(len(os.listdir('/proc/self/task'))); go_on.set(); [t.join() for t in big]
-with cf.ThreadPoolExecutor(5) as ex: print(sum(ex.map(lambda x: x + 1, range(100))), [f.result() for f in cf.as_completed([ex.submit(pow, 2, 10)])])
-t = threading.Thread(target=lambda: subprocess.run(['echo', 'from a thread'])); sys.stdout.flush(); t.start(); t.join(); sys.stdout.flush()
+if __name__ == "__main__":     # the spawned ones import this file, too
+    # threads
+    lock, n = threading.Lock(), 0
+    def add():
+        global n
+        for _ in range(5000):
+            with lock: n += 1
+    ts = [threading.Thread(target=add) for _ in range(8)]; [t.start() for t in ts]; [t.join() for t in ts]; print(n)
+    q, done = queue.Queue(10), []
+    def consumer():
+        while (x := q.get()) is not None: done.append(x * x)
+    ts = [threading.Thread(target=consumer) for _ in range(4)]; [t.start() for t in ts]; [q.put(i) for i in range(1000)]; [q.put(None) for _ in ts]; [t.join() for t in ts]; print(sum(done))
+    ev, bar, cond = threading.Event(), threading.Barrier(5), threading.Condition(); print(ev.wait(0.02), [t for t in [threading.Timer(0.01, ev.set)] if t.start()], ev.wait(5)); order = []
+    def meet(i): bar.wait(); order.append(i)
+    ts = [threading.Thread(target=meet, args=[i]) for i in range(5)]; [t.start() for t in ts]; [t.join() for t in ts]; print(sorted(order)); sem = threading.BoundedSemaphore(2); print(sem.acquire(), sem.acquire(), sem.acquire(timeout=0.02)); print(lock.acquire(timeout=0.01), lock.acquire(timeout=0.01)); lock.release(); loc = threading.local(); loc.x = 1; t = threading.Thread(target=lambda: print(hasattr(loc, 'x'))); t.start(); t.join(); print(threading.active_count(), threading.get_native_id() == os.getpid(), threading.stack_size(1 << 20)); go_on = threading.Event(); big = [threading.Thread(target=go_on.wait) for _ in range(100)]; [t.start() for t in big]; print(len(os.listdir('/proc/self/task'))); go_on.set(); [t.join() for t in big]
+    with cf.ThreadPoolExecutor(5) as ex: print(sum(ex.map(lambda x: x + 1, range(100))), [f.result() for f in cf.as_completed([ex.submit(pow, 2, 10)])])
+    t = threading.Thread(target=lambda: subprocess.run(['echo', 'from a thread'])); sys.stdout.flush(); t.start(); t.join(); sys.stdout.flush()
 # multiprocessing
 def work(x): return x * x, os.getpid() != main
 def child(conn, q, v, arr, l, e):
