@@ -78,7 +78,7 @@
 #define SLOT_DATA_BYTES (SLOT_SCRATCH - SLOT_DATA)
 #define SLOT_IN_MAX 0x20000 // of the data area, what a call's arguments may take
 #define SLOT_OPS 96
-#define SLOT_SEGS 16
+#define SLOT_SEGS 128 // at most KIND_SEGS_MASK
 
 // Offsets that the assembler needs; checked below.
 #define SLOT_NR 8

@@ -112,7 +112,7 @@ static void take_segs(struct platform_ctx *ctx, uint32_t n)
 {
 	const volatile struct slot *s = ctx->slot;
 
-	ctx->nsegs = 0;
+	ctx->nsegs = ctx->seg_hint = 0;
 	ctx->data_used = 0;
 	for (uint32_t i = 0; i < n && i < SLOT_SEGS; i++) {
 		struct slot_seg seg = s->segs[i];

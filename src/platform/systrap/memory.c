@@ -12,11 +12,13 @@
 static const uint8_t *find_seg(struct platform_ctx *ctx, uaddr_t src, size_t len, size_t *out_left)
 {
 	for (uint32_t i = 0; i < ctx->nsegs; i++) {
-		const struct slot_seg *seg = &ctx->segs[i];
+		const uint32_t n = (ctx->seg_hint + i) % ctx->nsegs;
+		const struct slot_seg *seg = &ctx->segs[n];
 		uint64_t at = src - seg->addr;
 
 		if (at >= seg->len || len > seg->len - at)
 			continue;
+		ctx->seg_hint = n;
 		*out_left = seg->len - at;
 		return (const uint8_t *)ctx->slot + SLOT_DATA + seg->offset + at;
 	}

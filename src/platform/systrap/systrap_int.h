@@ -67,6 +67,7 @@ struct platform_ctx {
 	int op_err;             // of an op that failed in a flush: reported at the next resume
 	uint32_t op_tag;
 	uint32_t nsegs;         // of the call's arguments, checked
+	uint32_t seg_hint;      // the last that was used: the next often follows it
 	struct slot_seg segs[SLOT_SEGS];
 };
 

@@ -7,6 +7,7 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/kernel/task.h"
 #include "sentry/loader/loader.h"
 #include "sentry/syscalls/syscalls.h"
@@ -62,10 +63,25 @@ static int append(struct strings *s, const char *src, size_t len)
 	return 0;
 }
 
+// A string that came along with the call: 0, 1 when it didn't (all of it), or -errno.
+static int take_string(struct page_reader *r, struct strings *s, uaddr_t addr)
+{
+	long len;
+
+	if (!platform->peek_in || !platform->peek_in(r->t->ctx, addr, 1))
+		return 1;
+	r->page = 0; // its room is used
+	len = copy_in_str(r->t, r->data, addr, sizeof(r->data));
+	return len < 0 ? 1 : append(s, r->data, len + 1);
+}
+
 static int read_string(struct page_reader *r, struct strings *s, uaddr_t addr)
 {
 	size_t start = s->len;
+	int taken = take_string(r, s, addr);
 
+	if (taken <= 0)
+		return taken;
 	for (;;) {
 		size_t at = addr & ~PAGE_MASK, n = PAGE_SIZE - at;
 		const char *nul;

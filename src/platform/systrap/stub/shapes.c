@@ -4,9 +4,11 @@
 #include "platform/systrap/stub/stub.h"
 
 #include <stdbool.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <ucontext.h>
 
-enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, STR_MAX = 4096, SHAPES = 472 };
+enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472 };
 
 #define INT(n) 0
 #define UINT(n) 0
@@ -24,7 +26,7 @@ enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, STR_MAX = 4096,
 #define FLAGS(n, set) 0
 #define PATH(n) IN_STR
 #define STR(n) IN_STR
-#define STRV(n) 0
+#define STRV(n) IN_STRV
 #define INBUF(n, len) (IN_BUF | (len) << 8)
 #define OUTBUF(n, len) 0
 #define INOBJ(n, size) (IN_OBJ | (size) << 8)
@@ -75,6 +77,39 @@ static void add_iov(struct area *a, uint64_t addr, uint64_t count, bool contents
 			return;
 }
 
+// A NULL-terminated array of strings, and as many of them as there is room for.
+static void add_strv(struct area *a, uint64_t addr)
+{
+	const uint64_t *strings = (const uint64_t *)((uint8_t *)a->s + SLOT_DATA + a->used);
+	uint32_t n = 0;
+
+	if (!addr || a->used + STRV_MAX * 8 > SLOT_IN_MAX)
+		return;
+	do {
+		if (n == STRV_MAX || stub_copy((void *)&strings[n], (const void *)(addr + n * 8), 8) < 0)
+			return;
+	} while (strings[n++]);
+	if (!add(a, addr, n * 8, false))
+		return;
+	for (uint32_t i = 0; i + 1 < n; i++)
+		if (!add(a, strings[i], STR_MAX, true))
+			return;
+}
+
+// What rt_sigreturn reads: the frame at the stack pointer, and the marks before and behind the extended state.
+static void add_frame(struct area *a)
+{
+	enum { FRAME_BYTES = 448, MARKS_AT = 464, MARKS_BYTES = 48 };
+	const uint8_t *data = (const uint8_t *)a->s + SLOT_DATA;
+	uint64_t fp;
+
+	if (!add(a, a->s->regs.rsp - 8, FRAME_BYTES, false))
+		return;
+	fp = *(const uint64_t *)(data + 8 + offsetof(ucontext_t, uc_mcontext.fpregs));
+	if (add(a, fp + MARKS_AT, MARKS_BYTES, false))
+		add(a, fp + *(const uint32_t *)(data + a->s->segs[1].offset + 4) - 4, 4, false);
+}
+
 uint32_t prefetch(struct slot *s)
 {
 	struct area a = {.s = s};
@@ -82,6 +117,8 @@ uint32_t prefetch(struct slot *s)
 
 	if (s->nr >= SHAPES)
 		return 0;
+	if (s->nr == SYS_rt_sigreturn)
+		add_frame(&a);
 	shape = shapes[s->nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
@@ -100,6 +137,9 @@ uint32_t prefetch(struct slot *s)
 		case IN_IOV:
 		case IN_IOV_ARRAY:
 			add_iov(&a, addr, s->args[aux], kind == IN_IOV);
+			break;
+		case IN_STRV:
+			add_strv(&a, addr);
 			break;
 		case IN_ARR:
 			count = s->args[aux & 0xff];
