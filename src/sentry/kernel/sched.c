@@ -54,6 +54,8 @@ struct sched {
 	int64_t spin_ns; // the leader's, as is:
 	int64_t dropped_ns; // when the lead was last laid down
 	_Atomic int64_t timer_deadline_ns; // the earliest timer
+	struct mutex arm_mu; // a leaf
+	int64_t armed_ns; // Guarded by arm_mu: when timer_fd rings
 	struct mutex watch_mu;
 	pthread_cond_t watch_idle; // with watch_mu
 	struct watch_slot watches[WATCHES_MAX]; // Guarded by watch_mu.
@@ -192,10 +194,19 @@ void task_kick(struct task *t)
 
 // --- timers
 
-static void timer_arm_fd(struct sched *s, int64_t deadline_ns)
+// Makes the descriptor ring at the earliest deadline, if it doesn't already.
+static void timer_arm_fd(struct sched *s)
 {
 	struct itimerspec when = {0};
+	int64_t deadline_ns;
 
+	mutex_lock(&s->arm_mu);
+	deadline_ns = atomic_load(&s->timer_deadline_ns);
+	if (deadline_ns == s->armed_ns) {
+		mutex_unlock(&s->arm_mu);
+		return;
+	}
+	s->armed_ns = deadline_ns;
 	if (deadline_ns != KTIME_NEVER) {
 		if (deadline_ns < 1)
 			deadline_ns = 1;
@@ -204,6 +215,15 @@ static void timer_arm_fd(struct sched *s, int64_t deadline_ns)
 	}
 	if (timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) < 0)
 		log_error("timerfd_settime: %m");
+	mutex_unlock(&s->arm_mu);
+}
+
+static void timer_fired(struct sched *s)
+{
+	mutex_lock(&s->arm_mu);
+	s->armed_ns = KTIME_NEVER;
+	mutex_unlock(&s->arm_mu);
+	timers_run();
 }
 
 void sched_timer_changed(int64_t deadline_ns)
@@ -213,7 +233,7 @@ void sched_timer_changed(int64_t deadline_ns)
 	atomic_store(&s->timer_deadline_ns, deadline_ns);
 	// A leader looks at the clock itself, and arms the descriptor when it lays the lead down.
 	if (!atomic_load(&s->has_leader))
-		timer_arm_fd(s, deadline_ns);
+		timer_arm_fd(s);
 }
 
 // --- watched descriptors
@@ -390,7 +410,7 @@ static void sleep_for_events(struct sched *s)
 		case DATA_TIMER:
 			if (read(s->timer_fd, &drained, sizeof(drained)) < 0)
 				continue;
-			timers_run();
+			timer_fired(s);
 			break;
 		case DATA_PLATFORM:
 			break; // taking the lead empties it
@@ -410,7 +430,7 @@ static void worker_loop(struct sched *s)
 			if (self.leads) {
 				if (!lead_drop(s))
 					continue;
-				timer_arm_fd(s, atomic_load(&s->timer_deadline_ns));
+				timer_arm_fd(s);
 			}
 		} else if ((t = runq_pop())) {
 			run_task(t);
@@ -458,10 +478,7 @@ void kernel_away_begin(void)
 	if (!lead_drop(s)) {
 		kick(s);
 	} else {
-		int64_t deadline = atomic_load(&s->timer_deadline_ns);
-
-		if (deadline != KTIME_NEVER)
-			timer_arm_fd(s, deadline);
+		timer_arm_fd(s);
 	}
 	if (s->sleepers == 0 && worker_spawn(s) < 0)
 		log_warning("no further worker could be started");
@@ -491,7 +508,8 @@ int sched_create(int nworkers_max)
 	pthread_cond_init(&s->watch_idle, NULL);
 	s->nworkers_max = nworkers_max;
 	s->spin_ns = SPIN_MAX_NS;
-	s->timer_deadline_ns = KTIME_NEVER;
+	s->timer_deadline_ns = s->armed_ns = KTIME_NEVER;
+	mutex_init(&s->arm_mu);
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -4,6 +4,7 @@
 #include "platform/systrap/stub/stub.h"
 
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <ucontext.h>
@@ -110,6 +111,18 @@ static void add_frame(struct area *a)
 		add(a, fp + *(const uint32_t *)(data + a->s->segs[1].offset + 4) - 4, 4, false);
 }
 
+// What the header of sendmsg or recvmsg, already in the area, points to.
+static void add_message(struct area *a, bool contents)
+{
+	const struct msghdr *m = (const struct msghdr *)((uint8_t *)a->s + SLOT_DATA);
+
+	add_iov(a, (uint64_t)m->msg_iov, m->msg_iovlen, contents);
+	if (!contents)
+		return;
+	add(a, (uint64_t)m->msg_name, m->msg_namelen, false);
+	add(a, (uint64_t)m->msg_control, m->msg_controllen, false);
+}
+
 uint32_t prefetch(struct slot *s)
 {
 	struct area a = {.s = s};
@@ -147,5 +160,7 @@ uint32_t prefetch(struct slot *s)
 				add(&a, addr, count * (aux >> 8), false);
 		}
 	}
+	if ((s->nr == SYS_sendmsg || s->nr == SYS_recvmsg) && a.nsegs)
+		add_message(&a, s->nr == SYS_sendmsg);
 	return a.nsegs;
 }
