@@ -35,8 +35,8 @@ static struct {
 	uint32_t next;         // where the poller goes on
 	uint32_t polls;
 	bool slept;
-	uint32_t cpu; // the poller's, as it told the stubs
-	bool give_way; // a stub was woken that needs this very processor
+	_Atomic uint32_t cpu; // the poller's, as it told the stubs
+	_Atomic bool give_way; // a stub was woken that needs this very processor
 	bool deaths; // some as with contexts is dead
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
