@@ -7,8 +7,8 @@
 //
 // Host calls that the sentry makes here after init(): socketpair, setsockopt(SO_PASSCRED), memfd_create, ftruncate, mmap/munmap of
 // channels (MAP_SHARED), sendmsg and recvmsg on stubs' sockets, close, futex (WAIT with a timeout and WAKE, not private), tgkill and
-// kill of stubs, waitid, wait4, process_vm_readv, process_vm_writev, read (doorbell, signalfd, /proc/self/mem-like files of stubs), write
-// (doorbell), epoll_ctl (start only), open of /proc/PID/mem and pwrite there (patching).
+// kill of stubs, waitid, wait4, process_vm_readv, process_vm_writev, read (doorbell, signalfd), write (doorbell), sched_yield, epoll_ctl
+// (start only). The stubs patch call sites themselves.
 #include "platform/systrap/systrap_int.h"
 
 #include <signal.h>
