@@ -4,13 +4,13 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct mutex {
 	pthread_mutex_t m;
 #ifndef NDEBUG
-	pthread_t owner;
-	bool held;
+	_Atomic pthread_t owner; // 0: nobody
 #endif
 };
 
@@ -23,13 +23,10 @@ static inline void mutex_init(struct mutex *m)
 
 static inline void mutex_lock(struct mutex *m)
 {
-#ifndef NDEBUG
-	assert(!(m->held && pthread_equal(m->owner, pthread_self())));
-#endif
+	assert(atomic_load_explicit(&m->owner, memory_order_relaxed) != pthread_self());
 	pthread_mutex_lock(&m->m);
 #ifndef NDEBUG
-	m->owner = pthread_self();
-	m->held = true;
+	atomic_store_explicit(&m->owner, pthread_self(), memory_order_relaxed);
 #endif
 }
 
@@ -38,8 +35,7 @@ static inline bool mutex_trylock(struct mutex *m)
 	if (pthread_mutex_trylock(&m->m) != 0)
 		return false;
 #ifndef NDEBUG
-	m->owner = pthread_self();
-	m->held = true;
+	atomic_store_explicit(&m->owner, pthread_self(), memory_order_relaxed);
 #endif
 	return true;
 }
@@ -47,17 +43,14 @@ static inline bool mutex_trylock(struct mutex *m)
 static inline void mutex_unlock(struct mutex *m)
 {
 #ifndef NDEBUG
-	assert(m->held && pthread_equal(m->owner, pthread_self()));
-	m->held = false;
+	assert(m->owner == pthread_self());
+	atomic_store_explicit(&m->owner, 0, memory_order_relaxed);
 #endif
 	pthread_mutex_unlock(&m->m);
 }
 
 static inline void mutex_assert_held(struct mutex *m)
 {
-#ifndef NDEBUG
-	assert(m->held && pthread_equal(m->owner, pthread_self()));
-#else
+	assert(m->owner == pthread_self());
 	(void)m;
-#endif
 }
