@@ -1,6 +1,7 @@
 # Thin front for Meson: see CONTRIBUTING.md.
 BUILD ?= build
 ASAN_BUILD ?= build-asan
+TSAN_BUILD ?= build-tsan
 # More options for tests/run, for instance make test TESTS='--suite abi -k fork'.
 TESTS ?=
 
@@ -13,6 +14,9 @@ $(BUILD)/build.ninja: meson.build | deps
 
 $(ASAN_BUILD)/build.ninja: meson.build | deps
 	@meson setup $(ASAN_BUILD) -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+$(TSAN_BUILD)/build.ninja: meson.build | deps
+	@meson setup $(TSAN_BUILD) -Db_sanitize=thread -Db_lundef=false >/dev/null
 
 deps:
 	@tools/install-deps
@@ -51,9 +55,16 @@ fuzz: fuzz-deps
 fuzz-deps:
 	@tools/install-deps clang libclang-rt-14-dev
 
+# The threaded core under ThreadSanitizer, which ends the sentry at the first data race.
+tsan: test-deps all $(TSAN_BUILD)/build.ninja
+	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs
+	@ninja -C $(TSAN_BUILD) $(NINJA_FLAGS) hull
+	@tests/run --build $(BUILD) --hull $(TSAN_BUILD)/hull --log $(TSAN_BUILD)/test-log --slow 8 \
+		--suite abi --platform systrap $(TESTS)
+
 bench: bench-deps all
 	@ninja -C $(BUILD) $(NINJA_FLAGS) bench-programs
 	@bench/run --build $(BUILD) $(BENCH)
 
 clean:
-	rm -rf $(BUILD) $(ASAN_BUILD)
+	rm -rf $(BUILD) $(ASAN_BUILD) $(TSAN_BUILD)

@@ -17,6 +17,15 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } parts[] = {{"boot", boot_main}, {"gofer", gofer_process_main}};
 
+#ifdef __SANITIZE_THREAD__
+// The sentry ends at the first data race, so that a test sees it.
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "halt_on_error=1";
+}
+#endif
+
 static int fail(const struct settings *s, struct err *err)
 {
 	// With --log, containerd and its like look for the reason there; an operator looks here.

@@ -85,12 +85,17 @@ static void set_mode(struct platform_ctx *ctx, enum ctx_mode mode)
 	atomic_store_explicit(&ev.modes[ctx->id], mode, memory_order_release);
 }
 
+static bool stub_asleep(void)
+{
+	return __atomic_load_n(&stub_param->asleep, __ATOMIC_SEQ_CST);
+}
+
 static void ring(void)
 {
 	uint64_t one = 1;
 
 	atomic_thread_fence(memory_order_seq_cst);
-	if (stub_param->asleep && write(stub_doorbell, &one, sizeof(one)) < 0)
+	if (stub_asleep() && write(stub_doorbell, &one, sizeof(one)) < 0)
 		return; // full: it rings already
 }
 
@@ -304,7 +309,7 @@ bool systrap_prepare_sleep(void)
 
 		if (mode == MODE_READY || (mode == MODE_APP && (ctx->slot->state & STATE_EVENT)) ||
 		    (mode == MODE_APP && ctx->watch_ops && ctx->slot->ops_done == OPS_DONE)) {
-			stub_param->asleep = 0;
+			__atomic_store_n(&stub_param->asleep, 0, __ATOMIC_RELEASE);
 			return false;
 		}
 	}
@@ -318,7 +323,7 @@ void systrap_after_sleep(void)
 	if (!ev.slept)
 		return;
 	ev.slept = false;
-	stub_param->asleep = 0;
+	__atomic_store_n(&stub_param->asleep, 0, __ATOMIC_RELEASE);
 	if (read(stub_doorbell, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
 		log_error("systrap: the doorbell: %m");
 	look_for_children();
@@ -405,7 +410,7 @@ void systrap_resume(struct platform_ctx *ctx)
 	ctx->ret_set = ctx->regs_set = false;
 	slot_answer(ctx, state);
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours
-	if (stub_param->asleep) // its next event may have come before the poller could know that it is out
+	if (stub_asleep()) // its next event may have come before the poller could know that it is out
 		ring();
 }
 
