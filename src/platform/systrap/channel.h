@@ -66,6 +66,7 @@
 #define KIND_MASK 0xff
 #define KIND_SEGS_SHIFT 8 // above it: how many segments are there
 #define KIND_SEGS_MASK 0xff
+#define KIND_CPU_SHIFT 24 // the low 8 bits of where the stub runs
 #define KIND_SITE 0x10000 // with KIND_SYSCALL: it often comes from this site, which could be patched
 
 #define OPS_PENDING 1
@@ -144,7 +145,7 @@ struct slot {
 	// line 2
 	struct stub_regs regs; // of the application, while it is stopped
 	uint32_t parked; // the sentry's: the call waits for something
-	uint32_t cpu;    // where the stub was when it went to sleep
+	uint32_t cpu;    // the stub's own: where it posted
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
 	struct {
 		uint32_t signo, code;

@@ -36,7 +36,7 @@ static struct {
 	uint32_t polls;
 	bool slept;
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
-	_Atomic bool give_way; // a stub was woken that needs this very processor
+	_Atomic bool give_way; // a stub got its answer that needs this very processor
 	bool deaths; // some as with contexts is dead
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
@@ -155,6 +155,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 
 	ctx->nsegs = ctx->data_used = 0;
 	ctx->ops_out = false;
+	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	switch (kind & KIND_MASK) {
 	case KIND_SYSCALL:
 		out->kind = PLATFORM_SYSCALL;
@@ -340,11 +341,10 @@ static void slot_answer(struct platform_ctx *ctx, uint32_t state)
 {
 	uint32_t *word = &ctx->slot->state;
 
-	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP) {
+	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP)
 		syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-		if (*(volatile uint32_t *)&ctx->slot->cpu == ev.cpu)
-			ev.give_way = true;
-	}
+	if (ctx->cpu == (ev.cpu & 0xff))
+		ev.give_way = true;
 }
 
 // What goes along with an answer, now in the slot.

@@ -3,7 +3,7 @@
 // A call raises SIGSYS, or comes by a patched call site without a signal; the stub, a small blob in every address space, puts it in the
 // context's slot and waits there for the answer (channel.h). Address spaces are real host processes, cloned from a template or from each
 // other, so that memory is the host's business. This file holds the registers and the table; the rest is in
-// template (the first stub), context (lives and deaths), events (the hand-over), ops and memory, patch.
+// template (the first stub), context (lives and deaths), events (the hand-over), ops and memory.
 //
 // Host calls that the sentry makes here after init(): socketpair, setsockopt(SO_PASSCRED), memfd_create, ftruncate, mmap/munmap of
 // channels (MAP_SHARED), sendmsg and recvmsg on stubs' sockets, close, futex (WAIT with a timeout and WAKE, not private), tgkill and

@@ -58,6 +58,7 @@ struct platform_ctx {
 	_Atomic bool ops_out;     // it was resumed with ops, and nobody knows that they are done
 	struct platform_event ready_event;
 	// The worker's:
+	uint8_t cpu;            // low bits of where the stub ran
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t ret;

@@ -10,6 +10,15 @@
 // In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
 enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, SPIN_BATCH = 16, SKIP_MAX = 255 };
 
+static uint64_t tsc(uint32_t *out_cpu)
+{
+	uint32_t lo, hi, aux;
+
+	asm volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
+	*out_cpu = aux & 0xfff;
+	return (uint64_t)hi << 32 | lo;
+}
+
 void slot_ring(void)
 {
 	uint64_t one = 1;
@@ -21,30 +30,23 @@ void slot_ring(void)
 
 void slot_post(struct slot *s, uint32_t kind)
 {
-	s->kind = kind;
+	s->cpu = 0;
+	if (PARAM->spinning)
+		tsc(&s->cpu);
+	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	s->parked = 0;
 	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
 	slot_ring();
-}
-
-static uint64_t tsc(uint32_t *out_cpu)
-{
-	uint32_t lo, hi, aux;
-
-	asm volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
-	*out_cpu = aux & 0xfff;
-	return (uint64_t)hi << 32 | lo;
 }
 
 // Waits awake, if that may pay. The state, or 0. It doesn't pay when the sentry needs this very processor, when it has said that the call
 // waits for something, and for a while after it didn't. s->spin: how many times to make it short, and above that how many were last.
 static uint32_t spin(struct slot *s)
 {
-	uint32_t cpu, now_cpu, skip = s->spin & 0xffff, last = s->spin >> 16, state;
+	uint32_t cpu, skip = s->spin & 0xffff, last = s->spin >> 16, state;
 	const uint64_t start = tsc(&cpu), limit = skip ? SPIN_SHORT : SPIN_LONG;
 
-	s->cpu = cpu;
-	if (cpu == PARAM->leader_cpu && !PARAM->asleep)
+	if (cpu == PARAM->leader_cpu)
 		return 0;
 	do {
 		for (int i = 0; i < SPIN_BATCH; i++) {
@@ -57,7 +59,7 @@ static uint32_t spin(struct slot *s)
 		}
 		if (*(volatile uint32_t *)&s->parked)
 			return 0;
-	} while (tsc(&now_cpu) - start < limit);
+	} while (tsc(&cpu) - start < limit);
 	if (skip) {
 		s->spin = last << 16 | (skip - 1);
 	} else {
