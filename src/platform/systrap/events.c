@@ -183,7 +183,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 	}
 	if (ctx->interrupted) { // whoever sets it from now on means the next resume
 		ctx->interrupted = false;
-		ctx->slot->interrupt = 0;
+		__atomic_store_n(&ctx->slot->interrupt, 0, __ATOMIC_RELAXED);
 	}
 }
 

@@ -7,6 +7,7 @@ void waitq_init(struct waitq *q)
 {
 	mutex_init(&q->mu);
 	TAILQ_INIT(&q->entries);
+	q->nentries = 0;
 }
 
 void waitq_fini(struct waitq *q)
@@ -23,6 +24,7 @@ void waitq_add(struct waitq *q, struct waitq_entry *e)
 		TAILQ_INSERT_TAIL(&q->entries, e, link);
 	else
 		TAILQ_INSERT_HEAD(&q->entries, e, link);
+	q->nentries++;
 	mutex_unlock(&q->mu);
 }
 
@@ -34,6 +36,7 @@ void waitq_remove(struct waitq_entry *e)
 		return;
 	mutex_lock(&q->mu);
 	TAILQ_REMOVE(&q->entries, e, link);
+	q->nentries--;
 	e->queue = NULL;
 	mutex_unlock(&q->mu);
 }
@@ -44,7 +47,7 @@ void waitq_wake_n(struct waitq *q, uint32_t events, int exclusive_max)
 
 	// Nobody there, the usual case. A waiter links itself before it looks at what it waits for, and the caller has changed that
 	// under a lock or with a sequentially consistent store, so one of the two sees the other.
-	if (!__atomic_load_n(&q->entries.tqh_first, __ATOMIC_SEQ_CST))
+	if (!q->nentries)
 		return;
 	mutex_lock(&q->mu);
 	TAILQ_FOREACH_SAFE(e, &q->entries, link, next) {

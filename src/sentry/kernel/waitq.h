@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bsd/sys/queue.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "lib/mutex.h"
@@ -24,6 +25,7 @@ struct waitq_entry {
 struct waitq {
 	struct mutex mu;
 	TAILQ_HEAD(, waitq_entry) entries; // Guarded by mu.
+	_Atomic uint32_t nentries; // changed under mu
 };
 
 void waitq_init(struct waitq *q);
