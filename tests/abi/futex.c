@@ -410,3 +410,145 @@ CASE(ping_pong)
 	}
 	pthread_join(t, NULL);
 }
+
+static int tid_of_first_look;
+
+static void *look_for_tid(void *arg)
+{
+	/* The C library finds its own number where CLONE_PARENT_SETTID has put it. */
+	EQ(pthread_mutex_lock(arg), 0);
+	EQ(*(int *)arg & FUTEX_TID_MASK, syscall(SYS_gettid));
+	tid_of_first_look++;
+	EQ(pthread_mutex_unlock(arg), 0);
+	return NULL;
+}
+
+CASE(thread_knows_its_number_at_once)
+{
+	pthread_mutexattr_t a;
+	pthread_mutex_t m;
+
+	pthread_mutexattr_init(&a);
+	pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&m, &a);
+	for (int i = 0; i < 100; i++) {
+		pthread_t t[2];
+		for (int k = 0; k < 2; k++)
+			CHECK(pthread_create(&t[k], NULL, look_for_tid, &m) == 0);
+		for (int k = 0; k < 2; k++)
+			pthread_join(t[k], NULL);
+	}
+	EQ(tid_of_first_look, 200);
+}
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+
+static long waitv(struct futex_waitv *v, unsigned n, unsigned flags, struct timespec *ts, int clock)
+{
+	return syscall(SYS_futex_waitv, v, n, flags, ts, clock);
+}
+
+static volatile int words[3];
+
+static void *wait_for_any(void *arg)
+{
+	struct futex_waitv v[3] = {};
+
+	for (int i = 0; i < 3; i++)
+		v[i] = (struct futex_waitv){ .uaddr = (uintptr_t)&words[i], .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG };
+	__atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
+	return (void *)waitv(v, 3, 0, NULL, 0);
+}
+
+CASE(waitv_any_of_several)
+{
+	struct futex_waitv v[2] = { { .uaddr = (uintptr_t)&words[0], .flags = FUTEX_32 }, { .uaddr = (uintptr_t)&words[1], .flags = FUTEX_32 } };
+	struct timespec ts;
+	pthread_t t;
+	void *r;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ERR(waitv(v, 2, 0, &ts, CLOCK_MONOTONIC), ETIMEDOUT);
+	v[1].val = 1;
+	ERR(waitv(v, 2, 0, NULL, 0), EAGAIN);
+	ERR(waitv(v, 0, 0, NULL, 0), EINVAL);
+	ERR(waitv(v, 129, 0, NULL, 0), EINVAL);
+	ERR(waitv(v, 2, 1, NULL, 0), EINVAL);
+	v[1].flags = 0;
+	ERR(waitv(v, 2, 0, NULL, 0), EINVAL);
+	v[1] = (struct futex_waitv){ .uaddr = 16, .flags = FUTEX_32 };
+	ERR(waitv(v, 2, 0, NULL, 0), EFAULT);
+	pthread_create(&t, NULL, wait_for_any, NULL);
+	EVENTUALLY(sleepers() == 1);
+	EQ(futex(&words[2], FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
+	pthread_join(t, &r);
+	EQ((long)r, 2);
+}
+
+static volatile int cond_word, pi_word;
+
+static void *wait_requeue_pi(void *arg)
+{
+	int tid = syscall(SYS_gettid);
+
+	OK(futex(&cond_word, FUTEX_WAIT_REQUEUE_PI_PRIVATE, 0, NULL, &pi_word, 0));
+	EQ(pi_word & FUTEX_TID_MASK, tid);
+	__atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
+	OK(futex(&pi_word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	return arg;
+}
+
+CASE(requeue_to_a_lock)
+{
+	pthread_t t[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, wait_requeue_pi, NULL);
+	EVENTUALLY(sleepers() == 3);
+	ERR(futex(&cond_word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 2, (void *)10, &pi_word, 0), EINVAL);
+	ERR(futex(&cond_word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)10, &pi_word, 5), EAGAIN);
+	OK(futex(&pi_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	EQ(futex(&cond_word, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)10, &pi_word, 0), 3);
+	EQ(woken, 0);
+	OK(futex(&pi_word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	EQ(woken, 3);
+}
+
+static void *die_with_pi_lock(void *arg)
+{
+	OK(futex(&pi_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	EVENTUALLY(pi_word & FUTEX_WAITERS);
+	return arg;
+}
+
+CASE(pi_owner_dies)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, die_with_pi_lock, NULL);
+	EVENTUALLY(pi_word != 0);
+	OK(futex(&pi_word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+	EQ(pi_word & FUTEX_TID_MASK, syscall(SYS_gettid));
+	CHECK(pi_word & FUTEX_OWNER_DIED);
+	pthread_join(t, NULL);
+}
+
+CASE(robust_list_that_leads_nowhere)
+{
+	/* A circle, a bad link, a bad offset: the walk ends, and so does the thread. */
+	for (int kind = 0; kind < 3; kind++) {
+		pid_t p = CHILD({
+			struct robust_list_head head = {};
+			struct robust_list entry = { &entry };
+			head.list.next = kind == 1 ? (void *)0xdead000 : &entry;
+			head.futex_offset = kind == 2 ? 1L << 62 : 64;
+			head.list_op_pending = (void *)8;
+			OK(syscall(SYS_set_robust_list, &head, sizeof head));
+		});
+		EXITED(p, 0);
+	}
+}
