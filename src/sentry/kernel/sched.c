@@ -473,8 +473,13 @@ void kernel_away_begin(void)
 {
 	struct sched *s = sched();
 
-	if (self.away++ || platform->single_worker || !self.leads)
+	if (self.away++ || platform->single_worker)
 		return;
+	if (!self.leads) { // away for the second time in one handler, which may have woken somebody in between
+		if (atomic_load(&kernel()->runq_len) && !atomic_load(&s->has_leader))
+			kick(s);
+		return;
+	}
 	if (!lead_drop(s)) {
 		kick(s);
 	} else {
