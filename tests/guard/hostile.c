@@ -14,76 +14,9 @@
 #include <sys/uio.h>
 
 #include "platform/systrap/channel.h"
+#include "bystander.h"
 
 #define STUB_END 0x7ffffffff000UL
-
-struct bystander {
-	pid_t pid;
-	int to, from;
-};
-
-static struct bystander stand_by(void)
-{
-	struct bystander b;
-	int to[2], from[2];
-
-	OK(pipe(to));
-	OK(pipe(from));
-	b.pid = CHILD({
-		char c;
-
-		close(to[1]);
-		while (read(to[0], &c, 1) == 1)
-			CHECK(write(from[1], &c, 1) == 1);
-	});
-	close(to[0]);
-	close(from[1]);
-	b.to = to[1];
-	b.from = from[0];
-	return b;
-}
-
-static void check_well(struct bystander *b)
-{
-	int p[2];
-	pid_t pid;
-
-	for (int i = 0; i < 20; i++) {
-		tell(b->to);
-		hear(b->from);
-	}
-	OK(pipe(p));
-	pid = CHILD({
-		put_file("well", "still here", 0644);
-		tell(p[1]);
-	});
-	hear(p[0]);
-	EXITED(pid, 0);
-	STREQ(get_file("well"), "still here");
-	close(p[0]);
-	close(p[1]);
-}
-
-/* The attacker's end, by its own doing or ours: its host process must give way even if it never comes back to the sentry. */
-static void see_end(pid_t pid, int ms)
-{
-	for (int i = 0; i < ms; i++) {
-		int r = waitpid(pid, NULL, WNOHANG);
-
-		CHECK(r >= 0);
-		if (r == pid)
-			return;
-		usleep(1000);
-	}
-	OK(kill(pid, SIGKILL));
-	CHECK(waitpid(pid, NULL, 0) == pid);
-}
-
-#define ATTACK(b, ms, ...) \
-	do { \
-		pid_t p_ = CHILD({ close((b)->to); close((b)->from); __VA_ARGS__ }); \
-		see_end(p_, ms); \
-	} while (0)
 
 /* Jumps to an address with these registers; comes back only if the code there returns. */
 static long jump(unsigned long target, long rax, long rdi, long rsi, long rdx, long r10, long r8)
