@@ -95,6 +95,28 @@ CASE(shared_by_fork)
 	EXITED(p, 0);
 }
 
+/* POLLOUT says that there is room for 1; a write of more waits for a read all the same, and can be killed there. */
+CASE(large_write_waits)
+{
+	int fd = OK(eventfd(5, 0));
+	uint64_t most = UINT64_MAX - 1;
+	struct pollfd pf = { fd, POLLOUT, 0 };
+	pid_t writer = CHILD({ EQ(write(fd, &most, 8), 8); });
+	pid_t stuck;
+
+	EVENTUALLY(proc_state(writer) == 'S');
+	EQ(poll(&pf, 1, 0), 1);
+	EQ(get(fd), 5);
+	EXITED(writer, 0);
+	EQ(get(fd), most);
+
+	put(fd, 5);
+	stuck = CHILD({ write(fd, &most, 8); });
+	EVENTUALLY(proc_state(stuck) == 'S');
+	OK(kill(stuck, SIGKILL));
+	KILLED(stuck, SIGKILL);
+}
+
 CASE(proc_fdinfo)
 {
 	int fd = OK(eventfd(0x2a, 0));

@@ -52,11 +52,15 @@ static long log_missing(struct task *t, uint64_t nr)
 	return -ENOSYS;
 }
 
-// Enters the handler until it finishes or the task is parked.
+enum { AGAIN_MAX = 64 }; // entries at a stretch
+
+// Enters the handler until it finishes or the task is parked. If what it waits for keeps saying that it is there, others have their turn in
+// between.
 static void call_run(struct task *t)
 {
 	const struct sys_entry *e = t->call.nr < SYS_TABLE_LEN ? &sys_table[t->call.nr] : NULL;
 	struct sysargs args;
+	unsigned again = 0;
 	long ret;
 
 	for (;;) {
@@ -81,6 +85,14 @@ static void call_run(struct task *t)
 			break;
 		}
 		task_waits_clear(t);
+		if (++again < AGAIN_MAX)
+			continue;
+		if (t->exiting) {
+			ret = -EINTR;
+			break;
+		}
+		sched_enqueue(t);
+		return;
 	}
 	task_waits_clear(t);
 	call_end(t);

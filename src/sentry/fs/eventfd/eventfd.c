@@ -8,16 +8,20 @@
 #include "abi/errno.h"
 #include "abi/poll.h"
 #include "lib/kmem.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/task.h"
 #include "sentry/vfs/vfs.h"
 
 struct eventfd {
 	struct mutex mu;
-	uint64_t count; // Guarded by mu.
+	uint64_t count, nreads; // Guarded by mu. nreads: how many took something
 	bool semaphore;
 	struct waitq waitq;
 };
 
 KMEM_TYPE(eventfd_type, eventfd);
+
+enum { CALL_NREADS = 1 }; // call.word[]: nreads when the write found no room
 
 static int64_t eventfd_read_file(struct file *f, struct uio *u, int64_t *pos)
 {
@@ -30,6 +34,7 @@ static int64_t eventfd_read_file(struct file *f, struct uio *u, int64_t *pos)
 	mutex_lock(&e->mu);
 	n = e->semaphore && e->count ? 1 : e->count;
 	e->count -= n;
+	e->nreads += n > 0;
 	mutex_unlock(&e->mu);
 	if (n == 0)
 		return -EAGAIN;
@@ -57,10 +62,30 @@ static int64_t eventfd_write_file(struct file *f, struct uio *u, int64_t *pos)
 		e->count += n;
 	else
 		ret = -EAGAIN;
+	if (ret < 0 && u->task)
+		u->task->call.word[CALL_NREADS] = e->nreads;
 	mutex_unlock(&e->mu);
 	if (ret > 0)
 		waitq_wake(&e->waitq, POLLIN_ALL);
 	return ret;
+}
+
+// POLLOUT promises room for 1 only: a larger number waits until somebody has read.
+static long eventfd_wait(struct task *t, struct file *f, bool write, uint64_t resid)
+{
+	struct eventfd *e = f->priv;
+	bool read_since;
+	int err;
+
+	if (!write)
+		return task_block_file(t, f, POLLIN);
+	err = task_wait_on(t, &e->waitq, POLLOUT_ALL);
+	if (err)
+		return err;
+	mutex_lock(&e->mu);
+	read_since = e->nreads != t->call.word[CALL_NREADS];
+	mutex_unlock(&e->mu);
+	return read_since ? -EAGAINNOW : task_block(t);
 }
 
 static uint32_t eventfd_poll(struct file *f, struct poll_table *pt)
@@ -99,6 +124,7 @@ static const struct file_ops eventfd_ops = {
 	.read = eventfd_read_file,
 	.write = eventfd_write_file,
 	.poll = eventfd_poll,
+	.wait = eventfd_wait,
 	.show_fdinfo = eventfd_fdinfo,
 	.release = eventfd_release,
 	.stream = true,
