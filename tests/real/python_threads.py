@@ -31,8 +31,8 @@ if __name__ == '__main__':
         ctx = mp.get_context(method)
         if method == 'fork':
             with ctx.Pool(3) as pool: print(method, [x for x, ok in pool.map(work, range(10)) if ok], pool.apply_async(work, [7]).get(20)[0], sorted(x for x, _ in pool.imap_unordered(work, range(5), 2)))
-        a, b = ctx.Pipe(); q, v, arr, l, e = ctx.Queue(), ctx.Value('i', 0), ctx.Array('d', 4), ctx.Lock(), ctx.Event()
-        ps = [ctx.Process(target=child, args=(b, q, v, arr, l, e)) for _ in range(3)]; [p.start() for p in ps]; [a.send(i) for i in range(3)]; print(sorted(a.recv()['got'] for _ in ps), [q.get(timeout=20) for _ in ps]); e.set(); [p.join(30) for p in ps]; print(method, v.value, [p.exitcode for p in ps], sum(arr) > 0)
+        pipes = [ctx.Pipe() for _ in range(3)]; q, v, arr, l, e = ctx.Queue(), ctx.Value('i', 0), ctx.Array('d', 4), ctx.Lock(), ctx.Event()
+        ps = [ctx.Process(target=child, args=(b, q, v, arr, l, e)) for _, b in pipes]; [p.start() for p in ps]; [a.send(i) for i, (a, _) in enumerate(pipes)]; print([a.recv()['got'] for a, _ in pipes], [q.get(timeout=20) for _ in ps]); e.set(); [p.join(30) for p in ps]; print(method, v.value, [p.exitcode for p in ps], sum(arr) > 0)
     p = mp.Process(target=time.sleep, args=[100]); p.start(); p.terminate(); p.join(); print(p.exitcode, p.is_alive()); m = shm.SharedMemory(create=True, size=100); m.buf[:3] = b'abc'; other = shm.SharedMemory(m.name); print(bytes(other.buf[:3]), m.size, os.path.exists('/dev/shm/' + m.name)); other.close(); m.close(); m.unlink()
     with mp.Manager() as man: d = man.dict(); p = mp.Process(target=lambda: d.update(k='v')); p.start(); p.join(); print(dict(d))
     with cf.ProcessPoolExecutor(2) as ex: print(list(ex.map(work, range(4))))
