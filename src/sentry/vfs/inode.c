@@ -32,6 +32,20 @@ void inode_fini(struct inode *inode)
 		inotify_inode_gone(inode);
 }
 
+void inode_set_attr(struct inode *inode, const struct setattr *set)
+{
+	if (set->valid & ATTR_MODE)
+		inode->attr.mode = (inode->attr.mode & S_IFMT) | (set->mode & 07777);
+	if (set->valid & ATTR_UID)
+		inode->attr.uid = set->uid;
+	if (set->valid & ATTR_GID)
+		inode->attr.gid = set->gid;
+	if (set->valid & ATTR_ATIME)
+		inode->attr.atime = set->atime;
+	if (set->valid & ATTR_MTIME)
+		inode->attr.mtime = set->mtime;
+}
+
 struct inode *inode_get(struct inode *inode)
 {
 	ref_get(&inode->ref);

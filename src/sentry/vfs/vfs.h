@@ -105,6 +105,7 @@ struct inode_ops {
 
 void inode_init(struct inode *inode, struct super_block *sb, const struct inode_ops *ops, uint32_t mode);
 void inode_fini(struct inode *inode); // what inode_init set up; for destroy
+void inode_set_attr(struct inode *inode, const struct setattr *set); // mode, owner and times of set into inode->attr; inode->mu is held
 struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode); // NULL is allowed
 

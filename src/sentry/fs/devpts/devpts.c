@@ -59,16 +59,7 @@ static int node_setattr(struct inode *inode, const struct setattr *set)
 {
 	if (set->valid & ATTR_SIZE)
 		return -EINVAL;
-	if (set->valid & ATTR_MODE)
-		inode->attr.mode = (inode->attr.mode & S_IFMT) | (set->mode & 07777);
-	if (set->valid & ATTR_UID)
-		inode->attr.uid = set->uid;
-	if (set->valid & ATTR_GID)
-		inode->attr.gid = set->gid;
-	if (set->valid & ATTR_ATIME)
-		inode->attr.atime = set->atime;
-	if (set->valid & ATTR_MTIME)
-		inode->attr.mtime = set->mtime;
+	inode_set_attr(inode, set);
 	return 0;
 }
 
