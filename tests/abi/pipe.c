@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 CASE(write_and_read)
@@ -476,4 +477,61 @@ CASE(splice_into_broken_pipe_kills)
 	close(p[0]);
 	pid_t k = CHILD({ splice(fd, NULL, p[1], NULL, 1, 0); });
 	KILLED(k, SIGPIPE);
+}
+
+/* A call that waits goes on with its file, whatever other threads do to the descriptor. */
+static int closed_fd;
+static int blocked_result;
+
+static void *read_closed(void *arg)
+{
+	uint64_t v = 0;
+
+	blocked_result = read(closed_fd, &v, 8);
+	return NULL;
+}
+
+static void wait_until_blocked(void)
+{
+	usleep(100000);
+}
+
+CASE(closed_while_it_is_read)
+{
+	int p[2], q[2];
+	pthread_t t;
+
+	OK(pipe(p));
+	closed_fd = p[0];
+	EQ(pthread_create(&t, NULL, read_closed, NULL), 0);
+	wait_until_blocked();
+	OK(pipe(q));
+	EQ(write(q[1], "wrong", 5), 5);
+	OK(dup2(q[0], p[0])); /* the number means another pipe now */
+	OK(write(p[1], "ok", 2));
+	EQ(pthread_join(t, NULL), 0);
+	EQ(blocked_result, 2);
+
+	OK(pipe(p));
+	closed_fd = p[0];
+	EQ(pthread_create(&t, NULL, read_closed, NULL), 0);
+	wait_until_blocked();
+	close(p[0]);
+	close(p[1]);
+	EQ(pthread_join(t, NULL), 0);
+	EQ(blocked_result, 0);
+}
+
+static void no_handler(int signo)
+{
+}
+
+CASE(fifo_open_interrupted)
+{
+	OK(mkfifo("interrupted", 0600));
+	OK(sigaction(SIGALRM, &(struct sigaction){.sa_handler = no_handler}, NULL));
+	OK(setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = 50000, .it_interval.tv_usec = 50000}, NULL));
+	ERR(open("interrupted", O_RDONLY), EINTR);
+	ERR(open("interrupted", O_WRONLY), EINTR);
+	OK(setitimer(ITIMER_REAL, &(struct itimerval){}, NULL));
 }

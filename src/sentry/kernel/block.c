@@ -19,7 +19,7 @@ static bool wait_woken(struct waitq_entry *e, uint32_t events)
 	return true;
 }
 
-static int wait_on(struct task *t, struct waitq *q, uint32_t events, bool exclusive)
+static int wait_on(struct task *t, struct waitq *q, uint32_t events, bool exclusive, struct file *f)
 {
 	struct task_wait *w;
 
@@ -30,6 +30,8 @@ static int wait_on(struct task *t, struct waitq *q, uint32_t events, bool exclus
 	if (!w)
 		return -ENOMEM;
 	*w = (struct task_wait){.task = t, .entry = {.fn = wait_woken, .events = events, .exclusive = exclusive}};
+	if (f)
+		w->file = file_get(f);
 	SLIST_INSERT_HEAD(&t->waits, w, next);
 	waitq_add(q, &w->entry);
 	return 0;
@@ -37,12 +39,52 @@ static int wait_on(struct task *t, struct waitq *q, uint32_t events, bool exclus
 
 int task_wait_on(struct task *t, struct waitq *q, uint32_t events)
 {
-	return wait_on(t, q, events, false);
+	return wait_on(t, q, events, false, NULL);
 }
 
 int task_wait_on_exclusive(struct task *t, struct waitq *q, uint32_t events)
 {
-	return wait_on(t, q, events, true);
+	return wait_on(t, q, events, true, NULL);
+}
+
+int task_wait_on_file(struct task *t, struct waitq *q, uint32_t events, struct file *f)
+{
+	return wait_on(t, q, events, false, f);
+}
+
+void task_keep_file(struct task *t, struct file *f)
+{
+	int fd = -1, slot = 0;
+
+	for (int i = 0; i < ARRAY_LEN(t->call.kept); i++) {
+		if (t->call.kept[i].file == f)
+			return;
+		if (t->call.looked[i].file == f)
+			fd = t->call.looked[i].fd;
+		if (!t->call.kept[i].file)
+			slot = i;
+	}
+	if (t->call.kept[slot].file)
+		file_put(t->call.kept[slot].file);
+	t->call.kept[slot].file = file_get(f);
+	t->call.kept[slot].fd = fd;
+}
+
+struct file *task_kept_file(const struct task *t, int fd)
+{
+	for (int i = 0; i < ARRAY_LEN(t->call.kept); i++)
+		if (t->call.kept[i].file && t->call.kept[i].fd == fd)
+			return t->call.kept[i].file;
+	return NULL;
+}
+
+void task_call_files_put(struct task *t)
+{
+	for (int i = 0; i < ARRAY_LEN(t->call.kept); i++) {
+		if (t->call.kept[i].file)
+			file_put(t->call.kept[i].file);
+		t->call.kept[i].file = NULL;
+	}
 }
 
 void task_waits_clear(struct task *t)
@@ -52,6 +94,8 @@ void task_waits_clear(struct task *t)
 	while ((w = SLIST_FIRST(&t->waits))) {
 		SLIST_REMOVE_HEAD(&t->waits, next);
 		waitq_remove(&w->entry);
+		if (w->file)
+			file_put(w->file);
 		if (w < t->inline_waits || w >= t->inline_waits + TASK_WAITS_INLINE)
 			kmem_free(&task_wait_type, w);
 	}
@@ -68,20 +112,20 @@ static bool deadline_passed(struct task *t)
 
 long task_block(struct task *t)
 {
-	if (deadline_passed(t))
-		return -ETIMEDOUT;
-	if (signal_pending(t))
-		return -ERESTARTSYS;
-	return -EBLOCKED;
+	long ret = deadline_passed(t) ? -ETIMEDOUT : signal_pending(t) ? -ERESTARTSYS : -EBLOCKED;
+
+	if (ret != -EBLOCKED)
+		task_waits_clear(t); // the handler may let go of what it waited on
+	return ret;
 }
 
 long task_block_killable(struct task *t)
 {
-	if (deadline_passed(t))
-		return -ETIMEDOUT;
-	if (t->exiting)
-		return -EINTR;
-	return -EBLOCKED;
+	long ret = deadline_passed(t) ? -ETIMEDOUT : t->exiting ? -EINTR : -EBLOCKED;
+
+	if (ret != -EBLOCKED)
+		task_waits_clear(t);
+	return ret;
 }
 
 struct block_poll {
@@ -102,7 +146,10 @@ static void block_poll_add(struct poll_table *pt, struct waitq *q, uint32_t even
 long task_block_file(struct task *t, struct file *f, uint32_t events)
 {
 	struct block_poll bp = {.table = {.add = block_poll_add, .events = events | POLLERR | POLLHUP}, .task = t};
-	uint32_t ready = file_poll(f, &bp.table);
+	uint32_t ready;
+
+	task_keep_file(t, f);
+	ready = file_poll(f, &bp.table);
 
 	if (bp.err)
 		return bp.err;

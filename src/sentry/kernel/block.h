@@ -27,6 +27,13 @@ struct waitq;
 
 int task_wait_on(struct task *t, struct waitq *q, uint32_t events); // 0, or -ENOMEM
 int task_wait_on_exclusive(struct task *t, struct waitq *q, uint32_t events);
+// As task_wait_on, of a queue that lives as long as f: which is held while it waits (poll, whose descriptors are looked up each time).
+int task_wait_on_file(struct task *t, struct waitq *q, uint32_t events, struct file *f);
+// The call goes on with f when it is entered again, even if the descriptor was closed or reused meanwhile, as Linux's would. Whoever
+// waits on a queue of a file calls it; task_block_file does.
+void task_keep_file(struct task *t, struct file *f);
+struct file *task_kept_file(const struct task *t, int fd); // borrowed; NULL
+void task_call_files_put(struct task *t); // the call has ended
 long task_block(struct task *t);
 // As task_block, but no signal ends it except one that kills (vfork, for a lock that is held shortly).
 long task_block_killable(struct task *t);

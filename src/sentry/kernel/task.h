@@ -47,6 +47,13 @@ struct task_call {
 	};
 	void *state; // kmem_bytes that a handler keeps across entries; freed when the call ends
 	void (*state_free)(struct task *t, void *state); // instead of kmem_bytes_free, if set
+	// The last descriptors that this entry looked up, to find a kept file's number by (pointers only to compare with), and the
+	// files that the call keeps until it ends: task_keep_file().
+	struct {
+		int fd;
+		struct file *file;
+	} looked[2], kept[2];
+	unsigned nlooked;
 };
 
 // One wait of a blocked task; task_wait_on() links it.
@@ -54,6 +61,7 @@ struct task_wait {
 	struct waitq_entry entry;
 	struct task *task;
 	SLIST_ENTRY(task_wait) next;
+	struct file *file; // counted; NULL: what the queue belongs to lives on by itself
 };
 
 struct task {

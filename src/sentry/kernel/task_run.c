@@ -43,6 +43,7 @@ static void call_end(struct task *t)
 		t->call.state = NULL;
 	}
 	t->call.state_free = NULL;
+	task_call_files_put(t);
 }
 
 static long log_missing(struct task *t, uint64_t nr)
@@ -68,6 +69,7 @@ static void call_run(struct task *t)
 		if (atomic_load_explicit(&t->wake_pending, memory_order_relaxed))
 			atomic_store(&t->wake_pending, false);
 		t->call.entries++;
+		t->call.nlooked = 0;
 		memcpy(args.a, t->call.args, sizeof(args.a));
 		ret = e && e->handler ? e->handler(t, &args) : log_missing(t, t->call.nr);
 		if (ret == -EGONE)

@@ -93,6 +93,7 @@ static long wait_in(struct task *t, struct file *ep, uaddr_t out, int max)
 	n = harvest(t, ep, out, max);
 	if (n || t->call.deadline_ns == 1)
 		return n;
+	task_keep_file(t, ep);
 	err = task_wait_on_exclusive(t, eventpoll_waitq(ep), 0);
 	if (err)
 		return err;

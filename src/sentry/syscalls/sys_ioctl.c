@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 
 #include "abi/errno.h"
+#include "sentry/kernel/block.h"
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/fdtable.h"
@@ -50,6 +51,7 @@ static long on_file(struct task *t, struct file *f, int fd, unsigned cmd, uint64
 			return bytes_left(t, f, arg);
 		break;
 	}
+	task_keep_file(t, f); // it may wait for a terminal's output
 	return f->ops->ioctl ? f->ops->ioctl(t, f, cmd, arg) : -ENOTTY;
 }
 

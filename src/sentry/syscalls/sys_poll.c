@@ -24,13 +24,14 @@ enum deadline_kind { WAIT_FOREVER, WAIT_NOT, WAIT_UNTIL };
 struct wait_table {
 	struct poll_table table;
 	struct task *task;
+	struct file *file; // the one being looked at
 	int err;
 };
 
 static void add_wait(struct poll_table *pt, struct waitq *q, uint32_t events)
 {
 	struct wait_table *w = container_of(pt, struct wait_table, table);
-	int err = task_wait_on(w->task, q, events);
+	int err = task_wait_on_file(w->task, q, events, w->file);
 
 	if (err)
 		w->err = err;
@@ -52,8 +53,10 @@ static int look(struct task *t, struct pollfd *fds, unsigned n, struct wait_tabl
 		if (!f) {
 			fds[i].revents = POLLNVAL;
 		} else {
-			if (w)
+			if (w) {
 				w->table.events = wanted;
+				w->file = f;
+			}
 			fds[i].revents = (short)(file_poll(f, w && !ready ? &w->table : NULL) & wanted);
 			file_put(f);
 		}

@@ -136,6 +136,7 @@ static long accept_wait(struct task *t, struct file *f, struct sock *s, struct s
 		return ret;
 	if (s->rcvtimeo_ns)
 		task_deadline_in(t, s->rcvtimeo_ns);
+	task_keep_file(t, f);
 	ret = task_wait_on_exclusive(t, &s->waitq, POLLIN);
 	if (ret)
 		return ret;

@@ -130,6 +130,7 @@ static long file_wait_tty(struct task *t, struct file *f, bool write, uint64_t r
 
 	if (write)
 		return task_block_file(t, f, POLLOUT_ALL);
+	task_keep_file(t, f);
 	ret = task_wait_on(t, &tty->slave_waitq, POLLIN_ALL | POLLHUP);
 	if (ret)
 		return ret;

@@ -7,6 +7,7 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "sentry/kernel/block.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/locks.h"
@@ -132,12 +133,20 @@ void fdtable_close_on_exec(struct fdtable *ft, struct task *t)
 struct file *fd_file_any(struct task *t, int fd)
 {
 	struct fdtable *ft = t->files;
-	struct file *f = NULL;
+	struct file *f = task_kept_file(t, fd);
 
+	if (f)
+		return file_get(f); // a call that goes on after a wait
 	mutex_lock(&ft->mu);
 	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file)
 		f = file_get(ft->slots[fd].file);
 	mutex_unlock(&ft->mu);
+	if (f) {
+		unsigned i = t->call.nlooked++ % 2;
+
+		t->call.looked[i].fd = fd;
+		t->call.looked[i].file = f;
+	}
 	return f;
 }
 

@@ -258,6 +258,8 @@ long posix_lock_set(struct task *t, struct file *f, const struct flock *fl, bool
 {
 	struct inode_lock want = lock_from(t, f, fl, ofd);
 
+	if (wait)
+		task_keep_file(t, f);
 	return set(t, f->inode, &want, fl->l_type == F_UNLCK, wait);
 }
 
@@ -311,6 +313,8 @@ long flock_set(struct task *t, struct file *f, int operation)
 	// A conversion gives the old lock up first: man 2 flock says that it isn't atomic.
 	if (t->call.entries == 1 && f->inode->locks)
 		set(t, f->inode, &want, true, false);
+	if (!nonblock)
+		task_keep_file(t, f);
 	err = set(t, f->inode, &want, false, !nonblock);
 	return err == -EAGAIN ? -EWOULDBLOCK : err;
 }

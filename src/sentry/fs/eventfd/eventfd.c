@@ -79,6 +79,7 @@ static long eventfd_wait(struct task *t, struct file *f, bool write, uint64_t re
 
 	if (!write)
 		return task_block_file(t, f, POLLIN);
+	task_keep_file(t, f);
 	err = task_wait_on(t, &e->waitq, POLLOUT_ALL);
 	if (err)
 		return err;
