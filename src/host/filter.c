@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -52,7 +53,8 @@ const struct filter_rule filter_rules[] = {
 	ALLOW(clock_nanosleep), ALLOW(restart_syscall),
 	// Clocks and numbers.
 	ALLOW(clock_gettime), ALLOW(clock_getres), ALLOW(gettimeofday), ALLOW(time), ALLOW(getrandom), ALLOW(sched_getaffinity),
-	ALLOW(sched_yield), ALLOW_INT(membarrier, 0, 1 /* GLOBAL */), ALLOW(getcpu), ALLOW(getpid), ALLOW(gettid), ALLOW(getuid), ALLOW(getrusage), ALLOW(sysinfo), ALLOW(uname),
+	ALLOW(sched_yield), ALLOW(getcpu), ALLOW(getpid), ALLOW(gettid), ALLOW(getuid), ALLOW(getrusage), ALLOW(sysinfo), ALLOW(uname),
+	ALLOW_INT(membarrier, 0, MEMBARRIER_CMD_QUERY), ALLOW_INT(membarrier, 0, MEMBARRIER_CMD_GLOBAL),
 	// Threads of its own. glibc tries clone3 first, whose flags a filter can't see, and goes on with clone.
 	REFUSE(clone3, ENOSYS), ALLOW_ARG(clone, 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM), ALLOW(set_robust_list), ALLOW(rseq),
 	ALLOW(exit), ALLOW(exit_group), ALLOW(rt_sigprocmask), ALLOW(rt_sigaction), ALLOW(rt_sigreturn), ALLOW(rt_sigtimedwait),

@@ -152,6 +152,8 @@ struct platform_ops {
 	int (*remap)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len,
 		     int flags);
 	int (*advise)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+	// A memory barrier on the address space's threads that run (membarrier's private expedited command).
+	int (*barrier)(struct platform_ctx *ctx, uint32_t op_tag);
 	// Unmaps every application mapping (execve in place); forgets patched call sites.
 	int (*unmap_all)(struct platform_ctx *ctx, uint32_t op_tag);
 	// Carries out what is queued now and waits for it: 0 or the -errno of the op that failed, -ESRCH if the stub died.

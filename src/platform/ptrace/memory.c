@@ -3,6 +3,7 @@
 
 #include <cpuid.h>
 #include <elf.h>
+#include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -285,6 +286,13 @@ int memory_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint6
 	const uint64_t args[6] = {addr, len, advice};
 
 	return op(ctx, op_tag, SYS_madvise, args);
+}
+
+int memory_barrier(struct platform_ctx *ctx, uint32_t op_tag)
+{
+	const uint64_t registering[6] = {MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED}, args[6] = {MEMBARRIER_CMD_PRIVATE_EXPEDITED};
+
+	return op(ctx, op_tag, SYS_membarrier, registering) ?: op(ctx, op_tag, SYS_membarrier, args);
 }
 
 int memory_unmap_all(struct platform_ctx *ctx, uint32_t op_tag)

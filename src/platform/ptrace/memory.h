@@ -24,5 +24,6 @@ int memory_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint
 int memory_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len,
 		 int flags);
 int memory_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+int memory_barrier(struct platform_ctx *ctx, uint32_t op_tag);
 int memory_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
 int memory_flush(struct platform_ctx *ctx);

@@ -293,6 +293,7 @@ const struct platform_ops ptrace_ops = {
 	.protect = memory_protect,
 	.remap = memory_remap,
 	.advise = memory_advise,
+	.barrier = memory_barrier,
 	.unmap_all = memory_unmap_all,
 	.flush = memory_flush,
 	.ops_pending = ops_pending,

@@ -74,7 +74,7 @@ static uaddr_t vdso_moved(const struct vdso_parts *v, uaddr_t addr)
 static int install_filter(void)
 {
 	static const int allowed[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_clone,
-				      SYS_recvmsg, SYS_close, SYS_exit, SYS_msync};
+				      SYS_recvmsg, SYS_close, SYS_exit, SYS_msync, SYS_membarrier};
 	struct sock_filter prog[8 + ARRAY_LEN(allowed) + 2];
 	unsigned n = 0;
 	struct sock_fprog fprog;

@@ -103,6 +103,7 @@ enum slot_op_kind {
 	OP_PROTECT,  // addr, len, prot
 	OP_REMAP,    // addr, len, new_len, flags, new_addr
 	OP_ADVISE,   // addr, len, advice
+	OP_BARRIER,  // on the process's other threads
 	OP_COPY,     // dst, offset in the data area, len
 	OP_RECV,     // cache index; carried out even when an earlier op failed
 	OP_CLOSE,    // cache index; likewise

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -113,6 +114,10 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 	at = begin_call(p, SYS_prctl);
 	need_arg(p, 0, PR_SET_PDEATHSIG, PR_SET_PDEATHSIG);
 	need_arg(p, 1, SIGKILL, SIGKILL);
+	end_call(p, at);
+	at = begin_call(p, SYS_membarrier); // on the process's own threads
+	need_arg(p, 0, MEMBARRIER_CMD_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	need_arg(p, 1, 0, 0);
 	end_call(p, at);
 	for (unsigned i = 0; i < ARRAY_LEN(free); i++)
 		allow(p, free[i]);

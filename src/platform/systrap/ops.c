@@ -201,6 +201,11 @@ int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint
 	return queue(ctx, OP_ADVISE, op_tag, (uint64_t[]){addr, len, advice}, 3);
 }
 
+int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag)
+{
+	return queue(ctx, OP_BARRIER, op_tag, NULL, 0);
+}
+
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag)
 {
 	return queue(ctx, OP_CLEAR, op_tag, NULL, 0);

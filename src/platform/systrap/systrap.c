@@ -169,6 +169,7 @@ const struct platform_ops systrap_ops = {
 	.protect = systrap_protect,
 	.remap = systrap_remap,
 	.advise = systrap_advise,
+	.barrier = systrap_barrier,
 	.unmap_all = systrap_unmap_all,
 	.flush = systrap_flush,
 	.ops_pending = systrap_ops_pending,

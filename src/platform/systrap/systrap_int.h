@@ -129,6 +129,7 @@ int systrap_unmap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint6
 int systrap_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot);
 int systrap_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len, int flags);
 int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst);
 int systrap_load_xstate(struct platform_ctx *ctx, uaddr_t src, uint64_t features);

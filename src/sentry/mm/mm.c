@@ -62,6 +62,7 @@ void mm_clear(struct mm *mm)
 		vma_bury(mm, v);
 	mm->brk_start = mm->brk = 0;
 	mm->lock_future = false;
+	mm->barriers = false;
 	mm_unlock(mm);
 }
 
@@ -204,6 +205,7 @@ struct mm *mm_fork(struct task *t)
 	child->arg_end = mm->arg_end;
 	child->env_start = mm->env_start;
 	child->env_end = mm->env_end;
+	child->barriers = mm->barriers;
 	memcpy(child->auxv, mm->auxv, sizeof(mm->auxv));
 	RB_FOREACH(v, vma_tree, &mm->vmas) {
 		if (v->advice & VMA_DONTFORK)

@@ -52,6 +52,7 @@ struct mm {
 	uint64_t total_bytes, locked_bytes, data_bytes;
 	uint32_t nvmas;
 	bool lock_future; // mlockall(MCL_FUTURE)
+	_Atomic bool barriers; // registered for mm_barrier
 	uaddr_t brk_start, brk, mmap_top; // mmap searches downwards from mmap_top
 	uaddr_t code_start, code_end, data_start, data_end, stack_start, arg_start, arg_end, env_start, env_end;
 	uint64_t auxv[64]; // as on the stack, for /proc/PID/auxv
@@ -80,6 +81,7 @@ int mm_unmap(struct task *t, uaddr_t addr, uint64_t len);
 int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot);
 int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr);
 int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice);
+int mm_barrier(struct task *t); // on the other threads that run in mm (membarrier)
 int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk);
 // mlock and munlock: counted against RLIMIT_MEMLOCK and shown, not carried out (whether the host pages is its own business).
 int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock);

@@ -1,4 +1,4 @@
-// Changes of mappings that are there: mprotect, mremap, madvise, mlock.
+// Changes of mappings that are there: mprotect, mremap, madvise, mlock; and the barrier on who uses them.
 #include "sentry/mm/mm.h"
 
 #include "abi/errno.h"
@@ -293,6 +293,19 @@ int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice)
 	}
 	mm_unlock(mm);
 	return err ?: holes ? -ENOMEM : 0;
+}
+
+int mm_barrier(struct task *t)
+{
+	struct mm *mm = t->mm;
+	int err = mm_ops_begin(t);
+
+	if (err)
+		return err;
+	mutex_lock(&mm->mu);
+	err = platform->barrier(t->ctx, mm_op_tag(mm, 0, 0));
+	mm_unlock(mm);
+	return err;
 }
 
 int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock)

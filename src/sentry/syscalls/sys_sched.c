@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "abi/errno.h"
+#include "host/processors.h"
 #include "lib/container_of.h"
 #include "platform/platform.h"
 #include "sentry/kernel/cred.h"
@@ -333,9 +334,10 @@ long sys_sched_setaffinity(struct task *t, const struct sysargs *args)
 // Where the thread runs is the host's secret; this is the CPU that serves it, which may be another.
 long sys_getcpu(struct task *t, const struct sysargs *args)
 {
-	int at = sched_getcpu();
-	unsigned cpu = at < 0 || at >= kernel()->ncpus ? 0 : (unsigned)at, node = 0;
+	unsigned cpu = host_processor(), node = 0;
 
+	if (cpu >= (unsigned)kernel()->ncpus)
+		cpu = 0;
 	if (args->a[0] && copy_out_obj(t, args->a[0], &cpu) < 0)
 		return -EFAULT;
 	return args->a[1] ? copy_out_obj(t, args->a[1], &node) : 0;
