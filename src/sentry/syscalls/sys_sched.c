@@ -304,7 +304,7 @@ long sys_sched_getaffinity(struct task *t, const struct sysargs *args)
 		return -EINVAL;
 	other = find(t, (int)args->a[0], &err);
 	if (!other)
-		return err;
+		return -ESRCH; // of a negative number, too
 	mask = other->cpus_allowed ?: all_cpus();
 	task_put(other);
 	return copy_out_obj(t, args->a[2], &mask) ?: MASK_BYTES;
@@ -320,7 +320,7 @@ long sys_sched_setaffinity(struct task *t, const struct sysargs *args)
 		return -EFAULT;
 	other = find(t, (int)args->a[0], &err);
 	if (!other)
-		return err;
+		return -ESRCH; // of a negative number, too
 	mask &= all_cpus();
 	mutex_lock(&kernel()->tasks_mu);
 	err = !same_owner_locked(t, other) && !cred_has_cap(t->cred, CAP_SYS_NICE) ? -EPERM : mask ? 0 : -EINVAL;
