@@ -7,12 +7,15 @@
 #include <linux/mount.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -55,34 +58,85 @@ int confine_open_proc(void)
 	return err ?: fd;
 }
 
-// A user namespace of its own counts its user's processes for itself, so that the limit is the sandbox's own. Where the host lets
-// nobody make one, all sandboxes share the count.
-static int limit_processes(void)
-{
-	const struct rlimit limit = {CONFINE_PROCESSES_MAX, CONFINE_PROCESSES_MAX};
+// --- a user namespace
+//
+// It counts its user's processes for itself, so that their limit is the sandbox's own. Who is who stays as on the host, for the owners
+// that fstat shows: such a map can be written only from outside, by a helper that is forked before. Where the host lets nobody
+// make a user namespace, all sandboxes share the count.
 
-	if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+static bool put_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+// Starts the helper, which waits for a byte on *out_go, then writes the maps of its parent. Its pid or -errno.
+static pid_t start_mapper(int *out_go)
+{
+	int go[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(go, O_CLOEXEC) < 0)
 		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		char uids[64], gids[64];
+
+		close(go[1]);
+		snprintf(uids, sizeof(uids), "/proc/%d/uid_map", getppid());
+		snprintf(gids, sizeof(gids), "/proc/%d/gid_map", getppid());
+		if (read(go[0], &byte, 1) != 1)
+			_exit(0);
+		_exit(put_text(uids, "0 0 4294967295") && put_text(gids, "0 0 4294967295") ? 0 : 1);
+	}
+	close(go[0]);
+	*out_go = go[1];
+	return pid < 0 ? -errno : pid;
+}
+
+static void own_user_namespace(pid_t mapper, int go)
+{
+	int status = 0;
+
 	if (unshare(CLONE_NEWUSER) < 0)
 		log_info("the host allows no user namespace (%m): sandboxes share one limit of %d processes", CONFINE_PROCESSES_MAX);
-	return 0;
+	else if (write(go, "", 1) != 1)
+		log_warning("the sentry's user namespace has no map: owners of host files show as nobody");
+	close(go);
+	while (waitpid(mapper, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status)
+		log_warning("the sentry's user namespace has no map: owners of host files show as nobody");
 }
 
 int confine_credentials(void)
 {
+	const struct rlimit processes = {CONFINE_PROCESSES_MAX, CONFINE_PROCESSES_MAX};
 	cap_t none = cap_init();
-	int err = 0;
+	int err = 0, go = -1;
+	pid_t mapper;
 
 	if (!none)
 		return -ENOMEM;
+	mapper = start_mapper(&go);
+	if (mapper < 0) {
+		cap_free(none);
+		return mapper;
+	}
 	for (int cap = 0; CAP_IS_SUPPORTED(cap); cap++)
 		if (cap_drop_bound(cap) < 0)
 			err = err ?: -errno;
 	cap_reset_ambient();
 	if (!err && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
 		err = -errno;
-	if (!err)
-		err = limit_processes();
+	own_user_namespace(mapper, go);
+	if (!err && setrlimit(RLIMIT_NPROC, &processes) < 0)
+		err = -errno;
 	if (!err && cap_set_proc(none) < 0)
 		err = -errno;
 	cap_free(none);
