@@ -65,6 +65,8 @@ struct platform_ids {
 	uint32_t tgid, tid, ppid, uid, euid, gid, egid;
 };
 
+enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
+
 struct platform_ops {
 	const char *name;
 	bool single_worker; // every call below must come from the one thread that called start()
@@ -109,6 +111,13 @@ struct platform_ops {
 	// May be NULL. From now on the platform may answer getpid, gettid, getppid, getuid, geteuid, getgid, getegid and sched_yield itself;
 	// ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders the calls on one ctx.
 	void (*set_ids)(struct platform_ctx *ctx, const struct platform_ids *ids);
+
+	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
+	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its
+	// own call keeps from ending. Any thread.
+	void (*futex_note)(struct platform_ctx *ctx, uaddr_t addr, enum platform_futex_note note);
+	// With it: the word that the call of this context waits for, after PLATFORM_FUTEX_WAITS. False: it must be read.
+	bool (*futex_word)(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word);
 
 	// May be NULL. A hint: the call of this stopped context will take a while.
 	void (*parks)(struct platform_ctx *ctx);

@@ -552,3 +552,49 @@ CASE(robust_list_that_leads_nowhere)
 		EXITED(p, 0);
 	}
 }
+
+static int gate;
+
+static void *through_the_gate(void *arg)
+{
+	for (int i = 0; i < 3000; i++) {
+		while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) != 2 * i + 1)
+			futex(&gate, FUTEX_WAIT_PRIVATE, 2 * i, NULL, NULL, 0);
+		__atomic_store_n(&gate, 2 * i + 2, __ATOMIC_SEQ_CST);
+		futex(&gate, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
+	return arg;
+}
+
+CASE(no_wake_is_lost)
+{
+	pthread_t t;
+
+	/* Each side begins to wait at any moment of the other's store and wake; a lost one is a hang. */
+	pthread_create(&t, NULL, through_the_gate, NULL);
+	for (int i = 0; i < 3000; i++) {
+		for (volatile int pause = i % 700; pause > 0; pause--)
+			;
+		__atomic_store_n(&gate, 2 * i + 1, __ATOMIC_SEQ_CST);
+		futex(&gate, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) != 2 * i + 2)
+			futex(&gate, FUTEX_WAIT_PRIVATE, 2 * i + 1, NULL, NULL, 0);
+	}
+	pthread_join(t, NULL);
+}
+
+CASE(calls_that_need_no_waiter)
+{
+	static int word;
+
+	for (int i = 0; i < 20; i++) {
+		EQ(futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 0);
+		EQ(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 1, NULL, NULL, 1), 0);
+		ERR(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+		ERR(futex((int *)((char *)&word + 1), FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+		ERR(futex(&word, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0), EAGAIN);
+		ERR(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 1, NULL, NULL, 0), EINVAL);
+		ERR(futex(&word, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 1, NULL, NULL, 1), EAGAIN);
+		ERR(futex((int *)8, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0), EFAULT);
+	}
+}

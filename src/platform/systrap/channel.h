@@ -73,12 +73,14 @@
 #define OPS_NOTIFY 2 // pending, and the sentry waits for the end
 #define OPS_DONE 3
 
-#define SLOT_STACK 0x4000 // offsets in a slot
+#define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes
+#define SLOT_STACK 0x4000
 #define SLOT_DATA 0x10000
 #define SLOT_SCRATCH (SLOT_BYTES - 0x4000) // the stub's own, for extended state
 #define SLOT_DATA_BYTES (SLOT_SCRATCH - SLOT_DATA)
 #define SLOT_IN_MAX 0x20000 // of the data area, what a call's arguments may take
 #define SLOT_OPS 96
+#define CHAN_FUTEXES 256
 #define SLOT_SEGS 128 // at most KIND_SEGS_MASK
 
 // Offsets that the assembler needs; checked below.
@@ -148,6 +150,9 @@ struct slot {
 	uint32_t parked; // the sentry's: the call waits for something
 	uint32_t cpu;    // the stub's own: where it posted
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
+	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
+		uint32_t seen, word, wakes;
+	} futex;
 	struct {
 		uint32_t signo, code;
 		uint64_t addr, trapno, error_code, cr2;
@@ -157,7 +162,25 @@ struct slot {
 };
 
 _Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
-	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_STACK, "slot layout");
+	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
+
+// What is known of the private futexes of an address space, by a hash of their addresses. Who wakes counts that first, and looks for
+// waiters then; who waits becomes a waiter first, and looks then whether wakes were counted since the word was read.
+struct chan_futexes {
+	uint32_t on; // the stub may answer a wake of nobody
+	struct chan_futex {
+		uint32_t wakes, waiters;
+	} of[CHAN_FUTEXES] __attribute__((aligned(64)));
+};
+
+static inline struct chan_futex *chan_futex(void *chan, uint64_t addr)
+{
+	struct chan_futexes *all = (struct chan_futexes *)((uint8_t *)chan + SLOT_FUTEX);
+
+	return &all->of[(addr >> 2 ^ addr >> 12) % CHAN_FUTEXES];
+}
+
+_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_STACK, "slot layout");
 
 struct stub_param {
 	uint32_t asleep;   // nobody polls: ring the doorbell

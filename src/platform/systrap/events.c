@@ -27,10 +27,11 @@ enum {
 	FLUSH_LIMIT_S = 20, // then the stub is taken for hostile
 };
 
+static struct mutex ids_mu = MUTEX_INIT; // apart, so that the tables need no room in the binary or memory before they are used
+
 static struct {
 	_Atomic uint8_t modes[CTX_MAX] __attribute__((aligned(64))); // enum ctx_mode
 	struct platform_ctx *table[CTX_MAX];
-	struct mutex ids_mu;
 	_Atomic uint32_t nids; // numbers below it may be in use
 	uint32_t next;         // where the poller goes on
 	uint32_t polls;
@@ -40,7 +41,7 @@ static struct {
 	bool deaths; // some as with contexts is dead
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
-} ev = {.ids_mu = MUTEX_INIT, .wait_fd = -1, .children_fd = -1};
+} ev;
 
 // --- the tables
 
@@ -48,7 +49,7 @@ int systrap_events_add(struct platform_ctx *ctx)
 {
 	int err = -EAGAIN;
 
-	mutex_lock(&ev.ids_mu);
+	mutex_lock(&ids_mu);
 	for (uint32_t i = 0; i < CTX_MAX; i++) {
 		if (ev.table[i])
 			continue;
@@ -59,18 +60,18 @@ int systrap_events_add(struct platform_ctx *ctx)
 		err = 0;
 		break;
 	}
-	mutex_unlock(&ev.ids_mu);
+	mutex_unlock(&ids_mu);
 	return err;
 }
 
 void systrap_events_remove(struct platform_ctx *ctx)
 {
-	mutex_lock(&ev.ids_mu);
+	mutex_lock(&ids_mu);
 	atomic_store(&ev.modes[ctx->id], MODE_STOPPED);
 	ev.table[ctx->id] = NULL;
 	while (ev.nids > 0 && !ev.table[ev.nids - 1])
 		ev.nids--;
-	mutex_unlock(&ev.ids_mu);
+	mutex_unlock(&ids_mu);
 	if (atomic_exchange(&ctx->watch_ops, false))
 		ev.nwatched--;
 }

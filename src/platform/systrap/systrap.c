@@ -75,6 +75,33 @@ static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
 	__atomic_store_n(&shared->valid, 1, __ATOMIC_RELEASE);
 }
 
+static void futex_note(struct platform_ctx *ctx, uaddr_t addr, enum platform_futex_note note)
+{
+	struct chan_futexes *all = (struct chan_futexes *)(ctx->as->chan + SLOT_FUTEX);
+	struct chan_futex *f = chan_futex(ctx->as->chan, addr);
+
+	if (note == PLATFORM_FUTEX_WAITS)
+		__atomic_fetch_add(&f->waiters, 1, __ATOMIC_SEQ_CST);
+	else if (note == PLATFORM_FUTEX_LEFT)
+		__atomic_fetch_sub(&f->waiters, 1, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_add(&f->wakes, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&all->on, __ATOMIC_RELAXED))
+		__atomic_store_n(&all->on, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool futex_word(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word)
+{
+	volatile struct slot *s = ctx->slot;
+	bool seen = s->futex.seen;
+
+	s->futex.seen = 0; // good once: a call that is restarted reads anew
+	if (!seen || s->futex.wakes != __atomic_load_n(&chan_futex(ctx->as->chan, addr)->wakes, __ATOMIC_SEQ_CST))
+		return false;
+	*out_word = s->futex.word;
+	return true;
+}
+
 static void set_owner(struct platform_ctx *ctx, void *owner)
 {
 	ctx->owner = owner;
@@ -147,6 +174,8 @@ const struct platform_ops systrap_ops = {
 	.resume = systrap_resume,
 	.interrupt = systrap_interrupt,
 	.set_ids = set_ids,
+	.futex_note = futex_note,
+	.futex_word = futex_word,
 	.parks = systrap_parks,
 	.get_regs = get_regs,
 	.set_regs = set_regs,

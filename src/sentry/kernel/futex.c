@@ -123,8 +123,16 @@ struct futex_wait *futex_wait_create(struct task *t, int n)
 	return fw;
 }
 
+// Of a private futex, unless the operator wants to see every call.
+static void note(struct task *t, const struct futex_key *key, enum platform_futex_note what)
+{
+	if (platform->futex_note && !(key->offset & 1) && !kernel()->strace)
+		platform->futex_note(t->ctx, key->offset, what);
+}
+
 static void link_locked(struct futex_bucket *b, struct futex_waiter *w)
 {
+	note(w->task, &w->key, PLATFORM_FUTEX_WAITS);
 	TAILQ_INSERT_TAIL(&b->waiters, w, link);
 	b->nwaiters++;
 	w->bucket = b;
@@ -145,6 +153,7 @@ void futex_unlink_locked(struct futex_waiter *w)
 
 	TAILQ_REMOVE(&b->waiters, w, link);
 	b->nwaiters--;
+	note(w->task, &w->key, PLATFORM_FUTEX_LEFT);
 	w->bucket = NULL; // the last touch: without a bucket it may be freed
 }
 
@@ -219,7 +228,8 @@ static long wait_begin(struct task *t, uaddr_t addr, bool shared, uint32_t val, 
 	fw->w[0].key = key;
 	fw->w[0].bitset = bitset;
 	futex_enqueue(&fw->w[0]);
-	err = futex_read(t, addr, &now);
+	if (shared || !platform->futex_word || kernel()->strace || !platform->futex_word(t->ctx, addr, &now))
+		err = futex_read(t, addr, &now);
 	if (!err && now != val)
 		err = -EAGAIN;
 	return err && futex_dequeue(&fw->w[0]) ? err : 0;
@@ -268,11 +278,12 @@ static long wake_key_locked(struct futex_bucket *b, const struct futex_key *key,
 	return n;
 }
 
-static long wake_key(const struct futex_key *key, int max, uint32_t bitset)
+static long wake_key(struct task *t, const struct futex_key *key, int max, uint32_t bitset)
 {
 	struct futex_bucket *b = futex_bucket(key);
 	long n;
 
+	note(t, key, PLATFORM_FUTEX_WAKES);
 	if (!b->nwaiters)
 		return 0;
 	mutex_lock(&b->mu);
@@ -289,7 +300,7 @@ long futex_wake(struct task *t, uaddr_t addr, bool shared, int max, uint32_t bit
 	if (!bitset)
 		return -EINVAL;
 	err = futex_key(t, addr, shared, &key);
-	return err ?: wake_key(&key, max, bitset);
+	return err ?: wake_key(t, &key, max, bitset);
 }
 
 // --- wake after a change of the second word
@@ -370,10 +381,10 @@ long futex_wake_op(struct task *t, uaddr_t addr, uaddr_t addr2, bool shared, int
 	n = compare(op, old);
 	if (n < 0)
 		return n;
-	n2 = n ? wake_key(&key2, max2, FUTEX_BITSET_MATCH_ANY) : 0;
+	n2 = n ? wake_key(t, &key2, max2, FUTEX_BITSET_MATCH_ANY) : 0;
 	if (n2 < 0)
 		return n2;
-	n = wake_key(&key, max, FUTEX_BITSET_MATCH_ANY);
+	n = wake_key(t, &key, max, FUTEX_BITSET_MATCH_ANY);
 	return n < 0 ? n : n + n2;
 }
 
@@ -385,6 +396,7 @@ static void move_locked(struct futex_waiter *w, struct futex_bucket *to, const s
 
 	TAILQ_REMOVE(&from->waiters, w, link);
 	from->nwaiters--;
+	note(w->task, &w->key, PLATFORM_FUTEX_LEFT);
 	w->key = *key;
 	link_locked(to, w);
 }
@@ -431,6 +443,7 @@ long futex_requeue(struct task *t, uaddr_t addr, uaddr_t addr2, bool shared, int
 		return err;
 	if (to_pi && futex_key_equal(&key, &key2))
 		return -EINVAL;
+	note(t, &key, PLATFORM_FUTEX_WAKES);
 	futex_lock_two(futex_bucket(&key), futex_bucket(&key2));
 	// Read under the locks, so that none who waits for a newer value is moved along.
 	if (cmp)

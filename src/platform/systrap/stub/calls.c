@@ -1,9 +1,12 @@
 // Calls that never leave the stub: those whose answer is a constant of the task, which the sentry keeps in the slot, and sched_yield.
 //
-// Futexes aren't among them. A waiter in the stub would be one that the sentry doesn't know: it couldn't requeue it, wake it for a robust
-// list or the end of a thread, or count it in FUTEX_WAKE's answer, and a word may have waiters of both kinds.
+// Of futex calls only those that need no waiter: a wake of nobody, a wait that has come too late. A waiter in the stub would be one that the
+// sentry doesn't know: it couldn't requeue it, wake it for a robust list or the end of a thread, or count it in FUTEX_WAKE's answer, and a
+// word may have waiters of both kinds. But the sentry counts its waiters where the stub can see it (channel.h).
 #include "platform/systrap/stub/stub.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 
@@ -27,8 +30,55 @@ static uint64_t constant(const volatile struct slot_ids *ids, uint64_t nr)
 	}
 }
 
+static bool futexes_on(void)
+{
+	return *(const volatile uint32_t *)(CHAN_BASE + SLOT_FUTEX + offsetof(struct chan_futexes, on));
+}
+
+// True if the call wakes a private futex that nobody waits for.
+static bool wakes_nobody(const struct slot *s)
+{
+	const uint64_t addr = s->args[0];
+	const uint32_t op = s->args[1];
+	struct chan_futex *f = chan_futex((void *)CHAN_BASE, addr);
+
+	if (!(op == FUTEX_WAKE_PRIVATE || (op == FUTEX_WAKE_BITSET_PRIVATE && (uint32_t)s->args[5])))
+		return false;
+	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT)
+		return false;
+	__atomic_fetch_add(&f->wakes, 1, __ATOMIC_SEQ_CST);
+	return !__atomic_load_n(&f->waiters, __ATOMIC_SEQ_CST);
+}
+
+// True if the call waits for a private futex, for as long as it takes, whose word isn't what it was to be.
+static bool waits_for_past(const struct slot *s)
+{
+	const uint64_t addr = s->args[0];
+	const uint32_t op = s->args[1] & ~FUTEX_CLOCK_REALTIME;
+	uint32_t word;
+
+	if (!((uint32_t)s->args[1] == FUTEX_WAIT_PRIVATE || (op == FUTEX_WAIT_BITSET_PRIVATE && (uint32_t)s->args[5])) || s->args[3])
+		return false;
+	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT)
+		return false;
+	return stub_copy(&word, (const void *)addr, sizeof(word)) == 0 && word != (uint32_t)s->args[2];
+}
+
+static bool own_futex(struct slot *s)
+{
+	if (wakes_nobody(s))
+		s->regs.rax = 0;
+	else if (waits_for_past(s))
+		s->regs.rax = (uint64_t)-EAGAIN;
+	else
+		return false;
+	return true;
+}
+
 bool own_call(struct slot *s)
 {
+	if (s->nr == SYS_futex)
+		return own_futex(s);
 	if (s->nr == SYS_sched_yield) {
 		if (!s->ids.valid)
 			return false;

@@ -3,10 +3,12 @@
 // Only what fits and can be read is copied; for the rest the sentry looks into the application's memory itself.
 #include "platform/systrap/stub/stub.h"
 
+#include <linux/futex.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <ucontext.h>
 
 enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472 };
@@ -123,6 +125,22 @@ static void add_message(struct area *a, bool contents)
 	add(a, (uint64_t)m->msg_control, m->msg_controllen, false);
 }
 
+// A wait's timeout, and the word of a private futex with the count of wakes from before it was read.
+static void add_futex(struct area *a)
+{
+	struct slot *s = a->s;
+	const int op = (int)s->args[1], cmd = op & FUTEX_CMD_MASK;
+	const bool plain = cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET;
+
+	s->futex.seen = 0;
+	if ((plain || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI) && s->args[3] - s->args[0] + 16 > 20)
+		add(a, s->args[3], sizeof(struct timespec), false);
+	if (!plain || !(op & FUTEX_PRIVATE_FLAG) || s->args[0] % 4)
+		return;
+	s->futex.wakes = __atomic_load_n(&chan_futex((void *)CHAN_BASE, s->args[0])->wakes, __ATOMIC_ACQUIRE);
+	s->futex.seen = stub_copy(&s->futex.word, (const void *)s->args[0], 4) == 0;
+}
+
 uint32_t prefetch(struct slot *s)
 {
 	struct area a = {.s = s};
@@ -132,6 +150,8 @@ uint32_t prefetch(struct slot *s)
 		return 0;
 	if (s->nr == SYS_rt_sigreturn)
 		add_frame(&a);
+	if (s->nr == SYS_futex)
+		add_futex(&a);
 	shape = shapes[s->nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;

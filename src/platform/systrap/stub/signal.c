@@ -50,7 +50,7 @@ static void save_regs(struct slot *s, const greg_t *g)
 	r->gs_base = gs == (uint64_t)s ? 0 : gs; // an application that leaves gs alone has the slot there
 }
 
-static void post_call(struct slot *s, uint64_t nr, uint32_t flags)
+static void take_call(struct slot *s, uint64_t nr)
 {
 	struct stub_regs *r = &s->regs;
 
@@ -61,7 +61,6 @@ static void post_call(struct slot *s, uint64_t nr, uint32_t flags)
 	s->args[3] = r->r10;
 	s->args[4] = r->r8;
 	s->args[5] = r->r9;
-	slot_post(s, KIND_SYSCALL | flags | prefetch(s) << KIND_SEGS_SHIFT);
 }
 
 // A call by SIGSYS, or from a patched site whose way in ended at a trap. slot_turn() has yet to come.
@@ -69,9 +68,12 @@ static void call(struct slot *s, uint64_t nr, const struct site *site)
 {
 	bool wanted = !site && site_wanted(s->regs.rip);
 
-	post_call(s, nr < 0x40000000 ? nr : (uint64_t)-1, wanted ? KIND_SITE : 0);
-	if (slot_turn(s) & STATE_FULL)
-		return;
+	take_call(s, nr < 0x40000000 ? nr : (uint64_t)-1);
+	if (wanted || !own_call(s)) {
+		slot_post(s, KIND_SYSCALL | (wanted ? KIND_SITE : 0) | prefetch(s) << KIND_SEGS_SHIFT);
+		if (slot_turn(s) & STATE_FULL)
+			return;
+	}
 	if (site && site->kind >= SITE_CMPQ)
 		site_compare(site, &s->regs);
 }
