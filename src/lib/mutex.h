@@ -49,6 +49,18 @@ static inline void mutex_unlock(struct mutex *m)
 	pthread_mutex_unlock(&m->m);
 }
 
+// pthread_cond_wait: m is given up meanwhile, and others may have owned it.
+static inline void mutex_cond_wait(struct mutex *m, pthread_cond_t *cond)
+{
+#ifndef NDEBUG
+	atomic_store_explicit(&m->owner, 0, memory_order_relaxed);
+#endif
+	pthread_cond_wait(cond, &m->m);
+#ifndef NDEBUG
+	atomic_store_explicit(&m->owner, pthread_self(), memory_order_relaxed);
+#endif
+}
+
 static inline void mutex_assert_held(struct mutex *m)
 {
 	assert(m->owner == pthread_self());

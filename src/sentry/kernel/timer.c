@@ -126,7 +126,7 @@ bool ktimer_cancel(struct ktimer *t)
 		// The scheduler isn't told: waking up once for nothing is cheaper than setting the host's timer twice a call.
 	}
 	while (ts->running == t && !pthread_equal(ts->runner, pthread_self()))
-		pthread_cond_wait(&ts->idle, &ts->mu.m);
+		mutex_cond_wait(&ts->mu, &ts->idle);
 	mutex_unlock(&ts->mu);
 	return was;
 }
