@@ -116,11 +116,12 @@ static void child_info(struct thread_group *tg, int code, siginfo_t *out)
 	}
 }
 
+// NULL where the parent is told of nothing: clone(2) takes any number below 256 as the exit signal.
 static struct ksigaction *parents_action(struct thread_group *parent, int sig)
 {
 	struct task *any = TAILQ_FIRST(&parent->tasks);
 
-	return any && sig ? &any->sighand->action[sig - 1] : NULL;
+	return any && sig > 0 && sig <= NSIG_MAX ? &any->sighand->action[sig - 1] : NULL;
 }
 
 void group_notify_parent_locked(struct thread_group *tg, int code)
