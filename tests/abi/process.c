@@ -419,6 +419,22 @@ CASE(clone3_exit_signal)
 	EQ(waitpid(p, &st, __WALL), p);
 }
 
+/* clone() takes any number below 256; one that is no signal tells nobody. */
+CASE(exit_signal_that_is_none)
+{
+	static const int numbers[] = { 0, 65, 128, 255 };
+
+	for (int i = 0; i < 4; i++) {
+		pid_t p = OK(syscall(SYS_clone, numbers[i], 0, 0, 0, 0));
+		int st;
+
+		if (p == 0)
+			syscall(SYS_exit_group, 3);
+		EQ(waitpid(p, &st, __WALL), p);
+		CHECK(WIFEXITED(st) && WEXITSTATUS(st) == 3);
+	}
+}
+
 CASE(clone3_pidfd_and_tids)
 {
 	int pidfd = -1;
