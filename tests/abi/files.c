@@ -1,5 +1,11 @@
 /* Files and names: open and its flags, links, permissions, times, renames, holes, folders, attributes, copies. */
 #include "abi.h"
+#include <sys/socket.h>
+#include <sys/eventfd.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <sys/signalfd.h>
+#include <sys/inotify.h>
 #include <dirent.h>
 #include <limits.h>
 #include <linux/fs.h>
@@ -942,4 +948,25 @@ CASE(create_what_is_a_directory)
 	}
 	ERR(open("/tmp/", O_RDONLY | O_CREAT | O_EXCL, 0600), EISDIR);
 	ERR(open("/tmp/no-such-name/", O_RDWR | O_CREAT, 0600), EISDIR);
+}
+
+CASE(files_without_a_name_are_not_opened_again)
+{
+	sigset_t none;
+	char path[64];
+	int fds[6], n = 0;
+
+	sigemptyset(&none);
+	fds[n++] = OK(eventfd(0, 0));
+	fds[n++] = OK(epoll_create1(0));
+	fds[n++] = OK(inotify_init1(0));
+	fds[n++] = OK(timerfd_create(CLOCK_MONOTONIC, 0));
+	fds[n++] = OK(signalfd(-1, &none, 0));
+	fds[n++] = OK(socket(AF_UNIX, SOCK_STREAM, 0));
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fds[i]);
+		ERR(open(path, O_RDONLY), ENXIO);
+		ERR(open(path, O_RDWR | O_TRUNC), ENXIO);
+		close(OK(open(path, O_PATH)));
+	}
 }

@@ -5,21 +5,30 @@
  */
 #include "../abi/abi.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include "sentry/syscalls/arg_kinds.h"
 #include "sentry/syscalls/syscalls.h"
 #include "bystander.h"
+#include "things.h"
 
-#define ROW(nr, call, count, ...) [nr] = { .name = #call, .nargs = (count), .args = { __VA_ARGS__ } },
+#define ROW(nr, call, level, count, ...) [nr] = { .name = #call, .support = (level), .nargs = (count), .args = { __VA_ARGS__ } },
 #undef SYS
-#define SYS(nr, call, support, ...) ROW(nr, call, __VA_ARGS__)
+#define SYS(nr, call, level, ...) ROW(nr, call, SYS_##level, __VA_ARGS__)
 
 static const struct sys_entry calls[SYS_TABLE_LEN] = {
 #include "sentry/syscalls/syscalls.def"
@@ -33,7 +42,7 @@ static const char *const left_out[] = {
 
 enum { CALLS_PER_CHILD = 400, CHILDREN_PER_SEED = 12, AREA = 1 << 16 };
 
-static uint64_t state;
+static __thread uint64_t state;
 static char *area;	/* AREA bytes; a page that can't be touched follows */
 
 static uint64_t next(void)
@@ -79,7 +88,8 @@ static long path(void)
 {
 	static const char *const some[] = { "a", "b", "a/b", "./c", "d/e/f", "", ".", "..", "a/..", "/dev/zero", "/dev/null", "/proc/self/fd/5", "/proc/self/mem",
 		"/proc/self/exe", "/proc/self/task", "/proc/sys/kernel/hostname", "/proc/thread-self/maps", "/sys/devices/system/cpu",
-		"/dev/ptmx", "/dev/tty", "/dev/random", "b/./../b", "user.x", "tmpfs", "proc" };
+		"/dev/ptmx", "/dev/tty", "/dev/random", "b/./../b", "user.x", "tmpfs", "proc", "d", "link", "loop", "fifo", "sock", "/proc/self/fd/20",
+		"/proc/self/ns/mnt", "/dev/shm/x", "/tmp/x", "seen", "/proc/self/root/proc/self/cwd", "d/..", "link/x", "system.posix_acl_access", "trusted.x" };
 
 	if (below(12) == 0)
 		return pointer();
@@ -95,7 +105,7 @@ static long fd(void)
 {
 	static const long some[] = { -1, -100, 0, 63, 200, 1 << 20, INT32_MAX };
 
-	return below(8) ? (long)(3 + below(40)) : PICK(some);
+	return below(8) ? (long)(3 + below(60)) : PICK(some);
 }
 
 static long flags(void)
@@ -121,8 +131,16 @@ static long vector(bool of_strings)
 	return below(8) ? (long)v : pointer();
 }
 
+#include "shapes.h"
+
 static long argument(const struct sys_arg *a)
 {
+	long v;
+
+	if (below(4) && (v = known_number(a->name)) != -1)
+		return v;
+	if (below(4) && a->kind != ARG_SIZE && a->kind != ARG_UINT && (v = shape(a->name)))
+		return v;
 	switch (a->kind) {
 	case ARG_FD:
 		return fd();
@@ -152,6 +170,8 @@ static long argument(const struct sys_arg *a)
 		return below(3) ? (long)below(16) : number();
 	case ARG_FLAGS:
 	case ARG_HEX:
+		if (!strcmp(a->name, "arg") && below(2))	/* fcntl's */
+			return flock_shape(area + 4096);
 		return below(3) ? flags() : number();
 	case ARG_UID:
 		return below(3);
@@ -165,7 +185,7 @@ static long argument(const struct sys_arg *a)
 
 static bool chosen(int nr)
 {
-	if (!calls[nr].name)
+	if (!calls[nr].name || (calls[nr].support == SYS_NONE && below(20)))
 		return false;
 	for (unsigned i = 0; i < sizeof left_out / sizeof *left_out; i++)
 		if (!strcmp(calls[nr].name, left_out[i]))
@@ -193,16 +213,50 @@ static void interrupt(int sig)
 	(void)sig;
 }
 
+/* Some memory that is shared with others or with a file, among what pointer() gives. */
+static void map_shared(void)
+{
+	int fd = open("mapped", O_RDWR | O_CREAT, 0666);
+
+	ftruncate(fd, 8192);
+	mmap(area + 3 * 4096, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	mmap(area + 4 * 4096, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	close(fd);
+}
+
+static void *make_calls(void *seed)
+{
+	state = (uint64_t)seed * 0x9e3779b97f4a7c15 + 1;
+	for (int i = 0; i < CALLS_PER_CHILD; i++) {
+		int nr;
+
+		do {
+			nr = below(SYS_TABLE_LEN);
+		} while (!chosen(nr));
+		make_call(nr);
+	}
+	return NULL;
+}
+
+/* Changes what other threads' calls point to, while they are made. */
+static void *change_area(void *unused)
+{
+	(void)unused;
+	state = 1;
+	for (;;)
+		((volatile long *)area)[below(AREA / 8)] = below(2) ? number() : pointer();
+	return NULL;
+}
+
 static void be_hostile(uint64_t seed, struct bystander *b)
 {
 	struct sigaction sa = { .sa_handler = interrupt };
 	struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
-	struct rlimit small = { 64 << 20, 64 << 20 }, few = { 64, 64 };
-	int p[2];
+	struct rlimit small = { 64 << 20, 64 << 20 }, few = { 100, 100 };
+	pthread_t other;
 
 	close(b->to);
 	close(b->from);
-	state = seed * 0x9e3779b97f4a7c15 + 1;
 	unshare(CLONE_NEWNS | CLONE_NEWUTS);
 	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	setrlimit(RLIMIT_FSIZE, &small);
@@ -212,28 +266,13 @@ static void be_hostile(uint64_t seed, struct bystander *b)
 	mprotect(area + AREA, 4096, PROT_NONE);
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	/* Some of each kind of file, so that numbers from 3 on mean something. */
-	pipe(p);
-	socketpair(AF_UNIX, SOCK_STREAM, 0, p);
-	open("/dev/zero", O_RDWR);
-	open("a", O_RDWR | O_CREAT, 0666);
-	open(".", O_RDONLY);
-	syscall(SYS_memfd_create, "m", 0);
-	syscall(SYS_epoll_create1, 0);
-	syscall(SYS_eventfd2, 1, 0);
-	syscall(SYS_inotify_init1, 0);
-	syscall(SYS_timerfd_create, 1, 0);
-	open("/dev/ptmx", O_RDWR | O_NOCTTY);
-	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, p);
-	open("/proc/self/status", O_RDONLY);
-	for (int i = 0; i < CALLS_PER_CHILD; i++) {
-		int nr;
-
-		do {
-			nr = below(SYS_TABLE_LEN);
-		} while (!chosen(nr));
-		make_call(nr);
-	}
+	map_shared();
+	open_things(seed);
+	if (seed % 3 == 0)
+		pthread_create(&other, NULL, make_calls, (void *)(seed * 2 + 1));
+	if (seed % 3 == 1)
+		pthread_create(&other, NULL, change_area, NULL);
+	make_calls((void *)seed);
 }
 
 static void run_seed(uint64_t seed)

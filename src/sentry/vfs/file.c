@@ -76,7 +76,16 @@ static void anon_destroy(struct inode *inode)
 	kmem_free(&anon_inode_type, inode);
 }
 
-static const struct inode_ops anon_inode_ops = {.destroy = anon_destroy};
+// By a name in /proc/PID/fd; pipes don't come here.
+static int anon_open(struct inode *inode, struct task *t, struct file *f)
+{
+	(void)inode;
+	(void)t;
+	f->ops = NULL; // nothing to release
+	return -ENXIO;
+}
+
+static const struct inode_ops anon_inode_ops = {.destroy = anon_destroy, .open = anon_open};
 
 struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned flags, uint32_t mode, const char *name)
 {
