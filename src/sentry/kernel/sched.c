@@ -276,7 +276,7 @@ void kernel_unwatch_fd(struct fd_watch *w)
 		epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
 		slot->watch = NULL;
 		while (slot->running && !pthread_equal(slot->runner, pthread_self()))
-			pthread_cond_wait(&s->watch_idle, &s->watch_mu.m);
+			mutex_cond_wait(&s->watch_mu, &s->watch_idle);
 	}
 	mutex_unlock(&s->watch_mu);
 }
