@@ -158,6 +158,12 @@ long task_block_file(struct task *t, struct file *f, uint32_t events)
 	return task_block(t);
 }
 
+long task_give_turn(struct task *t)
+{
+	t->call.gives_turn = true;
+	return -EAGAINNOW;
+}
+
 void task_deadline_in(struct task *t, int64_t timeout_ns)
 {
 	int64_t now;

@@ -39,6 +39,8 @@ long task_block(struct task *t);
 long task_block_killable(struct task *t);
 // Waits until poll() of the file shows one of the events (POLLERR and POLLHUP always count).
 long task_block_file(struct task *t, struct file *f, uint32_t events);
+// For a handler with much to do: answers what to return so that others have their turn before it is entered again. It looks for signals itself.
+long task_give_turn(struct task *t);
 // Sets t->call.deadline_ns on the first entry and leaves it on later ones: now + timeout_ns; negative: never.
 void task_deadline_in(struct task *t, int64_t timeout_ns);
 

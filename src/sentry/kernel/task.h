@@ -39,6 +39,7 @@ struct task_call {
 	uint32_t entries; // how often the handler was entered: 1 the first time
 	int64_t deadline_ns; // absolute CLOCK_MONOTONIC; 0: not set yet; KTIME_NEVER: none (see block.h)
 	bool timed_out; // the deadline passed while it was blocked
+	bool gives_turn; // task_give_turn()
 	union { // what the handler needs to go on
 		uint64_t word[6];
 		struct {

@@ -87,8 +87,9 @@ static void call_run(struct task *t)
 			break;
 		}
 		task_waits_clear(t);
-		if (++again < AGAIN_MAX)
+		if (++again < AGAIN_MAX && !t->call.gives_turn)
 			continue;
+		t->call.gives_turn = false;
 		if (t->exiting) {
 			ret = -EINTR;
 			break;

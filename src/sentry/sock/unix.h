@@ -65,6 +65,7 @@ struct unix_sock {
 	int inflight; // how many times its file lies in queues
 	int gc_seen;
 	bool gc_candidate;
+	struct unix_sock *gc_next; // to be looked through
 	LIST_ENTRY(unix_sock) inflight_link;
 };
 
@@ -74,8 +75,13 @@ struct unix_net { // kernel()->unix_net
 	uint32_t next_auto; // Guarded by mu.
 	struct mutex gc_mu;
 	LIST_HEAD(, unix_sock) inflight; // Guarded by gc_mu.
+	struct unix_sock *gc_reached; // Guarded by gc_mu.
 	_Atomic int inflight_sockets, inflight_files;
 	_Atomic bool collecting;
+	_Atomic unsigned gc_chances; // closes and queued sockets since the last collection
+	struct mutex dying_mu; // nothing is taken under it
+	struct unix_queue dying; // Guarded by dying_mu.
+	bool freeing;
 };
 
 static inline struct unix_sock *unix_of(struct sock *s)
@@ -135,4 +141,4 @@ void unix_full_wake(struct unix_sock *u); // wakes all of u's
 // Before they are queued, with no socket locked: 0, or -ETOOMANYREFS. NULL is allowed, for both.
 int unix_launch(struct task *t, struct scm_files *files);
 void unix_land(struct scm_files *files); // after they have left the queue, or didn't get there
-void unix_collect(void); // ends sockets that only queues of one another hold
+void unix_collect_if_due(void); // ends sockets that only queues of one another hold; no lock held

@@ -40,6 +40,7 @@ static void count(struct unix_net *net, struct unix_sock *u, int change)
 int unix_launch(struct task *t, struct scm_files *files)
 {
 	struct unix_net *net = unix_net();
+	bool sockets = false;
 
 	if (!files)
 		return 0;
@@ -48,8 +49,12 @@ int unix_launch(struct task *t, struct scm_files *files)
 		return -ETOOMANYREFS;
 	net->inflight_files += files->n;
 	for (int i = 0; i < files->n; i++)
-		if (file_unix(files->file[i]))
+		if (file_unix(files->file[i])) {
 			count(net, file_unix(files->file[i]), 1);
+			sockets = true;
+		}
+	if (sockets)
+		unix_collect_if_due();
 	return 0;
 }
 
@@ -98,26 +103,27 @@ static void child_take(struct unix_sock *child)
 	child->gc_seen--;
 }
 
-static void child_give(struct unix_sock *child)
+// A child of what is reachable is, too, and is looked through in turn.
+static void child_keep(struct unix_sock *child)
 {
-	child->gc_seen++;
+	struct unix_net *net = kernel()->unix_net;
+
+	child->gc_candidate = false;
+	child->gc_next = net->gc_reached;
+	net->gc_reached = child;
 }
 
-// Reachable candidates stop being some, and what they hold is reachable too; until nothing changes.
 static void keep_reachable(struct unix_net *net)
 {
 	struct unix_sock *u;
-	bool again = true;
 
-	while (again) {
-		again = false;
-		LIST_FOREACH(u, &net->inflight, inflight_link) {
-			if (!u->gc_candidate || u->gc_seen <= 0)
-				continue;
-			u->gc_candidate = false;
-			each_child(u, child_give);
-			again = true;
-		}
+	net->gc_reached = NULL;
+	LIST_FOREACH(u, &net->inflight, inflight_link)
+		if (u->gc_candidate && u->gc_seen > 0)
+			child_keep(u);
+	while ((u = net->gc_reached)) {
+		net->gc_reached = u->gc_next;
+		each_child(u, child_keep);
 	}
 }
 
@@ -147,7 +153,7 @@ static void strip(struct unix_sock *u, struct unix_queue *out)
 	mutex_unlock(&u->sk.mu);
 }
 
-void unix_collect(void)
+static void collect(void)
 {
 	struct unix_net *net = kernel()->unix_net;
 	struct unix_queue garbage = TAILQ_HEAD_INITIALIZER(garbage);
@@ -172,4 +178,15 @@ void unix_collect(void)
 	mutex_unlock(&net->gc_mu);
 	net->collecting = false;
 	unix_queue_free(&garbage);
+}
+
+// Looks through all sockets in flight once for every few chances that there is garbage, so that many of them cost no more than few.
+void unix_collect_if_due(void)
+{
+	struct unix_net *net = kernel()->unix_net;
+
+	if (!net || !net->inflight_sockets || ++net->gc_chances < (unsigned)net->inflight_sockets / 8)
+		return;
+	net->gc_chances = 0;
+	collect();
 }

@@ -28,6 +28,8 @@ struct unix_net *unix_net(void)
 		return NULL;
 	mutex_init(&net->mu);
 	mutex_init(&net->gc_mu);
+	mutex_init(&net->dying_mu);
+	TAILQ_INIT(&net->dying);
 	if (__atomic_compare_exchange_n(&kernel()->unix_net, &none, net, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return net;
 	kmem_free(&unix_net_type, net);
@@ -182,7 +184,7 @@ void unix_close(struct sock *s)
 	if (spare)
 		kmem_bytes_free(spare);
 	unix_queue_free(&queue);
-	unix_collect();
+	unix_collect_if_due();
 }
 
 static void unix_destroy(struct sock *s)

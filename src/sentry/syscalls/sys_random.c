@@ -3,16 +3,18 @@
 
 #include "abi/errno.h"
 #include "lib/container_of.h"
+#include "sentry/kernel/block.h"
+#include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 
-enum { CHUNK_BYTES = 4096 };
+enum { CHUNK_BYTES = 4096, TURN_BYTES = 1 << 20 };
 
 #define COUNT_MAX 0x7ffff000ull
 
 long sys_getrandom(struct task *t, const struct sysargs *args)
 {
-	uint64_t len = MIN(args->a[1], COUNT_MAX), done = 0;
+	uint64_t len = MIN(args->a[1], COUNT_MAX), done = t->call.io.done_bytes;
 	unsigned flags = (unsigned)args->a[2];
 	char bytes[CHUNK_BYTES];
 
@@ -27,6 +29,12 @@ long sys_getrandom(struct task *t, const struct sysargs *args)
 		if (copy_out(t, args->a[0] + done, bytes, n) < 0)
 			return done ? (long)done : -EFAULT;
 		done += n;
+		if (done < len && signal_pending(t))
+			break;
+		if (done < len && done % TURN_BYTES == 0) {
+			t->call.io.done_bytes = done;
+			return task_give_turn(t);
+		}
 	}
 	return (long)done;
 }

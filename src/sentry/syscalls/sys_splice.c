@@ -20,7 +20,7 @@
 #include "sentry/vfs/setattr.h"
 #include "sentry/vfs/vfs.h"
 
-enum { CHUNK_BYTES = 64 << 10 };
+enum { CHUNK_BYTES = 64 << 10, TURN_BYTES = 4 << 20 };
 
 #define RW_MAX 0x7ffff000ull // bytes a call moves at most
 #define SPLICE_FLAGS (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
@@ -202,7 +202,7 @@ static int64_t move_piece(struct task *t, struct move *m, int64_t len, struct si
 // Moves until there is a reason to stop. The result, or what the handler is to return at once.
 static long move_all(struct task *t, struct move *m)
 {
-	uint64_t *done = &t->call.io.done_bytes;
+	uint64_t *done = &t->call.io.done_bytes, before = *done;
 	struct side *wait;
 	int64_t n;
 	long ret;
@@ -219,6 +219,11 @@ static long move_all(struct task *t, struct move *m)
 			*done += n;
 			if (signal_pending(t))
 				break;
+			if (*done - before >= TURN_BYTES && *done < m->len) {
+				task_keep_file(t, m->in.f);
+				task_keep_file(t, m->out.f);
+				return task_give_turn(t);
+			}
 			continue;
 		}
 		if (n != -EAGAIN || m->nonblock || wait->f->flags & O_NONBLOCK || (*done && !m->to_the_end)) {
