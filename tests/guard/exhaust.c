@@ -259,7 +259,7 @@ CASE(sysv)
 	check_well(&b);
 	while (n-- > 0)
 		OK(msgctl(ids[n], IPC_RMID, NULL));
-	ERR(shmget(IPC_PRIVATE, 1ul << 62, 0600), ENOSPC);
+	ERR(shmget(IPC_PRIVATE, 1ul << 62, 0600), ENOMEM);
 	ERR(semget(IPC_PRIVATE, 100000, 0600), EINVAL);
 }
 

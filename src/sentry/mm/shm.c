@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "abi/errno.h"
@@ -126,6 +127,14 @@ static struct hostfd *memory_of(uint64_t size)
 	return hostfd_create(fd);
 }
 
+// What no machine like this can hold is refused at once, as Linux does by its default rule of overcommitment. man 5 proc.
+static bool obviously_too_large(uint64_t size)
+{
+	struct sysinfo si = {0};
+
+	return sysinfo(&si) == 0 && size / si.mem_unit > si.totalram + si.totalswap;
+}
+
 static long create(struct task *t, struct shm_table *s, int key, uint64_t size, int flags)
 {
 	char name[32];
@@ -138,6 +147,8 @@ static long create(struct task *t, struct shm_table *s, int key, uint64_t size, 
 		slot++;
 	if (slot == SEGMENTS_MAX)
 		return -ENOSPC;
+	if (!(flags & SHM_NORESERVE) && obviously_too_large(size))
+		return -ENOMEM;
 	seg = kmem_alloc(&seg_type);
 	if (!seg)
 		return -ENOMEM;
