@@ -150,6 +150,7 @@ static long argument(const struct sys_arg *a)
 	case ARG_STR:
 		return path();
 	case ARG_STRV:
+	case ARG_ENVV:
 		return vector(true);
 	case ARG_IOVIN:
 	case ARG_IOVOUT:
@@ -165,9 +166,14 @@ static long argument(const struct sys_arg *a)
 	case ARG_OFF:
 		return below(4) ? (long)below(AREA) : below(2) ? (long)(1UL << below(34)) : number();
 	case ARG_UINT:
+	case ARG_NAMED:
 	case ARG_INT:
 	case ARG_LONG:
 		return below(3) ? (long)below(16) : number();
+	case ARG_BY:
+		if (below(2))
+			return pointer();
+		/* fall through */
 	case ARG_FLAGS:
 	case ARG_HEX:
 		if (!strcmp(a->name, "arg") && below(2))	/* fcntl's */

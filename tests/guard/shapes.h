@@ -85,10 +85,10 @@ static long shape(const char *name)
 			message_shape(at + 64);
 	} else if (!strcmp(name, "addr") || !strcmp(name, "dest_addr")) {
 		address_shape(at);
-	} else if (strstr(name, "timeout") || !strcmp(name, "tmo_p") || strstr(name, "req") || !strcmp(name, "times")) {
+	} else if (strstr(name, "timeout") || !strcmp(name, "tmo_p") || strstr(name, "req") || strstr(name, "times")) {
 		timespec_shape((struct timespec *)at);
 		timespec_shape((struct timespec *)at + 1);
-	} else if (!strcmp(name, "new_value")) {
+	} else if (!strcmp(name, "new_value") || !strcmp(name, "new_itimerval")) {
 		timespec_shape((struct timespec *)at);
 		timespec_shape((struct timespec *)at + 1);
 	} else if (!strcmp(name, "event")) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "abi/errno.h"
@@ -14,19 +15,17 @@
 #include "sentry/strace/print.h"
 #include "sentry/syscalls/syscalls.h"
 
-enum { TEXT_MAX = 128, SHOWN_BYTES = 48, OUTS_MAX = 6, OUT_BYTES = 160, STRV_SHOWN = 8, LINE_MAX_BYTES = 960 };
+enum { TEXT_MAX = 256, SHOWN_BYTES = 48, OBJ_BYTES = 160, STRV_SHOWN = 8, ENV_COUNTED = 1000, LINE_MAX_BYTES = 960 };
 
 struct strace_call {
-	char in[6][TEXT_MAX]; // what went in; empty: shown when the call ends
 	struct {
-		uaddr_t addr;
-		size_t len; // in all; data holds at most OUT_BYTES of it
-		uint8_t data[OUT_BYTES];
-	} outs[OUTS_MAX];
-	int nouts;
+		const struct sys_arg *as; // the table's, or what another argument makes of it; kind ARG_NONE: not printed
+		char in[TEXT_MAX], out[TEXT_MAX]; // what went in and what came out; empty: nothing
+	} args[6];
 	bool shown;
 };
 
+static const struct sys_arg no_arg = {ARG_NONE, 0, ""};
 KMEM_TYPE(strace_call_type, strace_call);
 
 static bool name_listed(const char *name)
@@ -88,9 +87,20 @@ static void print_strings(struct task *t, struct text *x, uaddr_t addr)
 	text_add(x, "]");
 }
 
+// envp: only how many.
+static void print_strings_count(struct task *t, struct text *x, uaddr_t addr)
+{
+	uaddr_t p;
+	int n = 0;
+
+	while (n < ENV_COUNTED && copy_in(t, &p, addr + n * sizeof(p), sizeof(p)) >= 0 && p)
+		n++;
+	text_add(x, addr ? "0x%lx /* %d vars */" : "NULL", (unsigned long)addr, n);
+}
+
 static void print_bytes_in(struct task *t, struct text *x, const char *name, uaddr_t addr, uint64_t len)
 {
-	uint8_t b[OUT_BYTES];
+	uint8_t b[OBJ_BYTES];
 	size_t n = MIN(len, sizeof(b));
 
 	if (!addr)
@@ -120,6 +130,51 @@ static void print_iov(struct task *t, struct text *x, uaddr_t addr, uint64_t cou
 		text_add(x, ", %lu}", (unsigned long)iov.len);
 	}
 	text_add(x, "%s]", count > 3 ? ", …" : "");
+}
+
+static void print_msghdr(struct task *t, struct text *x, uaddr_t addr)
+{
+	struct msghdr m;
+
+	if (!addr || copy_in(t, &m, addr, sizeof(m)) < 0) {
+		text_add(x, addr ? "0x%lx" : "NULL", (unsigned long)addr);
+		return;
+	}
+	text_add(x, "{msg_name=");
+	print_bytes_in(t, x, "addr", (uaddr_t)m.msg_name, m.msg_namelen);
+	text_add(x, ", msg_namelen=%u, msg_iov=", m.msg_namelen);
+	print_iov(t, x, (uaddr_t)m.msg_iov, m.msg_iovlen, t->call.nr != SYS_recvmsg); // what comes isn't there yet
+	text_add(x, ", msg_iovlen=%lu, msg_controllen=%lu, msg_flags=", (unsigned long)m.msg_iovlen, (unsigned long)m.msg_controllen);
+	print_flags(x, FLAGSET_MSG, (uint32_t)m.msg_flags);
+	text_add(x, "}");
+}
+
+static void print_fdset(struct text *x, const uint64_t *set, unsigned bits)
+{
+	const char *sep = "";
+
+	text_add(x, "[");
+	for (unsigned i = 0; i < bits; i++)
+		if (set[i / 64] >> i % 64 & 1) {
+			text_add(x, "%s%u", sep, i);
+			sep = " ";
+		}
+	text_add(x, "]");
+}
+
+static unsigned fdset_bits(uint64_t nfds)
+{
+	return MIN((uint64_t)(uint32_t)nfds, OBJ_BYTES * 8ul);
+}
+
+static void print_fdset_in(struct task *t, struct text *x, uaddr_t addr, uint64_t nfds)
+{
+	uint64_t set[OBJ_BYTES / 8] = {0};
+
+	if (!addr || copy_in(t, set, addr, (fdset_bits(nfds) + 63) / 64 * 8) < 0)
+		text_add(x, addr ? "0x%lx" : "NULL", (unsigned long)addr);
+	else
+		print_fdset(x, set, fdset_bits(nfds));
 }
 
 // What is known when the call begins; nothing for what comes out.
@@ -159,6 +214,15 @@ static void print_arg_in(struct task *t, struct text *x, const struct sys_arg *a
 	case ARG_FLAGS:
 		print_flags(x, arg->aux, v);
 		break;
+	case ARG_NAMED:
+		print_named(x, arg->aux, v);
+		break;
+	case ARG_ENVV:
+		print_strings_count(t, x, v);
+		break;
+	case ARG_FDSET:
+		print_fdset_in(t, x, v, other);
+		break;
 	case ARG_PATH:
 	case ARG_STR:
 		print_string(t, x, v);
@@ -171,7 +235,10 @@ static void print_arg_in(struct task *t, struct text *x, const struct sys_arg *a
 		break;
 	case ARG_INOBJ:
 	case ARG_INOUT:
-		print_bytes_in(t, x, arg->name, v, arg->aux);
+		if (strcmp(arg->name, "msg") == 0)
+			print_msghdr(t, x, v);
+		else
+			print_bytes_in(t, x, arg->name, v, arg->aux);
 		break;
 	case ARG_INARR:
 		print_bytes_in(t, x, arg->name, v, (arg->aux >> 8) * MIN(t->call.args[arg->aux & 7], 16ul));
@@ -184,28 +251,23 @@ static void print_arg_in(struct task *t, struct text *x, const struct sys_arg *a
 		break;
 	case ARG_OUTBUF:
 	case ARG_OUTOBJ:
+	case ARG_NONE:
 		break;
 	default:
 		text_add(x, v ? "0x%lx" : "NULL", (unsigned long)v);
 	}
 }
 
-static void print_arg_out(const struct strace_call *c, struct text *x, const struct sys_arg *arg, uint64_t v, long ret)
+static void print_arg_out(struct text *x, const struct sys_arg *arg, const uint64_t args[6], const void *bytes, size_t len)
 {
-	if (!v) {
-		text_add(x, "NULL");
-		return;
-	}
-	for (int i = 0; ret >= 0 && i < c->nouts; i++) {
-		size_t have = MIN(c->outs[i].len, (size_t)OUT_BYTES);
+	uint64_t set[OBJ_BYTES / 8] = {0};
 
-		if (c->outs[i].addr != v)
-			continue;
-		if (!print_object(x, arg->name, c->outs[i].data, have))
-			text_bytes(x, c->outs[i].data, have, SHOWN_BYTES, c->outs[i].len > have);
-		return;
+	if (arg->kind == ARG_FDSET) {
+		memcpy(set, bytes, MIN(len, sizeof(set)));
+		print_fdset(x, set, fdset_bits(args[arg->aux]));
+	} else if (!print_object(x, arg->name, bytes, len)) {
+		text_bytes(x, bytes, len, SHOWN_BYTES, 0);
 	}
-	text_add(x, "0x%lx", (unsigned long)v);
 }
 
 static void print_line(struct task *t, long ret, bool returned)
@@ -214,17 +276,22 @@ static void print_line(struct task *t, long ret, bool returned)
 	struct strace_call *c = t->strace;
 	char line[LINE_MAX_BYTES];
 	struct text x = {line, sizeof(line), 0};
+	const char *sep = "";
 
 	text_add(&x, "[%d:%s] %s(", t->tid, t->comm, e ? e->name : "?");
 	if (!e)
 		text_add(&x, "%ld", (long)t->call.nr);
 	for (int i = 0; e && i < e->nargs; i++) {
-		if (i)
-			text_add(&x, ", ");
-		if (c->in[i][0])
-			text_add(&x, "%s", c->in[i]);
-		else
-			print_arg_out(c, &x, &e->args[i], t->call.args[i], ret);
+		const char *in = c->args[i].in, *out = ret >= 0 ? c->args[i].out : "";
+
+		if (c->args[i].as->kind == ARG_NONE)
+			continue;
+		text_add(&x, "%s%s", sep, in);
+		if (*out && strcmp(in, out) != 0)
+			text_add(&x, "%s%s", *in ? " => " : "", out);
+		else if (!*in)
+			text_add(&x, t->call.args[i] ? "0x%lx" : "NULL", (unsigned long)t->call.args[i]);
+		sep = ", ";
 	}
 	text_add(&x, ") = ");
 	if (returned)
@@ -232,6 +299,16 @@ static void print_line(struct task *t, long ret, bool returned)
 	else
 		text_add(&x, "?");
 	log_write(LOG_INFO, "strace: %s", line);
+}
+
+// What argument i is, which another one may say.
+static const struct sys_arg *arg_of(const struct task *t, const struct sys_entry *e, unsigned i)
+{
+	const struct sys_arg *a = &e->args[i], *decider = &e->args[a->aux < 6 ? a->aux : 0];
+
+	if (a->kind != ARG_BY || a->aux >= i)
+		return a;
+	return arg_decided(decider->aux, t->call.args[a->aux], i - a->aux - 1) ?: a;
 }
 
 void strace_enter(struct task *t)
@@ -243,31 +320,46 @@ void strace_enter(struct task *t)
 		c = t->strace = kmem_alloc(&strace_call_type);
 	if (!c)
 		return;
-	c->nouts = 0;
 	c->shown = name_listed(e ? e->name : "?");
 	if (!c->shown)
 		return;
-	for (int i = 0; i < 6; i++) {
-		struct text x = {c->in[i], TEXT_MAX, 0};
+	for (unsigned i = 0; i < 6; i++) {
+		struct text x = {c->args[i].in, TEXT_MAX, 0};
 
-		c->in[i][0] = 0;
-		if (e && i < e->nargs)
-			print_arg_in(t, &x, &e->args[i], t->call.args[i]);
+		c->args[i].in[0] = c->args[i].out[0] = 0;
+		c->args[i].as = e && i < e->nargs ? arg_of(t, e, i) : &no_arg;
+		print_arg_in(t, &x, c->args[i].as, t->call.args[i]);
 	}
 	if (never_returns(t->call.nr))
 		print_line(t, 0, false);
+}
+
+static bool comes_out(const struct sys_arg *arg)
+{
+	switch (arg->kind) {
+	case ARG_OUTBUF:
+	case ARG_OUTOBJ:
+	case ARG_INOUT:
+	case ARG_INARR:
+	case ARG_FDSET:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void strace_note_out(struct task *t, uaddr_t dst, const void *src, size_t len)
 {
 	struct strace_call *c = t->strace;
 
-	if (!c || c->nouts == OUTS_MAX)
+	for (int i = 0; c && c->shown && i < 6; i++) {
+		struct text x = {c->args[i].out, TEXT_MAX, 0};
+
+		if (t->call.args[i] != dst || !dst || c->args[i].out[0] || !comes_out(c->args[i].as))
+			continue;
+		print_arg_out(&x, c->args[i].as, t->call.args, src, len);
 		return;
-	c->outs[c->nouts].addr = dst;
-	c->outs[c->nouts].len = len;
-	memcpy(c->outs[c->nouts].data, src, MIN(len, (size_t)OUT_BYTES));
-	c->nouts++;
+	}
 }
 
 void strace_exit(struct task *t, long ret)

@@ -26,3 +26,7 @@
 #define IOVIN(n, count) {ARG_IOVIN, count, #n}
 #define IOVOUT(n, count) {ARG_IOVOUT, count, #n}
 #define INARR(n, aux) {ARG_INARR, aux, #n}
+#define NAMED(n, set) {ARG_NAMED, set, #n}
+#define BY(n, other) {ARG_BY, other, #n}
+#define ENVV(n) {ARG_ENVV, 0, #n}
+#define FDSET(n, count) {ARG_FDSET, count, #n}

@@ -8,8 +8,10 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "platform/platform.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/strace/strace.h"
 
 enum { BOUNCE_BYTES = 64 << 10 };
 
@@ -138,6 +140,8 @@ static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags, uint
 	shared = platform->copy_out_reserve(u->task->ctx, base, len);
 	if (shared) {
 		n = host_read(fd, shared, len, offset, flags);
+		if (n > 0 && kernel()->strace)
+			strace_note_out(u->task, base, shared, n);
 		platform->copy_out_commit(u->task->ctx, n > 0 ? n : 0);
 		if (n > 0)
 			advance(u, n);

@@ -27,9 +27,13 @@ enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MA
 #define UID(n) 0
 #define SIG(n) 0
 #define FLAGS(n, set) 0
+#define NAMED(n, set) 0
+#define BY(n, other) 0
+#define FDSET(n, count) 0
 #define PATH(n) IN_STR
 #define STR(n) IN_STR
 #define STRV(n) IN_STRV
+#define ENVV(n) IN_STRV
 #define INBUF(n, len) (IN_BUF | (len) << 8)
 #define OUTBUF(n, len) 0
 #define INOBJ(n, size) (IN_OBJ | (size) << 8)
