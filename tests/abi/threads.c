@@ -513,3 +513,38 @@ CASE(membarrier_orders)
 	}
 	pthread_join(t, NULL);
 }
+
+static pthread_barrier_t bursts;
+
+static void *burst_mapper(void *arg)
+{
+	long bad = 0;
+
+	for (int i = 0; i < (int)(long)arg; i++) {
+		char *p;
+
+		pthread_barrier_wait(&bursts);
+		for (int j = 0; j < 3; j++) {
+			p = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			bad += p == MAP_FAILED || (p[0] = 1, munmap(p, 16384)) < 0;
+		}
+	}
+	return (void *)bad;
+}
+
+/* All change the memory at once, then nobody does: none may be left behind. */
+CASE(mapping_in_bursts)
+{
+	enum { ROUNDS = 400, N = 5 };
+	pthread_t t[N];
+
+	pthread_barrier_init(&bursts, NULL, N);
+	for (int i = 0; i < N; i++)
+		CHECK(pthread_create(&t[i], NULL, burst_mapper, (void *)(long)ROUNDS) == 0);
+	for (int i = 0; i < N; i++) {
+		void *bad;
+
+		CHECK(pthread_join(t[i], &bad) == 0);
+		CHECK(!bad);
+	}
+}

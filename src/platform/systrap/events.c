@@ -406,8 +406,8 @@ void systrap_resume(struct platform_ctx *ctx)
 		ready(ctx, &failed);
 		return;
 	}
-	ctx->ops_out = ctx->nops > 0;
 	state = prepare_answer(ctx);
+	ctx->ops_out = state & STATE_OPS;
 	ctx->ret_set = ctx->regs_set = false;
 	slot_answer(ctx, state);
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours
@@ -433,17 +433,31 @@ void systrap_interrupt(struct platform_ctx *ctx)
 		syscall(SYS_tgkill, pid, tid, STUB_SIGNAL_INTERRUPT);
 }
 
+// While it is being resumed it is pending, too: a stub may have its answer before the poller's table says so.
+static bool ops_under_way(struct platform_ctx *ctx)
+{
+	enum ctx_mode mode = ctx_mode(ctx);
+
+	return ctx->ops_out && (mode == MODE_APP || mode == MODE_STOPPED);
+}
+
 bool systrap_ops_pending(struct platform_ctx *ctx)
 {
 	uint32_t expected = OPS_PENDING;
+	bool first;
 
-	if (!ctx->ops_out || ctx_mode(ctx) != MODE_APP)
+	if (!ops_under_way(ctx))
 		return false;
-	if (!atomic_exchange(&ctx->watch_ops, true))
+	first = !atomic_exchange(&ctx->watch_ops, true);
+	if (first)
 		ev.nwatched++;
 	__atomic_compare_exchange_n(&ctx->slot->ops_done, &expected, OPS_NOTIFY, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	if ((expected != OPS_DONE && ctx_mode(ctx) == MODE_APP) || !atomic_exchange(&ctx->watch_ops, false))
-		return true; // or it was told just now: the caller's wake-up is on its way
+	if (expected != OPS_DONE && ops_under_way(ctx))
+		return true;
+	if (!first)
+		return false; // those who asked before wait to be told, which the poller is about to do
+	if (!atomic_exchange(&ctx->watch_ops, false))
+		return true; // it was told just now: the caller's wake-up is on its way
 	ev.nwatched--;
 	return false;
 }
