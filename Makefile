@@ -5,7 +5,7 @@ TSAN_BUILD ?= build-tsan
 # More options for tests/run, for instance make test TESTS='--suite abi -k fork'.
 TESTS ?=
 
-.PHONY: all deps run run-deps install test bench asan fuzz fuzz-deps test-deps bench-deps clean
+.PHONY: all deps run run-deps install test bench asan asan-build tsan fuzz fuzz-deps test-deps bench-deps clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(NINJA_FLAGS) hull
 
@@ -37,16 +37,18 @@ run-deps:
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 
-test: test-deps all
+# Everything on the plain build, then what runs on the sentry once more with AddressSanitizer and UBSan.
+test: test-deps all asan-build
 	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs
-	@tests/run --build $(BUILD) $(TESTS)
+	@tests/run --build $(BUILD) --asan-build $(ASAN_BUILD) --variant plain --variant asan $(TESTS)
 
-# The suite once more on a sentry built with AddressSanitizer and UBSan; the programs inside are the plain ones.
-asan: test-deps all $(ASAN_BUILD)/build.ninja
+# The second half alone.
+asan: test-deps all asan-build
 	@ninja -C $(BUILD) $(NINJA_FLAGS) test-programs
+	@tests/run --build $(BUILD) --asan-build $(ASAN_BUILD) --log $(ASAN_BUILD)/test-log --variant asan $(TESTS)
+
+asan-build: $(ASAN_BUILD)/build.ninja
 	@ninja -C $(ASAN_BUILD) $(NINJA_FLAGS) hull
-	@tests/run --build $(BUILD) --hull $(ASAN_BUILD)/hull --log $(ASAN_BUILD)/test-log --slow 4 \
-		--suite abi --suite guard --suite bad --suite cli --platform systrap --platform ptrace $(TESTS)
 
 # Each fuzzer for FUZZ_SECONDS (default 30).
 fuzz: fuzz-deps

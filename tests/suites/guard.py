@@ -5,29 +5,10 @@ import subprocess
 import time
 
 from .abi import program_jobs
-from .job import Job, Result, kill_group
+from .job import Job, Result, descendants, kill_tree
 
 NAMESPACES = ["mnt", "net", "ipc", "uts", "cgroup", "pid"]
 GOFER_CAPS_READING = 1 << 2     # CAP_DAC_READ_SEARCH
-
-
-def descendants(pid):
-    """Process id -> parent, of all below pid."""
-    parents = {}
-    for p in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{p}/stat") as f:
-                parents[int(p)] = int(f.read().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    below = {}
-    for p, parent in parents.items():
-        at = p
-        while at in parents and at != pid:
-            at = parents[at]
-        if at == pid and p != pid:
-            below[p] = parent
-    return below
 
 
 def status_of(pid):
@@ -90,7 +71,7 @@ def confinement(where, ctx):
             name = f"guard/confinement.{'sentry' if kind == 'boot' else kind}@{where}"
             results.append(Result(name, "fail" if wrong else "pass", "; ".join(wrong)))
     finally:
-        kill_group(cli.pid)
+        kill_tree(cli.pid)
         cli.wait()
     return [r for r in results if ctx.wanted(r.name)], ""
 

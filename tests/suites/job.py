@@ -22,6 +22,7 @@ class Job:
     body: Callable          # (ctx) -> (list of Result, captured output)
     where: str = ""         # host, systrap, ptrace; empty: no matter where
     alone: bool = False     # not at the same time as others
+    long: bool = False      # begins before others
 
     def run(self, ctx):
         return self.body(ctx)
@@ -71,14 +72,14 @@ class Context:
         return [self.args.hull, *flags, f"--platform={platform}", "--network=none", *self.args.hull_flag, *rest]
 
     def run(self, argv, seconds=60, cwd=None, env=None, stdin=subprocess.DEVNULL, **more):
-        """Runs a command to its end, or kills its process group when the time is over."""
+        """Runs a command to its end, or kills it and what it started when the time is over."""
         proc = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 cwd=cwd, env=env, start_new_session=True, **more)
         try:
             out, err = proc.communicate(timeout=seconds * self.args.slow)
             status = proc.returncode
         except subprocess.TimeoutExpired:
-            kill_group(proc.pid)
+            kill_tree(proc.pid)
             try:
                 out, err = proc.communicate(timeout=5)
             except subprocess.TimeoutExpired as e:      # somebody else holds the pipe
@@ -100,3 +101,33 @@ def kill_group(pid):
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def descendants(pid):
+    """Process id -> parent, of all below pid."""
+    parents = {}
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{p}/stat") as f:
+                parents[int(p)] = int(f.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    below = {}
+    for p, parent in parents.items():
+        at = p
+        while at in parents and at != pid:
+            at = parents[at]
+        if at == pid and p != pid:
+            below[p] = parent
+    return below
+
+
+def kill_tree(pid):
+    """Ends the process, its group and all below it: a sandbox's processes have sessions of their own."""
+    below = descendants(pid)
+    kill_group(pid)
+    for p in below:
+        try:
+            os.kill(p, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

@@ -6,7 +6,7 @@ from .job import Job, Result
 
 
 def run_all(ctx):
-    build = ctx.args.build
+    build = ctx.args.unit_build
     done = ctx.run(["meson", "test", "-C", build, "--suite", "unit", "--print-errorlogs", "--no-stdsplit"], 1200)
     results = []
     try:

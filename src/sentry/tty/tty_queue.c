@@ -34,6 +34,8 @@ int tty_queue_put(struct tty_queue *q, const void *src, uint32_t len)
 {
 	uint32_t at, first;
 
+	if (!len)
+		return 0; // there may be no buffer yet
 	if (q->len + len > q->cap && grow(q, q->len + len) < 0)
 		return -ENOMEM;
 	at = (q->head + q->len) & (q->cap - 1);
