@@ -229,6 +229,7 @@ static void changes_reach_the_host(void **state)
 	assert_int_equal(list(&f, "dir"), 6);
 	inode_put(made);
 	p = must_find(&f, "dir/new");
+	made = dentry_inode(p.dentry);
 	assert_int_equal(vfs_open_path(NULL, &p, O_RDWR, &file), 0);
 	uio_init_kernel(&u, &seg, "written", 7);
 	assert_int_equal(file_write(file, &u, &pos), 7);
