@@ -259,6 +259,40 @@ CASE(threads_race_through_new_sites)
 	}
 }
 
+/* mov %esi,%eax; syscall; cmp $-4095,%rax; ret */
+static const uint8_t code_cmp[] = {0x89, 0xf0, 0x0f, 5, 0x48, 0x3d, 1, 0xf0, 0xff, 0xff, 0xc3};
+
+static void *cmp_racer(void *arg)
+{
+	for (int r = 0; r < ROUNDS; r++) {
+		pthread_barrier_wait(&race_start);
+		for (int i = 0; i < CALLS; i++)
+			if (((long (*)(long, long))(race_code + r * 16))(-1, i % 2 ? SYS_close : SYS_sched_yield) != (i % 2 ? -EBADF : 0))
+				return (void *)1;
+	}
+	return arg;
+}
+
+CASE(threads_come_back_to_new_sites)
+{
+	for (int again = 0; again < 5; again++) {
+		pthread_t t[THREADS];
+
+		race_code = pages(1, PROT_READ | PROT_WRITE);
+		for (int r = 0; r < ROUNDS; r++)
+			memcpy(race_code + r * 16, code_cmp, sizeof code_cmp);
+		OK(mprotect(race_code, PAGE, PROT_READ | PROT_EXEC));
+		pthread_barrier_init(&race_start, NULL, THREADS);
+		for (int i = 0; i < THREADS; i++)
+			CHECK(pthread_create(&t[i], NULL, cmp_racer, NULL) == 0);
+		for (int i = 0; i < THREADS; i++) {
+			void *bad;
+			CHECK(pthread_join(t[i], &bad) == 0);
+			CHECK(!bad);
+		}
+	}
+}
+
 CASE(fork_amid_new_sites)
 {
 	pthread_t t[2];

@@ -215,7 +215,8 @@ static bool has_old(const struct site *s)
 	return true;
 }
 
-// The record of the site at addr where somebody found byte 0 to be none: by now it may be what it was, or the jump.
+// The record of the site at addr where somebody found an instruction that traps, while others write there: by now it may be what it was,
+// or the jump.
 static const struct site *find_being_written(uint64_t addr)
 {
 	struct sites *t = SITES;
@@ -256,14 +257,14 @@ const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr)
 	*out_has_nr = s && s->kind <= SITE_MOVQ;
 	if (s)
 		return s;
-	s = find(rip - 5);
+	s = find(rip - 5) ?: find_being_written(rip - 5);
 	return s && s->kind == SITE_MOV ? s : 0;
 }
 
 // A general protection fault at rip: the site whose comparison is meant.
 const struct site *site_of_compare(uint64_t rip)
 {
-	const struct site *s = find(rip - 2);
+	const struct site *s = find(rip - 2) ?: find_being_written(rip - 2);
 
 	return s && s->kind >= SITE_CMPQ ? s : 0;
 }
