@@ -135,6 +135,8 @@ struct fs_type {
 	int (*mount)(const struct fs_type *type, const struct fs_mount_args *args, struct super_block **out_sb);
 	void (*umount)(struct super_block *sb); // frees priv; after the last dentry is gone
 	int (*statfs)(struct super_block *sb, struct statfs *out);
+	// Its own options for /proc/mounts, each with a comma before it (",size=64k,mode=755"): length, less than cap. (none)
+	int (*show_options)(struct super_block *sb, char *dst, size_t cap);
 };
 
 struct super_block *sb_create(const struct fs_type *type); // with a dev number of its own; root to be set by the file system

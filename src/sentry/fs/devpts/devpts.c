@@ -308,6 +308,20 @@ static int devpts_statfs(struct super_block *sb, struct statfs *out)
 	return 0;
 }
 
+static int devpts_show_options(struct super_block *sb, char *dst, size_t cap)
+{
+	const struct devpts *d = sb->priv;
+	char uid[24] = "", gid[24] = "", max[24] = "";
+
+	if (d->set_uid)
+		snprintf(uid, sizeof(uid), ",uid=%u", d->uid);
+	if (d->set_gid)
+		snprintf(gid, sizeof(gid), ",gid=%u", d->gid);
+	if (d->max != TERMINALS_MAX)
+		snprintf(max, sizeof(max), ",max=%d", d->max);
+	return snprintf(dst, cap, "%s%s,mode=%03o,ptmxmode=%03o%s", uid, gid, d->mode, d->ptmx_mode, max);
+}
+
 const struct fs_type devpts_type = {
 	.name = "devpts",
 	.magic = DEVPTS_SUPER_MAGIC,
@@ -316,4 +330,5 @@ const struct fs_type devpts_type = {
 	.mount = devpts_mount,
 	.umount = devpts_umount,
 	.statfs = devpts_statfs,
+	.show_options = devpts_show_options,
 };

@@ -73,4 +73,5 @@ const struct fs_type devtmpfs_type = {
 	.mount = devtmpfs_mount,
 	.umount = tmpfs_umount,
 	.statfs = tmpfs_statfs,
+	.show_options = tmpfs_show_options,
 };

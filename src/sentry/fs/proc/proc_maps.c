@@ -160,6 +160,14 @@ static void show_name(struct proc_text *x, const char *s)
 			proc_bytes(x, s, 1);
 }
 
+static void show_options(struct proc_text *x, struct super_block *sb)
+{
+	char options[256];
+
+	if (sb->type->show_options && sb->type->show_options(sb, options, sizeof(options)) > 0)
+		proc_printf(x, "%s", options);
+}
+
 static const char *source_of(const struct mount *m)
 {
 	return m->source ? m->source : m->sb->type == &gofer_type ? "none" : m->sb->type->name;
@@ -174,6 +182,7 @@ static void show_mount(void *arg, struct mount *m, const char *mount_point)
 	show_name(x, mount_point);
 	proc_printf(x, " %s ", m->sb->type->name);
 	show_flags(x, mount_flags(m));
+	show_options(x, m->sb);
 	proc_printf(x, " 0 0\n");
 }
 
@@ -195,6 +204,7 @@ static void show_mountinfo(void *arg, struct mount *m, const char *mount_point)
 	show_name(x, source_of(m));
 	proc_printf(x, " ");
 	show_flags(x, m->sb->flags);
+	show_options(x, m->sb);
 	proc_printf(x, "\n");
 }
 

@@ -1,5 +1,6 @@
 // tmpfs: mounts, nodes and their attributes.
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -190,6 +191,9 @@ int tmpfs_mount(const struct fs_type *type, const struct fs_mount_args *args, st
 	sb->priv = tsb;
 	tsb->max_bytes = o.size;
 	tsb->max_inodes = o.inodes;
+	tsb->mode = o.mode;
+	tsb->uid = o.uid;
+	tsb->gid = o.gid;
 	err = tmpfs_node_create(sb, S_IFDIR | o.mode, 0, o.uid, o.gid, &root);
 	if (!err)
 		err = sb_set_root(sb, &root->inode);
@@ -221,6 +225,25 @@ int tmpfs_statfs(struct super_block *sb, struct statfs *out)
 	return 0;
 }
 
+// What Linux leaves out when it is the default, too: see shmem_show_options' output.
+int tmpfs_show_options(struct super_block *sb, char *dst, size_t cap)
+{
+	const struct tmpfs_sb *tsb = tmpfs_sb(sb);
+	char size[32] = "", inodes[40] = "", mode[16] = "", uid[24] = "", gid[24] = "";
+
+	if (tsb->max_bytes)
+		snprintf(size, sizeof(size), ",size=%ldk", (long)(tsb->max_bytes + 1023) / 1024);
+	if (tsb->max_inodes)
+		snprintf(inodes, sizeof(inodes), ",nr_inodes=%ld", (long)tsb->max_inodes);
+	if (tsb->mode != 01777)
+		snprintf(mode, sizeof(mode), ",mode=%03o", tsb->mode);
+	if (tsb->uid)
+		snprintf(uid, sizeof(uid), ",uid=%u", tsb->uid);
+	if (tsb->gid)
+		snprintf(gid, sizeof(gid), ",gid=%u", tsb->gid);
+	return snprintf(dst, cap, "%s%s%s%s%s,inode64", size, inodes, mode, uid, gid);
+}
+
 const struct fs_type tmpfs_type = {
 	.name = "tmpfs",
 	.magic = TMPFS_MAGIC,
@@ -229,4 +252,5 @@ const struct fs_type tmpfs_type = {
 	.mount = tmpfs_mount,
 	.umount = tmpfs_umount,
 	.statfs = tmpfs_statfs,
+	.show_options = tmpfs_show_options,
 };

@@ -7,6 +7,7 @@
 int tmpfs_mount(const struct fs_type *type, const struct fs_mount_args *args, struct super_block **out_sb);
 void tmpfs_umount(struct super_block *sb);
 int tmpfs_statfs(struct super_block *sb, struct statfs *out);
+int tmpfs_show_options(struct super_block *sb, char *dst, size_t cap);
 
 // F_ADD_SEALS and F_GET_SEALS: -EINVAL for a file that isn't tmpfs's.
 int tmpfs_add_seals(struct file *f, uint32_t seals); // 0, -EPERM (sealed), -EBUSY (mapped for writing), -EINVAL

@@ -35,6 +35,7 @@ void tmpfs_dir_init(struct tmpfs_node *n)
 	n->dir.next_pos = POS_FIRST;
 	n->dir.parent = n;
 	n->inode.attr.nlink = 2;
+	n->inode.attr.size = 2 * ENTRY_SIZE_SHOWN;
 	n->inode.file_ops = &tmpfs_dir_file_ops;
 }
 

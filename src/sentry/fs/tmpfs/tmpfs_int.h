@@ -47,6 +47,7 @@ struct tmpfs_sb {
 	_Atomic uint64_t next_ino;
 	_Atomic int64_t bytes, inodes; // in use
 	int64_t max_bytes, max_inodes; // 0: no limit
+	uint32_t mode, uid, gid; // as mounted
 };
 
 static inline struct tmpfs_node *tmpfs_node(struct inode *inode)
