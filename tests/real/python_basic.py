@@ -41,7 +41,7 @@ print(os.posix_spawn('/bin/sh', ['sh', '-c', 'exit 9'], os.environ) > 0, os.wait
 log = []; signal.signal(signal.SIGUSR1, lambda s, f: log.append(s)); signal.raise_signal(signal.SIGUSR1); os.kill(os.getpid(), signal.SIGUSR1); print(log); signal.signal(signal.SIGALRM, lambda s, f: (_ for _ in ()).throw(TimeoutError('alarm'))); signal.setitimer(signal.ITIMER_REAL, 0.05)
 try: time.sleep(10)
 except TimeoutError as e: print(e)
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); os.kill(os.getpid(), signal.SIGUSR2); print(signal.sigpending(), signal.sigwait([signal.SIGUSR2]), signal.sigtimedwait([signal.SIGUSR2], 0.01)); r, w = socket.socketpair(); w.setblocking(False); signal.set_wakeup_fd(w.fileno()); signal.raise_signal(signal.SIGUSR1); print(r.recv(10)); signal.set_wakeup_fd(-1); signal.signal(signal.SIGALRM, lambda *a: log.append('itimer')); signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02); t = time.monotonic()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); os.kill(os.getpid(), signal.SIGUSR2); print(signal.sigpending(), signal.sigwait([signal.SIGUSR2]), signal.sigtimedwait([signal.SIGUSR2], 0.01)); r, w = socket.socketpair(); w.setblocking(False); signal.set_wakeup_fd(w.fileno()); signal.raise_signal(signal.SIGUSR1); print(r.recv(10)); signal.set_wakeup_fd(-1); signal.signal(signal.SIGALRM, lambda *a: log.append('itimer')); t = time.monotonic(); signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
 while log.count('itimer') < 3: signal.pause()
 signal.setitimer(signal.ITIMER_REAL, 0); print('three alarms', time.monotonic() - t >= 0.06, signal.getitimer(signal.ITIMER_REAL)); signal.siginterrupt(signal.SIGUSR1, False); print(signal.strsignal(11), signal.SIGRTMIN.value, signal.SIGRTMAX.value)
 # sockets
