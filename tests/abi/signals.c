@@ -848,7 +848,7 @@ CASE(nanosleep_gives_rest)
 	handle(SIGUSR1, SA_RESTART);
 	pid_t k = interrupter(-1);
 	ERR(nanosleep(&ts, &rem), EINTR);
-	CHECK(rem.tv_sec >= 900 && rem.tv_sec < 1000);
+	CHECK(rem.tv_sec >= 900 && rem.tv_sec <= 1000);	/* the kernel counts its slack in: right at the start it may be a little more */
 	EXITED(k, 0);
 }
 
