@@ -2,9 +2,9 @@
 #include <fcntl.h>
 
 #include "abi/errno.h"
-#include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs.h"
@@ -30,17 +30,6 @@ long sys_pidfd_open(struct task *t, const struct sysargs *args)
 	fd = pidfd_install(t, tg, flags);
 	group_put(tg);
 	return fd;
-}
-
-// As ptrace's access check, without its finer points: the same user throughout, or the right to trace.
-static bool may_reach_locked(struct task *t, struct thread_group *tg)
-{
-	const struct cred *mine = t->cred, *its = tg->leader->cred;
-
-	if (tg == t->tg || cred_has_cap(mine, CAP_SYS_PTRACE))
-		return true;
-	return tg->dumpable && mine->uid == its->uid && mine->uid == its->euid && mine->uid == its->suid && mine->gid == its->gid &&
-	       mine->gid == its->egid && mine->gid == its->sgid;
 }
 
 struct wanted {
@@ -74,7 +63,7 @@ long sys_pidfd_getfd(struct task *t, const struct sysargs *args)
 		member = TAILQ_FIRST(&tg->tasks);
 		if (!member || !member->files)
 			ret = -ESRCH;
-		else if (!may_reach_locked(t, tg))
+		else if (tg != t->tg && !ptrace_may_access_locked(t->cred, member, false))
 			ret = -EPERM;
 		else
 			files = fdtable_get(member->files);
