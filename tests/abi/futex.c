@@ -46,6 +46,22 @@ CASE(wait_times_out)
 	ERR(futex(&f, FUTEX_WAIT, 0, &ts, NULL, 0), EINVAL);
 }
 
+/* The timeout is looked at first; a good one doesn't matter when the word has changed. */
+CASE(wait_value_differs_and_timeout)
+{
+	static const struct timespec bad[] = { { 0, 1000000000 }, { 0, -1 }, { -1, 0 } };
+	const struct timespec good = { 1000, 0 }, none = { 0, 0 };
+	int f = 1;
+
+	for (int i = 0; i < 3; i++) {
+		ERR(futex(&f, FUTEX_WAIT_PRIVATE, 0, &bad[i], NULL, 0), EINVAL);
+		ERR(futex(&f, FUTEX_WAIT_BITSET_PRIVATE, 0, &bad[i], NULL, -1), EINVAL);
+	}
+	ERR(futex(&f, FUTEX_WAIT_PRIVATE, 0, (void *)16, NULL, 0), EFAULT);
+	ERR(futex(&f, FUTEX_WAIT_PRIVATE, 0, &good, NULL, 0), EAGAIN);
+	ERR(futex(&f, FUTEX_WAIT_BITSET_PRIVATE, 0, &none, NULL, -1), EAGAIN);
+}
+
 CASE(bad_addresses)
 {
 	char buf[16] __attribute__((aligned(8))) = "";

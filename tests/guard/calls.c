@@ -254,15 +254,13 @@ static void *change_area(void *unused)
 	return NULL;
 }
 
-static void be_hostile(uint64_t seed, struct bystander *b)
+static void be_hostile(uint64_t seed)
 {
 	struct sigaction sa = { .sa_handler = interrupt };
 	struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
 	struct rlimit small = { 64 << 20, 64 << 20 }, few = { 100, 100 };
 	pthread_t other;
 
-	close(b->to);
-	close(b->from);
 	unshare(CLONE_NEWNS | CLONE_NEWUTS);
 	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	setrlimit(RLIMIT_FSIZE, &small);
@@ -286,10 +284,7 @@ static void run_seed(uint64_t seed)
 	struct bystander b = stand_by();
 
 	for (int i = 0; i < CHILDREN_PER_SEED; i++)
-		ATTACK(&b, 1500, {
-			setpgid(0, 0);
-			be_hostile(seed * CHILDREN_PER_SEED + i, &b);
-		});
+		ATTACK(&b, 1500, { be_hostile(seed * CHILDREN_PER_SEED + i); });
 	check_well(&b);
 }
 

@@ -150,6 +150,7 @@ struct slot {
 	uint32_t parked; // the sentry's: the call waits for something
 	uint32_t cpu;    // the stub's own: where it posted
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
+	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
 		uint32_t seen, word, wakes;
 	} futex;

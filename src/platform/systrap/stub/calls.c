@@ -2,13 +2,20 @@
 //
 // Of futex calls only those that need no waiter: a wake of nobody, a wait that has come too late. A waiter in the stub would be one that the
 // sentry doesn't know: it couldn't requeue it, wake it for a robust list or the end of a thread, or count it in FUTEX_WAKE's answer, and a
-// word may have waiters of both kinds. But the sentry counts its waiters where the stub can see it (channel.h).
+// word may have waiters of both kinds. But the sentry counts its waiters where the stub can see it (channel.h); and a wait may begin a little later
+// than it was asked for, so that threads that take turns meet here awake.
 #include "platform/systrap/stub/stub.h"
 
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
+
+enum {
+	FUTEX_SPIN = 40000, // in cycles of the time-stamp counter
+	FUTEX_YIELD = 1500,
+	NSEC_PER_SEC = 1000000000,
+};
 
 static uint64_t constant(const volatile struct slot_ids *ids, uint64_t nr)
 {
@@ -50,18 +57,61 @@ static bool wakes_nobody(const struct slot *s)
 	return !__atomic_load_n(&f->waiters, __ATOMIC_SEQ_CST);
 }
 
-// True if the call waits for a private futex, for as long as it takes, whose word isn't what it was to be.
-static bool waits_for_past(const struct slot *s)
+// Linux looks at the timeout before it looks at the word.
+static bool timeout_good(uint64_t addr)
+{
+	struct {
+		int64_t sec, nsec;
+	} ts;
+
+	if (!addr)
+		return true;
+	return stub_copy(&ts, (const void *)addr, sizeof(ts)) == 0 && ts.sec >= 0 && (uint64_t)ts.nsec < NSEC_PER_SEC;
+}
+
+// Does the word at addr come to differ from val soon? Waiting awake for it pays where threads take turns; to everybody else it is as if the call had
+// been made a little later. Who is to change it may need this processor.
+static bool differs_soon(struct slot *s, uint64_t addr, uint32_t val)
+{
+	uint32_t word = val, cpu;
+	uint64_t start = spin_clock(&cpu), now = start, yield = start + FUTEX_YIELD;
+
+	while (now - start < FUTEX_SPIN && word == val && !*(volatile uint32_t *)&s->interrupt) {
+		__builtin_ia32_pause();
+		if (now > yield) {
+			stub_call1(SYS_sched_yield, 0);
+			yield = spin_clock(&cpu) + FUTEX_YIELD;
+		}
+		if (stub_copy(&word, (const void *)addr, sizeof(word)) < 0)
+			return false;
+		now = spin_clock(&cpu);
+	}
+	if (now - start < FUTEX_SPIN && word != val)
+		s->futex_spin = 0;
+	else
+		spin_in_vain(&s->futex_spin);
+	return word != val;
+}
+
+// True if the call waits for a private futex whose word isn't what it was to be, or soon isn't any more.
+static bool waits_for_past(struct slot *s)
 {
 	const uint64_t addr = s->args[0];
 	const uint32_t op = s->args[1] & ~FUTEX_CLOCK_REALTIME;
 	uint32_t word;
 
-	if (!((uint32_t)s->args[1] == FUTEX_WAIT_PRIVATE || (op == FUTEX_WAIT_BITSET_PRIVATE && (uint32_t)s->args[5])) || s->args[3])
+	if (!((uint32_t)s->args[1] == FUTEX_WAIT_PRIVATE || (op == FUTEX_WAIT_BITSET_PRIVATE && (uint32_t)s->args[5])))
 		return false;
-	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT)
+	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT || !timeout_good(s->args[3]))
 		return false;
-	return stub_copy(&word, (const void *)addr, sizeof(word)) == 0 && word != (uint32_t)s->args[2];
+	if (stub_copy(&word, (const void *)addr, sizeof(word)) < 0)
+		return false;
+	if (word != (uint32_t)s->args[2])
+		return true;
+	if (PARAM->spinning && !(s->futex_spin & 0xffff))
+		return differs_soon(s, addr, word);
+	spin_in_vain(&s->futex_spin);
+	return false;
 }
 
 static bool own_futex(struct slot *s)

@@ -10,13 +10,20 @@
 // In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
 enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, SPIN_BATCH = 16, SKIP_MAX = 255 };
 
-static uint64_t tsc(uint32_t *out_cpu)
+uint64_t spin_clock(uint32_t *out_cpu)
 {
 	uint32_t lo, hi, aux;
 
 	asm volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
 	*out_cpu = aux & 0xfff;
 	return (uint64_t)hi << 32 | lo;
+}
+
+void spin_in_vain(uint32_t *spin)
+{
+	const uint32_t skip = *spin & 0xffff, last = *spin >> 16, next = last * 2 + 1 < SKIP_MAX ? last * 2 + 1 : SKIP_MAX;
+
+	*spin = skip ? last << 16 | (skip - 1) : next << 16 | next;
 }
 
 void slot_ring(void)
@@ -32,7 +39,7 @@ void slot_post(struct slot *s, uint32_t kind)
 {
 	s->cpu = 0;
 	if (PARAM->spinning)
-		tsc(&s->cpu);
+		spin_clock(&s->cpu);
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	s->parked = 0;
 	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
@@ -40,11 +47,11 @@ void slot_post(struct slot *s, uint32_t kind)
 }
 
 // Waits awake, if that may pay. The state, or 0. It doesn't pay when the sentry needs this very processor, when it has said that the call
-// waits for something, and for a while after it didn't. s->spin: how many times to make it short, and above that how many were last.
+// waits for something; and it is made short for a while after it didn't.
 static uint32_t spin(struct slot *s)
 {
-	uint32_t cpu, skip = s->spin & 0xffff, last = s->spin >> 16, state;
-	const uint64_t start = tsc(&cpu), limit = skip ? SPIN_SHORT : SPIN_LONG;
+	uint32_t cpu, state;
+	const uint64_t start = spin_clock(&cpu), limit = s->spin & 0xffff ? SPIN_SHORT : SPIN_LONG;
 
 	if (cpu == PARAM->leader_cpu)
 		return 0;
@@ -59,13 +66,8 @@ static uint32_t spin(struct slot *s)
 		}
 		if (*(volatile uint32_t *)&s->parked)
 			return 0;
-	} while (tsc(&cpu) - start < limit);
-	if (skip) {
-		s->spin = last << 16 | (skip - 1);
-	} else {
-		last = last * 2 + 1 < SKIP_MAX ? last * 2 + 1 : SKIP_MAX;
-		s->spin = last << 16 | last;
-	}
+	} while (spin_clock(&cpu) - start < limit);
+	spin_in_vain(&s->spin);
 	return 0;
 }
 

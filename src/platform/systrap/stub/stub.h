@@ -41,6 +41,9 @@ bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail
 
 void slot_post(struct slot *s, uint32_t kind); // an event for the sentry
 uint32_t slot_turn(struct slot *s);            // waits and serves until the application may go on; the answer's state
+uint64_t spin_clock(uint32_t *out_cpu);         // the time-stamp counter, and where we run
+// After spinning in vain, or leaving it out. *spin is how many times not to (or not for long), and above 16 bits how many were last; 0 if it paid.
+void spin_in_vain(uint32_t *spin);
 void slot_ring(void);                          // wakes the sentry, if it sleeps
 
 static inline long stub_call(long nr, long a, long b, long c, long d, long e, long f)
