@@ -25,7 +25,7 @@ test-deps:
 	@tools/install-deps python3 runc debootstrap musl-tools procps
 
 bench-deps:
-	@tools/install-deps python3 runc debootstrap
+	@tools/install-deps python3 runc crun debootstrap
 
 # A newcomer's first look: their own tools on Hull's kernel.
 run: run-deps all

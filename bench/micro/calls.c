@@ -22,6 +22,15 @@ static void loop_getppid(long count)
 		getppid();
 }
 
+static void loop_sigprocmask(long count)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	while (count-- > 0)
+		sigprocmask(SIG_BLOCK, &none, NULL);
+}
+
 static void setup_zero(void)
 {
 	zero = MUST(open("/dev/zero", O_RDONLY));
@@ -73,6 +82,7 @@ static void loop_signal(long count)
 const struct row call_rows[] = {
 	{"getpid", "getpid()", NULL, loop_getpid},
 	{"getppid", "getppid()", NULL, loop_getppid},
+	{"sigprocmask", "sigprocmask()", NULL, loop_sigprocmask},
 	{"read-zero", "read 1 byte of /dev/zero", setup_zero, loop_zero, teardown_zero},
 	{"clock", "clock_gettime(CLOCK_MONOTONIC)", NULL, loop_clock},
 	{"signal", "kill() to self, with a handler", setup_signal, loop_signal},

@@ -146,6 +146,32 @@ static void loop_epoll(long count)
 			fail("epoll_wait");
 }
 
+static void setup_epoll_none(void)
+{
+	epfd = MUST(epoll_create1(0));
+	evfd = MUST(eventfd(0, 0));
+	MUST(epoll_ctl(epfd, EPOLL_CTL_ADD, evfd, &(struct epoll_event){.events = EPOLLIN}));
+}
+
+static void loop_epoll_none(long count)
+{
+	struct epoll_event e;
+
+	while (count-- > 0)
+		if (epoll_wait(epfd, &e, 1, 0) != 0)
+			fail("epoll_wait of nothing");
+}
+
+static void loop_eventfd(long count)
+{
+	while (count-- > 0) {
+		eventfd_t value;
+		MUST(eventfd_write(evfd, 1));
+		loop_epoll(1);
+		MUST(eventfd_read(evfd, &value));
+	}
+}
+
 static void teardown_epoll(void)
 {
 	close(evfd);
@@ -159,5 +185,7 @@ const struct row ipc_rows[] = {
 	{"unix", "Unix socket write + read, one thread", setup_socket, loop_self, teardown_pipe},
 	{"unix-threads", "Unix socket there and back, two threads", setup_socket_threads, loop_round_trip, teardown_threads},
 	{"epoll", "epoll_wait, one ready descriptor", setup_epoll, loop_epoll, teardown_epoll},
+	{"epoll-none", "epoll_wait, nothing ready, no wait", setup_epoll_none, loop_epoll_none, teardown_epoll},
+	{"eventfd-epoll", "eventfd write + epoll_wait + read", setup_epoll_none, loop_eventfd, teardown_epoll},
 	{},
 };

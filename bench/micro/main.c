@@ -4,6 +4,7 @@
 // the median is printed: "ROW NANOSECONDS", one line a row. The last line, "elapsed NANOSECONDS", is the whole program's
 // time by its own clock, so that whoever runs it can see that this clock doesn't run slow.
 // --idle measures nothing: it says "ready" and sleeps for good, for whoever measures the memory of a sandbox around it.
+// --list prints "ROW BYTES WHAT" of every row, with the bytes that one operation moves.
 // The same binary runs natively and in every sandbox; it doesn't ask where it is.
 #include "micro.h"
 
@@ -16,7 +17,8 @@
 
 enum { BATCHES = 5, DEFAULT_MS = 30 };
 
-static const struct row *const tables[] = {call_rows, file_rows, ipc_rows, thread_rows, process_rows, memory_rows};
+static const struct row *const tables[] = {call_rows, file_rows, ipc_rows, thread_rows, process_rows, memory_rows,
+					  throughput_rows, crowd_rows, host_rows};
 
 void fail(const char *what)
 {
@@ -32,15 +34,21 @@ static long long now_ns(void)
 	return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+static void call(void (*function)(void))
+{
+	if (function)
+		function();
+}
+
 static long long batch_ns(const struct row *r, long count)
 {
-	if (r->setup)
-		r->setup();
+	if (!r->keep)
+		call(r->setup);
 	long long start = now_ns();
 	r->loop(count);
 	long long ns = now_ns() - start;
-	if (r->teardown)
-		r->teardown();
+	if (!r->keep)
+		call(r->teardown);
 	return ns;
 }
 
@@ -74,10 +82,15 @@ static long count_for(const struct row *r, long long target_ns)
 static double measure(const struct row *r, long long total_ns)
 {
 	double ns[BATCHES];
-	long count = count_for(r, total_ns / BATCHES);
+	long long least_ns = r->least_ms * 1000000ll;
 
+	if (r->keep)
+		call(r->setup);
+	long count = count_for(r, (total_ns > least_ns ? total_ns : least_ns) / BATCHES);
 	for (int i = 0; i < BATCHES; i++)
 		ns[i] = (double)batch_ns(r, count) / count;
+	if (r->keep)
+		call(r->teardown);
 	qsort(ns, BATCHES, sizeof(ns[0]), compare);
 	return ns[BATCHES / 2];
 }
@@ -90,12 +103,12 @@ static void idle(void)
 		pause();
 }
 
-static int wanted(const char *name, int argc, char **argv)
+static int wanted(const struct row *r, int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++)
-		if (strcmp(argv[i], name) == 0)
+		if (strcmp(argv[i], r->name) == 0)
 			return 1;
-	return argc == 0;
+	return argc == 0 && !r->host;
 }
 
 int main(int argc, char **argv)
@@ -113,10 +126,10 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (const struct row *r = tables[i]; r->name; r++) {
-			if (!wanted(r->name, argc - first, argv + first))
+			if (!list && !wanted(r, argc - first, argv + first))
 				continue;
 			if (list)
-				printf("%s %s\n", r->name, r->what);
+				printf("%s %ld %s\n", r->name, r->bytes, r->what);
 			else
 				printf("%s %.1f\n", r->name, measure(r, ms * 1000000));
 			fflush(stdout);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint32_t turn; // 0: the main thread's, 1: the partner's, 2: the end
@@ -80,9 +81,16 @@ static void loop_create(long count)
 	}
 }
 
+static void loop_sleep(long count)
+{
+	while (count-- > 0)
+		MUST(nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL));
+}
+
 const struct row thread_rows[] = {
 	{"futex-wake", "futex wake of nobody", NULL, loop_wake},
 	{"futex-threads", "futex there and back, two threads", setup_partner, loop_turns, teardown_partner},
+	{"sleep-50us", "nanosleep of 50 us", NULL, loop_sleep},
 	{"thread", "thread create + join", NULL, loop_create},
 	{},
 };

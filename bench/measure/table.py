@@ -1,0 +1,113 @@
+"""The table: medians, ratios, targets, marks, and the lines that close it."""
+import statistics
+
+from .rows import GROUPS
+
+
+class Table:
+    def __init__(self, rows, systems, runs):
+        self.rows, self.systems = rows, systems
+        self.samples = {}
+        for r in runs:
+            self.samples.setdefault((r["system"], r["row"]), []).append(r["value"])
+
+    def raw(self, system, row):
+        values = self.samples.get((system, row))
+        return statistics.median(values) if values else None
+
+    def value(self, system, row):
+        figure, own = self.raw(system, row.name), self.raw("runc", row.name) if row.beyond else 0
+        return None if figure is None or own is None else max(figure - own, 0) if row.beyond else figure
+
+    def ratio(self, system, row):
+        figure, base = self.value(system, row), self.value("runc", row)
+        return None if figure is None or not base or row.beyond else figure / base
+
+    def worse(self, row, figure, other, slack=1.0):
+        """Whether one figure is worse than another, or than slack times it."""
+        if None in (figure, other):
+            return False
+        return figure < other * slack if row.higher else figure > other * slack
+
+    def missed(self, row):
+        """Which targets systrap misses, as words."""
+        figure, found = self.value("systrap", row), []
+        if row.ratio is not None and self.worse(row, figure, self.value("runc", row), row.ratio):
+            found.append(f"{self.ratio('systrap', row):.2f}x, target {ratio_target(row)}")
+        if row.limit is not None and self.worse(row, figure, row.limit):
+            found.append(f"{figure:,.0f}, target {row.limit:,.0f} {row.unit}")
+        if row.beat and self.worse(row, figure, self.value(row.beat, row)):
+            found.append(f"{figure:,.2f} {row.unit}, {row.beat} {self.value(row.beat, row):,.2f}")
+        return found
+
+    def bound(self, row):
+        """What the machine alone makes of a row, as words: the parts that it can't do without."""
+        parts = {part: self.raw("runc", row.name) if part == "own" else self.raw("host", part) for part in row.bound}
+        if not parts or None in parts.values():
+            return ""
+        scale = 1e6 if row.unit == "ms" else 1
+        least = sum(count * parts[part] * (scale if part == "own" else 1) for part, count in row.bound.items())
+        said = " + ".join(f"{count if count > 1 else ''}{' ' if count > 1 else ''}{'its host call' if part == 'own' else part}"
+                          for part, count in row.bound.items())
+        base = self.raw("runc", row.name)
+        if not base:
+            return ""
+        ratio = row.bytes * 1000 / least / base if row.bytes else least / scale / base
+        return f"; {said} alone: {ratio:.2f}x"
+
+    def print(self):
+        width = max(len(r.name) for r in self.rows)
+        for group, title in GROUPS.items():
+            rows = [r for r in self.rows if r.group == group]
+            shown = [s for s in self.systems if any(self.raw(s.name, r.name) is not None for r in rows)]
+            if not shown:
+                continue
+            print(f"\n{title}\n{'':{width}}   " + "".join(f"{s.name:>20}" for s in shown) + f"{'target':>10}")
+            for row in rows:
+                self.print_row(row, shown, width)
+
+    def print_row(self, row, shown, width):
+        cells = []
+        for s in shown:
+            figure, ratio = self.value(s.name, row), self.ratio(s.name, row)
+            cells.append(f"{'-':>20}" if figure is None else
+                         f"{number(figure):>11}" + (f"{ratio:8.2f}x" if ratio is not None and s.name != "host" else " " * 9))
+        slower = self.worse(row, self.value("systrap", row), self.value("gvisor", row))
+        marks = ("*" if self.missed(row) else " ") + ("!" if slower else " ")
+        unit = f" ({row.unit}{', higher is better' if row.higher else ''})" if row.group in ("throughput", "idle") and row.unit else ""
+        print(f"{row.name:{width}} {marks}" + "".join(cells) + f"{target(row):>10}  {row.what}{unit}")
+
+    def close(self):
+        names = {s.name for s in self.systems}
+        for s in self.systems:
+            for row, why in s.broken.items():
+                print(f"no figure for {s.name}, {row}: {why}")
+        if "systrap" not in names:
+            return
+        missed = [r for r in self.rows if self.missed(r)]
+        having = [r for r in self.rows if target(r) and self.value("systrap", r) is not None]
+        print(f"systrap meets {len(having) - len(missed)} of {len(having)} targets" + ("; it misses (*):" if missed else ""))
+        for row in missed:
+            print(f"  {row.name}: {'; '.join(self.missed(row))}{self.bound(row)}")
+        slower = [r.name for r in self.rows if self.worse(r, self.value("systrap", r), self.value("gvisor", r))]
+        if "gvisor" not in names:
+            print("gVisor isn't compared: runsc is not installed, or not asked for")
+        else:
+            print(f"systrap is slower than gVisor (!): {', '.join(slower)}" if slower else "systrap is slower than gVisor in no row")
+
+
+def number(figure):
+    return f"{figure:,.0f}" if figure >= 100 or figure == int(figure) else f"{figure:,.1f}" if figure >= 10 else f"{figure:,.2f}"
+
+
+def ratio_target(row):
+    return f"{'>' if row.higher else ''}{row.ratio:g}x"
+
+
+def target(row):
+    """A row's target in a few characters."""
+    if row.beat:
+        return f"<{row.beat}"
+    if row.ratio is not None:
+        return ratio_target(row)
+    return "" if row.limit is None else f"{row.limit:,.0f}"

@@ -1,0 +1,2 @@
+# find over /usr
+work() { find /usr; }

@@ -1,0 +1,2 @@
+# ls -lR of /usr
+work() { ls -lR /usr; }

@@ -1,0 +1,3 @@
+# python3 -c pass
+times=10
+work() { python3 -c pass; }

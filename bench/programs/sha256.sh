@@ -1,0 +1,3 @@
+# sha256sum of a file of 256 MiB
+prepare() { head -c 256M /dev/zero >file; }
+work() { sha256sum file; }
