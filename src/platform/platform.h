@@ -121,6 +121,9 @@ struct platform_ops {
 
 	// May be NULL. A hint: the call of this stopped context will take a while.
 	void (*parks)(struct platform_ctx *ctx);
+	// May be NULL. The leader asks, when poll has nothing: true if what comes next may need the very processor that it waits awake on, so
+	// that it had better sleep.
+	bool (*in_the_way)(void);
 
 	// --- registers of a stopped context
 	void (*get_regs)(struct platform_ctx *ctx, struct user_regs_struct *out_regs); // orig_rax is the call's number, or -1

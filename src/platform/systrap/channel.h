@@ -47,6 +47,7 @@
 #define STUB_FD_CACHE_LEN 16
 
 #define STUB_SIGNAL_INTERRUPT 63
+#define CPU_UNBORN 0xffffffff
 
 // state, written by the stub
 #define STATE_EVENT 1 // an event is there
@@ -148,7 +149,7 @@ struct slot {
 	// line 2
 	struct stub_regs regs; // of the application, while it is stopped
 	uint32_t parked; // the sentry's: the call waits for something
-	uint32_t cpu;    // the stub's own: where it posted
+	uint32_t cpu;    // the stub's own: where it posted; CPU_UNBORN before it ran at all
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
 	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been

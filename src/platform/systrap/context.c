@@ -262,6 +262,8 @@ static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 	memset(ctx->slot, 0, offsetof(struct slot, segs));
 	ctx->slot->self = CHAN_BASE + (uint64_t)index * SLOT_BYTES;
 	ctx->slot->state = STATE_EVENT; // as if it had come to us
+	ctx->slot->cpu = CPU_UNBORN;
+	ctx->cpu = CPU_UNKNOWN;
 	err = systrap_events_add(ctx);
 	if (err) {
 		mutex_lock(&as->mu);
@@ -376,6 +378,7 @@ int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx 
 	close(as->stub_sock);
 	as->chan_fd = as->stub_sock = -1;
 	copy_regs(ctx, child);
+	ctx_unborn(child);
 	op_cache_inherit(ctx->as, as);
 	*out_child = child;
 	return 0;
@@ -397,6 +400,7 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 	op->a[0] = child->index;
 	ctx->as->spawned = true;
 	copy_regs(ctx, child);
+	ctx_unborn(child);
 	*out_child = child;
 	return 0;
 }

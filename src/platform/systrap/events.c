@@ -25,6 +25,8 @@ enum {
 	CHILDREN_EVERY = 1024, // polls between two looks for ended processes
 	FLUSH_SPINS = 2000,
 	FLUSH_LIMIT_S = 20, // then the stub is taken for hostile
+	UNBORN_YIELD = 16, // polls in vain, while somebody has been made that has not run yet
+	UNBORN_SLEEP = 600,
 };
 
 static struct mutex ids_mu = MUTEX_INIT; // apart, so that the tables need no room in the binary or memory before they are used
@@ -38,6 +40,9 @@ static struct {
 	bool slept;
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
+	bool gave_way;         // and was left it for a moment
+	uint32_t idle;         // polls since the last event
+	_Atomic int nunborn;
 	bool deaths; // some as with contexts is dead
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
@@ -64,6 +69,20 @@ int systrap_events_add(struct platform_ctx *ctx)
 	return err;
 }
 
+static void born(struct platform_ctx *ctx)
+{
+	if (!ctx->unborn)
+		return;
+	ctx->unborn = false;
+	ev.nunborn--;
+}
+
+void ctx_unborn(struct platform_ctx *ctx)
+{
+	ctx->unborn = true;
+	ev.nunborn++;
+}
+
 void systrap_events_remove(struct platform_ctx *ctx)
 {
 	mutex_lock(&ids_mu);
@@ -74,6 +93,7 @@ void systrap_events_remove(struct platform_ctx *ctx)
 	mutex_unlock(&ids_mu);
 	if (atomic_exchange(&ctx->watch_ops, false))
 		ev.nwatched--;
+	born(ctx);
 }
 
 enum ctx_mode ctx_mode(struct platform_ctx *ctx)
@@ -154,6 +174,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 	const volatile struct slot *s = ctx->slot;
 	uint32_t kind = s->kind;
 
+	born(ctx);
 	ctx->nsegs = ctx->data_used = 0;
 	ctx->ops_out = false;
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
@@ -212,6 +233,8 @@ static bool look(uint32_t id, struct platform_event *out)
 		if (ev.nwatched && ctx->watch_ops &&
 		    ((state & STATE_EVENT) || __atomic_load_n(&ctx->slot->ops_done, __ATOMIC_ACQUIRE) == OPS_DONE))
 			tell_ops_done(ctx);
+		if (ctx->unborn && __atomic_load_n(&ctx->slot->cpu, __ATOMIC_RELAXED) != CPU_UNBORN)
+			born(ctx);
 		if (!(state & STATE_EVENT))
 			return false;
 		if (ctx->dying) {
@@ -288,18 +311,33 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 			if (!(eight & 0xff) || !look(id, out_event))
 				continue;
 			ev.next = (w + 1) * 8;
+			ev.idle = 0;
+			ev.gave_way = false;
 			return ctx;
 		}
 	}
-	if (ev.give_way) {
+	ev.idle++;
+	return NULL;
+}
+
+// Who got its answer on this very processor, or was made lately, can't run while we wait awake there. Yielding may do; but the host
+// may go on with us in spite of that, and only sleeping helps.
+bool systrap_in_the_way(void)
+{
+	bool unborn = ev.nunborn;
+
+	if (ev.give_way || (unborn && ev.idle % UNBORN_YIELD == 0)) {
+		ev.gave_way = ev.give_way;
 		ev.give_way = false;
 		sched_yield();
+		return false; // a look comes first
 	}
-	return NULL;
+	return ev.gave_way || (unborn && ev.idle >= UNBORN_SLEEP);
 }
 
 bool systrap_prepare_sleep(void)
 {
+	ev.gave_way = false;
 	if (ev.deaths)
 		look_for_dead();
 	ev.slept = true;
@@ -493,7 +531,7 @@ static int wait_flushed(struct platform_ctx *ctx)
 	uint32_t *word = &ctx->slot->state, state;
 	int err;
 
-	for (int i = 0; i < FLUSH_SPINS && stub_param->spinning; i++) {
+	for (int i = 0; i < FLUSH_SPINS && stub_param->spinning && ctx->cpu != (ev.cpu & 0xff); i++) {
 		if (__atomic_load_n(word, __ATOMIC_ACQUIRE) & STATE_EVENT)
 			return 0;
 		_mm_pause();
@@ -527,6 +565,7 @@ int systrap_flush(struct platform_ctx *ctx)
 	err = wait_flushed(ctx);
 	if (err)
 		return err;
+	born(ctx);
 	ctx->data_used = 0;
 	for (uint32_t i = 0; i < ctx->nsegs; i++)
 		ctx->data_used = MAX(ctx->data_used, (ctx->segs[i].offset + ctx->segs[i].len + 63) & ~63u);

@@ -36,6 +36,8 @@ struct platform_as {
 	struct platform_as *next_dying; // the poller's: nothing is left but to reap it
 };
 
+enum { CPU_UNKNOWN = 0x100 };
+
 enum slot_use { SLOT_FREE, SLOT_TAKEN, SLOT_LEAVING };
 
 // Where a context is.
@@ -58,7 +60,8 @@ struct platform_ctx {
 	_Atomic bool ops_out;     // it was resumed with ops, and nobody knows that they are done
 	struct platform_event ready_event;
 	// The worker's:
-	uint8_t cpu;            // low bits of where the stub ran
+	uint16_t cpu;           // low 8 bits of where the stub ran, or CPU_UNKNOWN
+	bool unborn;            // resumed, and not seen to run since it was made
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t ret;
@@ -107,12 +110,14 @@ int systrap_events_add(struct platform_ctx *ctx); // gives it its number. 0 or -
 void systrap_events_remove(struct platform_ctx *ctx);
 enum ctx_mode ctx_mode(struct platform_ctx *ctx);
 void ctx_gone(struct platform_ctx *ctx); // a stopped context: to be freed
+void ctx_unborn(struct platform_ctx *ctx); // a new one, whose thread will be made by an op
 struct platform_ctx *systrap_poll(struct platform_event *out_event);
 bool systrap_prepare_sleep(void);
 void systrap_after_sleep(void);
 int systrap_wait_fd(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
+bool systrap_in_the_way(void);
 void systrap_interrupt(struct platform_ctx *ctx);
 bool systrap_ops_pending(struct platform_ctx *ctx);
 int systrap_flush(struct platform_ctx *ctx);

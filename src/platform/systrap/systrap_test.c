@@ -137,6 +137,43 @@ static void test_a_thread_shares_memory_and_leaves_alone(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+// Whether the leader is told to sleep within so many polls in vain.
+static bool told_to_sleep(void)
+{
+	struct platform_event ev;
+
+	for (int i = 0; i < 10000; i++) {
+		assert_null(systrap_ops.poll(&ev));
+		if (systrap_ops.in_the_way())
+			return true;
+	}
+	return false;
+}
+
+static void test_who_is_not_born_yet_may_need_the_leaders_processor(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *thread;
+	struct platform_event ev;
+
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	told_to_sleep(); // for the sake of one that was answered
+	systrap_ops.prepare_sleep();
+	systrap_ops.after_sleep();
+	assert_false(told_to_sleep());
+	assert_int_equal(systrap_ops.spawn(ctx, 5, &thread), 0);
+	assert_true(told_to_sleep());
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	systrap_ops.resume(thread);
+	assert_ptr_equal(next_event(&ev), thread);
+	told_to_sleep();
+	systrap_ops.prepare_sleep();
+	systrap_ops.after_sleep();
+	assert_false(told_to_sleep());
+	systrap_ops.ctx_destroy(thread);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_faults_and_interrupts(void **state)
 {
 	static const uint8_t spin[] = {0xeb, 0xfe}, load_null[] = {0x8b, 0x04, 0x25, 0x10, 0, 0, 0}; // mov 0x10,%eax
@@ -213,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_calls_arrive_and_results_go_back),
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
+		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_cmpxchg_and_xstate),

@@ -53,6 +53,7 @@ struct sched {
 	int nworkers_max;
 	int64_t spin_ns; // the leader's, as is:
 	int64_t dropped_ns; // when the lead was last laid down
+	bool gave_way; // it was, for the sake of the platform: says nothing about waiting awake
 	_Atomic int64_t timer_deadline_ns; // the earliest timer
 	struct mutex arm_mu; // a leaf
 	int64_t armed_ns; // Guarded by arm_mu: when timer_fd rings
@@ -96,7 +97,9 @@ static bool lead_take(struct sched *s)
 		self.leads = taken = true;
 		platform->after_sleep();
 		// It would have paid to wait awake if something came soon enough after the lead was laid down.
-		if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < SPIN_MAX_NS)
+		if (s->gave_way)
+			s->gave_way = false;
+		else if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < SPIN_MAX_NS)
 			s->spin_ns = MIN(s->spin_ns * 2, SPIN_MAX_NS);
 		else
 			s->spin_ns = MAX(s->spin_ns / 2, SPIN_MIN_NS);
@@ -371,6 +374,9 @@ static void lead(struct sched *s)
 			last = 0;
 			if (++spins % CLOCK_EVERY)
 				continue;
+		} else if (platform->in_the_way && platform->in_the_way()) {
+			s->gave_way = true;
+			break;
 		} else if (++spins % CLOCK_EVERY) {
 			_mm_pause();
 			continue;

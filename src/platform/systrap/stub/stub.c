@@ -35,11 +35,16 @@ void slot_ring(void)
 		stub_call3(SYS_write, STUB_FD_DOORBELL, &one, sizeof(one));
 }
 
-void slot_post(struct slot *s, uint32_t kind)
+static void note_cpu(struct slot *s)
 {
 	s->cpu = 0;
 	if (PARAM->spinning)
 		spin_clock(&s->cpu);
+}
+
+void slot_post(struct slot *s, uint32_t kind)
+{
+	note_cpu(s);
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	s->parked = 0;
 	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
@@ -137,6 +142,7 @@ static void __attribute__((noreturn)) begin(struct slot *s)
 {
 	const stack_t stack = {.ss_sp = (char *)s + SLOT_STACK, .ss_size = SLOT_DATA - SLOT_STACK};
 
+	note_cpu(s);
 	stub_call2(SYS_sigaltstack, &stack, 0);
 	s->spin = 0;
 	slot_turn(s);
