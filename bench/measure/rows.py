@@ -50,8 +50,7 @@ RATIOS = {
 BOUNDS = {
     **{row: {"host-spin": 1} for row in ("sigprocmask", "epoll-none", "read-zero", "stat", "stat-none",
                                          "epoll")},
-    "pread-4k": {"host-spin-4k": 1}, "pread-4k-tmpfs": {"host-spin-4k": 1}, "pwrite-4k-tmpfs": {"host-spin-4k": 1},
-    "read-4k": {"host-spin-4k": 1},
+    "pread-4k": {"own": 1, "host-spin": 1}, "pread-4k-tmpfs": {"host-spin-4k": 1}, "pwrite-4k-tmpfs": {"host-spin-4k": 1},
     "open-close": {"host-spin": 2}, "create-unlink": {"host-spin": 3},
     "pipe": {"host-spin": 2}, "unix": {"host-spin": 2}, "eventfd-epoll": {"host-spin": 3},
     "list-lstat": {"host-spin": 1000},

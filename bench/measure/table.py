@@ -3,10 +3,14 @@ import statistics
 
 from .rows import GROUPS
 
+MIXED_UNITS = ("throughput", "idle")     # groups whose rows say their unit themselves
+
 
 class Table:
-    def __init__(self, rows, systems, runs):
-        self.rows, self.systems = rows, systems
+    """Made of rows, of why rows have no figure by system (every system has an entry), and of the raw runs."""
+
+    def __init__(self, rows, broken, runs):
+        self.rows, self.broken = rows, broken
         self.samples = {}
         for r in runs:
             self.samples.setdefault((r["system"], r["row"]), []).append(r["value"])
@@ -29,6 +33,9 @@ class Table:
             return False
         return figure < other * slack if row.higher else figure > other * slack
 
+    def slower(self, row):
+        return self.worse(row, self.value("systrap", row), self.value("gvisor", row))
+
     def missed(self, row):
         """Which targets systrap misses, as words."""
         figure, found = self.value("systrap", row), []
@@ -47,7 +54,7 @@ class Table:
             return ""
         scale = 1e6 if row.unit == "ms" else 1
         least = sum(count * parts[part] * (scale if part == "own" else 1) for part, count in row.bound.items())
-        said = " + ".join(f"{count if count > 1 else ''}{' ' if count > 1 else ''}{'its host call' if part == 'own' else part}"
+        said = " + ".join((f"{count} " if count > 1 else "") + ("its host call" if part == "own" else part)
                           for part, count in row.bound.items())
         base = self.raw("runc", row.name)
         if not base:
@@ -59,38 +66,42 @@ class Table:
         width = max(len(r.name) for r in self.rows)
         for group, title in GROUPS.items():
             rows = [r for r in self.rows if r.group == group]
-            shown = [s for s in self.systems if any(self.raw(s.name, r.name) is not None for r in rows)]
-            if not shown:
-                continue
-            print(f"\n{title}\n{'':{width}}   " + "".join(f"{s.name:>20}" for s in shown) + f"{'target':>10}")
-            for row in rows:
+            shown = [s for s in self.broken if any(self.raw(s, r.name) is not None for r in rows)]
+            if shown:
+                print(f"\n{title}\n{'':{width}}   " + "".join(f"{s:>20}" for s in shown) + f"{'target':>10}")
+            for row in rows if shown else []:
                 self.print_row(row, shown, width)
+        print()
+        self.print_unmeasured()
+        if "systrap" in self.broken:
+            self.print_missed()
+            self.print_slower()
 
     def print_row(self, row, shown, width):
         cells = []
-        for s in shown:
-            figure, ratio = self.value(s.name, row), self.ratio(s.name, row)
+        for system in shown:
+            figure, ratio = self.value(system, row), self.ratio(system, row)
             cells.append(f"{'-':>20}" if figure is None else
-                         f"{number(figure):>11}" + (f"{ratio:8.2f}x" if ratio is not None and s.name != "host" else " " * 9))
-        slower = self.worse(row, self.value("systrap", row), self.value("gvisor", row))
-        marks = ("*" if self.missed(row) else " ") + ("!" if slower else " ")
-        unit = f" ({row.unit}{', higher is better' if row.higher else ''})" if row.group in ("throughput", "idle") and row.unit else ""
+                         f"{number(figure):>11}" + (f"{ratio:8.2f}x" if ratio is not None else " " * 9))
+        marks = ("*" if self.missed(row) else " ") + ("!" if self.slower(row) else " ")
+        unit = f" ({row.unit}{', higher is better' if row.higher else ''})" if row.unit and row.group in MIXED_UNITS else ""
         print(f"{row.name:{width}} {marks}" + "".join(cells) + f"{target(row):>10}  {row.what}{unit}")
 
-    def close(self):
-        names = {s.name for s in self.systems}
-        for s in self.systems:
-            for row, why in s.broken.items():
-                print(f"no figure for {s.name}, {row}: {why}")
-        if "systrap" not in names:
-            return
+    def print_unmeasured(self):
+        for system, broken in self.broken.items():
+            for row, why in broken.items():
+                print(f"no figure for {system}, {row}: {why}")
+
+    def print_missed(self):
         missed = [r for r in self.rows if self.missed(r)]
         having = [r for r in self.rows if target(r) and self.value("systrap", r) is not None]
         print(f"systrap meets {len(having) - len(missed)} of {len(having)} targets" + ("; it misses (*):" if missed else ""))
         for row in missed:
             print(f"  {row.name}: {'; '.join(self.missed(row))}{self.bound(row)}")
-        slower = [r.name for r in self.rows if self.worse(r, self.value("systrap", r), self.value("gvisor", r))]
-        if "gvisor" not in names:
+
+    def print_slower(self):
+        slower = [r.name for r in self.rows if self.slower(r)]
+        if "gvisor" not in self.broken:
             print("gVisor isn't compared: runsc is not installed, or not asked for")
         else:
             print(f"systrap is slower than gVisor (!): {', '.join(slower)}" if slower else "systrap is slower than gVisor in no row")

@@ -34,6 +34,6 @@ def hardening(ctx):
 
 
 def jobs(ctx):
-    for name, *argv in (("check-layers", "{source}", "{build}"), ("check-globals", "{build}")):
+    for name, *argv in (("check-layers", "{source}", "{build}"), ("check-globals", "{build}"), ("check-bench", "{build}")):
         yield Job(f"checks/{name}", script(name, *argv))
     yield Job("checks/hardening", hardening)
