@@ -49,18 +49,15 @@ class Table:
 
     def bound(self, row):
         """What the machine alone makes of a row, as words: the parts that it can't do without."""
-        parts = {part: self.raw("runc", row.name) if part == "own" else self.raw("host", part) for part in row.bound}
-        if not parts or None in parts.values():
+        base = self.raw("runc", row.name)
+        parts = {part: self.raw("host", part) for part in row.bound if part != "own"}
+        if not base or not row.bound or None in parts.values():
             return ""
-        scale = 1e6 if row.unit == "ms" else 1
-        least = sum(count * parts[part] * (scale if part == "own" else 1) for part, count in row.bound.items())
+        parts["own"] = native = row.bytes * 1000 / base if row.bytes else base * (1e6 if row.unit == "ms" else 1)
+        ratio = sum(count * parts[part] for part, count in row.bound.items()) / native
         said = " + ".join((f"{count} " if count > 1 else "") + ("its host call" if part == "own" else part)
                           for part, count in row.bound.items())
-        base = self.raw("runc", row.name)
-        if not base:
-            return ""
-        ratio = row.bytes * 1000 / least / base if row.bytes else least / scale / base
-        return f"; {said} alone: {ratio:.2f}x"
+        return f"; {said} alone: {1 / ratio if row.higher else ratio:.2f}x"
 
     def print(self):
         width = max(len(r.name) for r in self.rows)

@@ -16,11 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, FAULT_PAGES = 8192, NO_CALL = 1000 };
+enum { PAGE = 4096, LARGE = 128 << 10, FAULT_PAGES = 8192, NO_CALL = 1000 };
 
 static pthread_t partner;
 static uint32_t turn __attribute__((aligned(64))); // 0: the main thread's, 1: the partner's, 2: the end
-static char block[PAGE] __attribute__((aligned(64))), copy[PAGE];
+static char block[LARGE] __attribute__((aligned(64))), copy[LARGE];
+static size_t len; // of it is used
 static cpu_set_t allowed;
 static char *area;
 
@@ -82,7 +83,7 @@ static void *spinner_main(void *arg)
 static void *writer_main(void *arg)
 {
 	while (spin_while(0) == 1) {
-		memset(block, block[0] + 1, PAGE);
+		memset(block, block[0] + 1, len);
 		give(0);
 	}
 	return NULL;
@@ -112,6 +113,13 @@ static void setup_spinner(void)
 
 static void setup_writer(void)
 {
+	len = PAGE;
+	start(writer_main);
+}
+
+static void setup_large_writer(void)
+{
+	len = LARGE;
 	start(writer_main);
 }
 
@@ -133,7 +141,7 @@ static void loop_spin_copy(long count)
 	while (count-- > 0) {
 		give(1);
 		spin_while(1);
-		memcpy(copy, block, PAGE);
+		memcpy(copy, block, len);
 		__asm__ volatile("" ::: "memory");
 	}
 }
@@ -246,6 +254,7 @@ const struct row host_rows[] = {
 	{"host-call", "a system call (getppid)", NULL, loop_call, .host = 1},
 	{"host-spin", "hand-over there and back, spinning on two CPUs", setup_spinner, loop_spin, teardown_partner, .host = 1},
 	{"host-spin-4k", "the same, 4 KiB written there, copied here", setup_writer, loop_spin_copy, teardown_partner, .host = 1},
+	{"host-spin-128k", "the same with 128 KiB", setup_large_writer, loop_spin_copy, teardown_partner, .host = 1},
 	{"host-futex", "hand-over there and back by futex, two CPUs", setup_sleeper, loop_sleep, teardown_partner, .host = 1},
 	{"host-signal", "a signal to self and its handler's return", setup_signal, loop_signal, .host = 1},
 	{"host-map", "mmap 16 KiB + munmap, untouched", NULL, loop_map, .host = 1},
