@@ -92,15 +92,18 @@ class Table:
     def print_missed(self):
         missed = [r for r in self.rows if self.missed(r)]
         having = [r for r in self.rows if target(r) and self.value("systrap", r) is not None]
+        if not having:
+            return
         print(f"systrap meets {len(having) - len(missed)} of {len(having)} targets" + ("; it misses (*):" if missed else ""))
         for row in missed:
             print(f"  {row.name}: {'; '.join(self.missed(row))}{self.bound(row)}")
 
     def print_slower(self):
         slower = [r.name for r in self.rows if self.slower(r)]
+        both = [r for r in self.rows if None not in (self.value("systrap", r), self.value("gvisor", r))]
         if "gvisor" not in self.broken:
             print("gVisor isn't compared: runsc is not installed, or not asked for")
-        else:
+        elif both:
             print(f"systrap is slower than gVisor (!): {', '.join(slower)}" if slower else "systrap is slower than gVisor in no row")
 
 
