@@ -45,7 +45,7 @@ RATIOS = {
     "make": 1.2, "sqlite": 1.1, "sha256": 1.05,
 }
 
-# What a row can't do without on systrap. A call that the sentry answers is a hand-over there and back: by spinning at best.
+# What a row is made of at best on systrap, as it is built. A call that the sentry answers is a hand-over there and back: by spinning at best.
 # Bytes come out of another CPU's cache, and the sentry gets them by the host's own call. So does what changes memory.
 BOUNDS = {
     **{row: {"host-spin": 1} for row in ("sigprocmask", "epoll-none", "read-zero", "stat", "stat-none",

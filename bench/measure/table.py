@@ -48,7 +48,7 @@ class Table:
         return found
 
     def bound(self, row):
-        """What the machine alone makes of a row, as words: the parts that it can't do without."""
+        """What the machine alone makes of a row, as words: the parts that it is made of at best."""
         base = self.raw("runc", row.name)
         parts = {part: self.raw("host", part) for part in row.bound if part != "own"}
         if not base or not row.bound or None in parts.values():
