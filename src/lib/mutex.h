@@ -1,4 +1,4 @@
-// A mutex with an owner check in debug builds. Sections are short; nothing waits for the host or the application inside
+// A mutex with an owner check in builds with sanitizers. Sections are short; nothing waits for the host or the application inside
 // a mutex unless its header says so. The lock order stands in ARCHITECTURE.md.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 struct mutex {
 	pthread_mutex_t m;
-#ifndef NDEBUG
+#ifdef HULL_DEBUG_LOCKS
 	_Atomic pthread_t owner; // 0: nobody
 #endif
 };
@@ -23,9 +23,11 @@ static inline void mutex_init(struct mutex *m)
 
 static inline void mutex_lock(struct mutex *m)
 {
+#ifdef HULL_DEBUG_LOCKS
 	assert(atomic_load_explicit(&m->owner, memory_order_relaxed) != pthread_self());
+#endif
 	pthread_mutex_lock(&m->m);
-#ifndef NDEBUG
+#ifdef HULL_DEBUG_LOCKS
 	atomic_store_explicit(&m->owner, pthread_self(), memory_order_relaxed);
 #endif
 }
@@ -34,7 +36,7 @@ static inline bool mutex_trylock(struct mutex *m)
 {
 	if (pthread_mutex_trylock(&m->m) != 0)
 		return false;
-#ifndef NDEBUG
+#ifdef HULL_DEBUG_LOCKS
 	atomic_store_explicit(&m->owner, pthread_self(), memory_order_relaxed);
 #endif
 	return true;
@@ -42,7 +44,7 @@ static inline bool mutex_trylock(struct mutex *m)
 
 static inline void mutex_unlock(struct mutex *m)
 {
-#ifndef NDEBUG
+#ifdef HULL_DEBUG_LOCKS
 	assert(m->owner == pthread_self());
 	atomic_store_explicit(&m->owner, 0, memory_order_relaxed);
 #endif
@@ -52,17 +54,19 @@ static inline void mutex_unlock(struct mutex *m)
 // pthread_cond_wait: m is given up meanwhile, and others may have owned it.
 static inline void mutex_cond_wait(struct mutex *m, pthread_cond_t *cond)
 {
-#ifndef NDEBUG
+#ifdef HULL_DEBUG_LOCKS
 	atomic_store_explicit(&m->owner, 0, memory_order_relaxed);
 #endif
 	pthread_cond_wait(cond, &m->m);
-#ifndef NDEBUG
+#ifdef HULL_DEBUG_LOCKS
 	atomic_store_explicit(&m->owner, pthread_self(), memory_order_relaxed);
 #endif
 }
 
 static inline void mutex_assert_held(struct mutex *m)
 {
+#ifdef HULL_DEBUG_LOCKS
 	assert(m->owner == pthread_self());
+#endif
 	(void)m;
 }

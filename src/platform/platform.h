@@ -143,7 +143,8 @@ struct platform_ops {
 	// May be carried out with the queued ops, in order with them (visible to copy_in only after that).
 	int (*copy_out)(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len);
 	// A place of len bytes that will be copied to dst when ctx resumes, for filling by a host read; NULL if len is too long for it
-	// (then use copy_out). commit gives the bytes really written there (0 drops it); one reservation at a time.
+	// (then use copy_out). commit gives the bytes really written there (0 drops it); one reservation at a time, and nothing is
+	// queued in between.
 	void *(*copy_out_reserve)(struct platform_ctx *ctx, uaddr_t dst, size_t len);
 	void (*copy_out_commit)(struct platform_ctx *ctx, size_t len);
 	// The application's bytes [src, src+len) if they already lie in memory shared with the sentry: for passing straight to a host

@@ -2,7 +2,8 @@
 //
 // A channel is one memfd per address space, with one slot per context. The application can write all of it, so the sentry reads
 // each field once and checks the copy; a stub's own use of it needs no care, since it can only hurt itself.
-// A plain call and its answer touch line 0 of the slot alone. Included by the stub (freestanding) and by assembler.
+// What crosses between processors is lines of 64 bytes, each for about as long as a short system call takes. So a plain call and its answer
+// touch line 0 of the slot alone, with a few bytes for the application to read. Included by the stub (freestanding) and by assembler.
 #pragma once
 
 // Above APP_MAX, at the same places in every address space.
@@ -58,17 +59,22 @@
 #define STATE_OPS 16   // carry out ops first
 #define STATE_FULL 32  // all registers were set: load them all
 #define STATE_STAY 64  // don't run the application: come back with KIND_FLUSHED
+#define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 
 #define KIND_SYSCALL 1
 #define KIND_FAULT 2
 #define KIND_INTERRUPTED 3
 #define KIND_OP_FAILED 4
 #define KIND_FLUSHED 5
+#define KIND_COPY_FAILED 6 // STATE_COPY's
 #define KIND_MASK 0xff
 #define KIND_SEGS_SHIFT 8 // above it: how many segments are there
 #define KIND_SEGS_MASK 0xff
 #define KIND_CPU_SHIFT 24 // the low 8 bits of where the stub runs
 #define KIND_SITE 0x10000 // with KIND_SYSCALL: it often comes from this site, which could be patched
+#define KIND_SEG0 0x20000 // with KIND_SYSCALL: what an argument points to is there before the segments, at the data area's begin, seg0_len long
+#define KIND_SEG0_ARG_SHIFT 18
+#define KIND_SEG0_ARG_MASK 7
 
 #define OPS_PENDING 1
 #define OPS_NOTIFY 2 // pending, and the sentry waits for the end
@@ -83,6 +89,8 @@
 #define SLOT_OPS 96
 #define CHAN_FUTEXES 256
 #define SLOT_SEGS 128 // at most KIND_SEGS_MASK
+#define SLOT_INLINE_BYTES 32
+#define COPY_INLINE 0xffffffff
 
 // Offsets that the assembler needs; checked below.
 #define SLOT_NR 8
@@ -133,8 +141,20 @@ struct slot_seg { // bytes of the application that lie in the data area
 struct slot {
 	uint32_t state;
 	uint32_t kind;
-	uint64_t nr; // of the call; the sentry's answer
-	uint64_t args[6];
+	union {
+		struct {
+			uint32_t nr, seg0_len; // of the call
+		};
+		uint64_t ret; // the sentry's answer
+	};
+	union {
+		uint64_t args[6];
+		struct { // with STATE_COPY
+			uint64_t dst;
+			uint32_t len, offset; // in the data area, or COPY_INLINE: here
+			uint8_t bytes[SLOT_INLINE_BYTES];
+		} copy;
+	};
 	// line 1
 	uint32_t interrupt; // set by the sentry: don't enter the application
 	uint32_t tid;       // of a spawned thread; the host clears it when the thread is gone
@@ -149,7 +169,7 @@ struct slot {
 	// line 2
 	struct stub_regs regs; // of the application, while it is stopped
 	uint32_t parked; // the sentry's: the call waits for something
-	uint32_t cpu;    // the stub's own: where it posted; CPU_UNBORN before it ran at all
+	uint32_t cpu;    // the stub's own: where it runs, as of its last event; CPU_UNBORN before it ran at all
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
 	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
@@ -163,7 +183,7 @@ struct slot {
 	struct slot_op ops[SLOT_OPS];
 };
 
-_Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
+_Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64 && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
 	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
 
 // What is known of the private futexes of an address space, by a hash of their addresses. Who wakes counts that first, and looks for
@@ -189,6 +209,7 @@ struct stub_param {
 	uint32_t spinning;   // 0: don't spin, another processor is needed for that
 	uint32_t leader_cpu; // where the sentry polls, while it isn't asleep
 	uint32_t patching; // call sites may be patched
+	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;
 };

@@ -300,7 +300,7 @@ void ctx_let_exit(struct platform_ctx *ctx)
 {
 	if (ctx->index == 0)
 		return;
-	ctx->nops = 0;
+	ctx->nops = ctx->copy.len = 0;
 	ctx->op_err = 0;
 	if (op_queue(ctx, OP_EXIT, 0))
 		systrap_resume(ctx);

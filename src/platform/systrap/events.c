@@ -134,21 +134,25 @@ void ctx_gone(struct platform_ctx *ctx)
 
 // --- from the stub
 
-static void take_segs(struct platform_ctx *ctx, uint32_t n)
+static void take_seg(struct platform_ctx *ctx, struct slot_seg seg)
+{
+	if (seg.offset > SLOT_DATA_BYTES || seg.len > SLOT_DATA_BYTES - seg.offset)
+		return;
+	ctx->segs[ctx->nsegs++] = seg;
+	ctx->data_used = MIN(MAX(ctx->data_used, (seg.offset + seg.len + 63) & ~63u), (uint32_t)SLOT_DATA_BYTES);
+}
+
+// What the call's arguments point to, as far as the stub brought it along.
+static void take_segs(struct platform_ctx *ctx, uint32_t kind, const uint64_t args[6])
 {
 	const volatile struct slot *s = ctx->slot;
+	const uint32_t n = kind >> KIND_SEGS_SHIFT & KIND_SEGS_MASK, arg = kind >> KIND_SEG0_ARG_SHIFT & KIND_SEG0_ARG_MASK;
 
-	ctx->nsegs = ctx->seg_hint = 0;
-	ctx->data_used = 0;
-	for (uint32_t i = 0; i < n && i < SLOT_SEGS; i++) {
-		struct slot_seg seg = s->segs[i];
-
-		if (seg.offset > SLOT_DATA_BYTES || seg.len > SLOT_DATA_BYTES - seg.offset)
-			continue;
-		ctx->segs[ctx->nsegs++] = seg;
-		ctx->data_used = MAX(ctx->data_used, (seg.offset + seg.len + 63) & ~63u);
-	}
-	ctx->data_used = MIN(ctx->data_used, (uint32_t)SLOT_DATA_BYTES);
+	ctx->seg_hint = 0;
+	if ((kind & KIND_SEG0) && arg < 6)
+		take_seg(ctx, (struct slot_seg){args[arg], s->seg0_len, 0});
+	for (uint32_t i = 0; i < n && i < SLOT_SEGS; i++)
+		take_seg(ctx, s->segs[i]);
 }
 
 static void take_fault(const volatile struct slot *s, struct platform_event *out)
@@ -181,16 +185,20 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 	switch (kind & KIND_MASK) {
 	case KIND_SYSCALL:
 		out->kind = PLATFORM_SYSCALL;
-		out->call.nr = s->nr;
+		out->call.nr = (uint64_t)(int32_t)s->nr; // as Linux takes it
 		for (int i = 0; i < 6; i++)
 			out->call.args[i] = s->args[i];
 		ctx->site_wanted = kind & KIND_SITE;
-		kind = kind >> KIND_SEGS_SHIFT & KIND_SEGS_MASK;
-		if (kind)
-			take_segs(ctx, kind);
+		if (kind & (KIND_SEG0 | KIND_SEGS_MASK << KIND_SEGS_SHIFT))
+			take_segs(ctx, kind, out->call.args);
 		break;
 	case KIND_FAULT:
 		take_fault(s, out);
+		break;
+	case KIND_COPY_FAILED:
+		out->kind = PLATFORM_OP_FAILED;
+		out->failed.err = EFAULT;
+		out->failed.op_tag = PLATFORM_TAG_COPY;
 		break;
 	case KIND_OP_FAILED: {
 		int err = s->fail_err;
@@ -392,8 +400,12 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 	uint32_t state = STATE_GO;
 
 	if (ctx->ret_set) {
-		ctx->slot->nr = ctx->ret;
+		ctx->slot->ret = ctx->ret;
 		state |= STATE_RET;
+	}
+	if (ctx->copy.len) {
+		copy_put(ctx);
+		state |= STATE_COPY;
 	}
 	if (ctx->regs_set)
 		state |= STATE_FULL;
@@ -558,6 +570,7 @@ int systrap_flush(struct platform_ctx *ctx)
 		ctx->op_err = 0;
 		return -err;
 	}
+	copy_to_op(ctx);
 	if (!ctx->nops)
 		return 0;
 	slot_answer(ctx, prepare_answer(ctx) | STATE_STAY);

@@ -74,27 +74,81 @@ long systrap_copy_in_str(struct platform_ctx *ctx, char *dst, uaddr_t src, size_
 	return -ENAMETOOLONG;
 }
 
+// --- out
+
+static bool nothing_queued(const struct platform_ctx *ctx)
+{
+	return !ctx->nops && !ctx->copy.len && !ctx->op_err;
+}
+
+void copy_put(struct platform_ctx *ctx)
+{
+	struct slot *s = ctx->slot;
+
+	s->copy.dst = ctx->copy.dst;
+	s->copy.len = ctx->copy.len;
+	s->copy.offset = ctx->copy.offset;
+	if (ctx->copy.offset == COPY_INLINE)
+		memcpy(s->copy.bytes, ctx->copy.bytes, SLOT_INLINE_BYTES);
+	ctx->copy.len = 0;
+}
+
+static void queue_copy(struct platform_ctx *ctx, uaddr_t dst, uint32_t offset, uint32_t len)
+{
+	struct slot_op *op = op_queue(ctx, OP_COPY, PLATFORM_TAG_COPY);
+
+	if (!op)
+		return;
+	op->a[0] = dst;
+	op->a[1] = offset;
+	op->a[2] = len;
+}
+
+static void use_data(struct platform_ctx *ctx, size_t len)
+{
+	ctx->data_used = MIN((ctx->data_used + len + 7) & ~7ul, (size_t)SLOT_DATA_BYTES);
+}
+
+void copy_to_op(struct platform_ctx *ctx)
+{
+	const uint32_t len = ctx->copy.len;
+	uint32_t offset = ctx->copy.offset;
+
+	if (!len)
+		return;
+	ctx->copy.len = 0;
+	if (offset == COPY_INLINE) {
+		offset = ctx->data_used;
+		memcpy((uint8_t *)ctx->slot + SLOT_DATA + offset, ctx->copy.bytes, len); // there is room: see reserve
+		use_data(ctx, len);
+	}
+	queue_copy(ctx, ctx->copy.dst, offset, len);
+}
+
 void *systrap_copy_out_reserve(struct platform_ctx *ctx, uaddr_t dst, size_t len)
 {
 	if (len > SLOT_DATA_BYTES - ctx->data_used || ctx->nops == SLOT_OPS)
 		return NULL;
 	ctx->reserved_dst = dst;
-	return (uint8_t *)ctx->slot + SLOT_DATA + ctx->data_used;
+	ctx->reserved_inline = len <= SLOT_INLINE_BYTES && nothing_queued(ctx);
+	return ctx->reserved_inline ? ctx->copy.bytes : (uint8_t *)ctx->slot + SLOT_DATA + ctx->data_used;
 }
 
 void systrap_copy_out_commit(struct platform_ctx *ctx, size_t len)
 {
-	struct slot_op *op;
+	const uint32_t offset = ctx->reserved_inline ? COPY_INLINE : ctx->data_used;
 
 	if (!len || len > SLOT_DATA_BYTES - ctx->data_used || ctx->op_err)
 		return;
-	op = op_queue(ctx, OP_COPY, PLATFORM_TAG_COPY); // has room: it was looked at in the reservation
-	if (!op)
-		return;
-	op->a[0] = ctx->reserved_dst;
-	op->a[1] = ctx->data_used;
-	op->a[2] = len;
-	ctx->data_used = MIN((ctx->data_used + len + 7) & ~7ul, (size_t)SLOT_DATA_BYTES);
+	if (!ctx->reserved_inline)
+		use_data(ctx, len);
+	if (nothing_queued(ctx)) {
+		ctx->copy.dst = ctx->reserved_dst;
+		ctx->copy.len = len;
+		ctx->copy.offset = offset;
+	} else {
+		queue_copy(ctx, ctx->reserved_dst, offset, len); // has room: it was looked at in the reservation
+	}
 }
 
 int systrap_copy_out(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len)
@@ -102,7 +156,7 @@ int systrap_copy_out(struct platform_ctx *ctx, uaddr_t dst, const void *src, siz
 	void *place = systrap_copy_out_reserve(ctx, dst, len);
 	int err;
 
-	if (!place && ctx->nops) { // what is queued may be the mapping that the bytes belong in
+	if (!place && (ctx->nops || ctx->copy.len)) { // what is queued may be the mapping that the bytes belong in
 		err = systrap_flush(ctx);
 		if (err) {
 			ctx->op_err = err == -ESRCH ? 0 : -err;

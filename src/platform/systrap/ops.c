@@ -23,6 +23,7 @@ struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint3
 {
 	struct slot_op *op;
 
+	copy_to_op(ctx);
 	if (ctx->nops == SLOT_OPS) {
 		int err = systrap_flush(ctx);
 

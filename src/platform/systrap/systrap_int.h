@@ -66,8 +66,14 @@ struct platform_ctx {
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t ret;
 	uint32_t nops;
+	struct {                // the answer's only op, as long as it is one: a copy, which line 0 has room for. len 0: none
+		uaddr_t dst;
+		uint32_t len, offset; // in the data area, or COPY_INLINE: bytes
+		uint8_t bytes[SLOT_INLINE_BYTES] __attribute__((aligned(8)));
+	} copy;
 	uint32_t data_used;     // of the data area
-	uaddr_t reserved_dst;   // of the reservation at data_used
+	uaddr_t reserved_dst;   // of the reservation at data_used,
+	bool reserved_inline;   // or of copy.bytes
 	int op_err;             // of an op that failed in a flush: reported at the next resume
 	uint32_t op_tag;
 	uint32_t nsegs;         // of the call's arguments, checked
@@ -141,6 +147,8 @@ int systrap_load_xstate(struct platform_ctx *ctx, uaddr_t src, uint64_t features
 int systrap_reset_xstate(struct platform_ctx *ctx);
 
 // memory.c: copies
+void copy_put(struct platform_ctx *ctx);   // into line 0
+void copy_to_op(struct platform_ctx *ctx); // it won't be the only one
 int systrap_copy_in(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len);
 long systrap_copy_in_str(struct platform_ctx *ctx, char *dst, uaddr_t src, size_t cap);
 int systrap_copy_out(struct platform_ctx *ctx, uaddr_t dst, const void *src, size_t len);

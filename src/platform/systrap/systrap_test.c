@@ -13,6 +13,7 @@
 
 #include "abi/errno.h"
 #include "host/hostfd.h"
+#include "lib/container_of.h"
 #include "platform/platform.h"
 
 enum { CODE = 0x400000, DATA = 0x500000 };
@@ -174,6 +175,67 @@ static void test_who_is_not_born_yet_may_need_the_leaders_processor(void **state
 	systrap_ops.ctx_destroy(ctx);
 }
 
+// What the application has at addr once these bytes have gone along with an answer.
+static void expect_bytes(struct platform_ctx *ctx, uaddr_t addr, const uint8_t *bytes, size_t len)
+{
+	uint8_t there[1024];
+
+	assert_int_equal(systrap_ops.copy_in(ctx, there, addr, len), 0);
+	assert_memory_equal(there, bytes, len);
+}
+
+static void test_copies_of_all_sizes_go_along_in_order(void **state)
+{
+	static const size_t sizes[] = {1, 8, 31, 32, 33, 64, 1000};
+	static const uint8_t getpid_for_ever[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xf7};
+	struct platform_ctx *ctx = load(getpid_for_ever, sizeof(getpid_for_ever));
+	struct platform_event ev;
+	uint8_t bytes[1000], other[1000];
+
+	systrap_ops.resume(ctx);
+	next_event(&ev);
+	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+		const size_t len = sizes[i];
+		void *place;
+
+		memset(bytes, 'a' + i, sizeof(bytes));
+		memset(other, 'A' + i, sizeof(other));
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA, bytes, len), 0); // alone
+		systrap_ops.resume(ctx);
+		assert_ptr_equal(next_event(&ev), ctx);
+		assert_int_equal(ev.kind, PLATFORM_SYSCALL);
+		expect_bytes(ctx, DATA, bytes, len);
+		place = systrap_ops.copy_out_reserve(ctx, DATA, len); // with less than was reserved, and a second one over it
+		assert_non_null(place);
+		memcpy(place, bytes + 1, len);
+		systrap_ops.copy_out_commit(ctx, len - 1);
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA, other, len), 0);
+		systrap_ops.resume(ctx);
+		next_event(&ev);
+		expect_bytes(ctx, DATA, other, len);
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA + 1, bytes, len), 0); // a map after it has the last word, one before it doesn't
+		systrap_ops.map_anon(ctx, 1, DATA, PAGE_SIZE, PROT_READ | PROT_WRITE, false);
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA + len, other, len), 0);
+		systrap_ops.resume(ctx);
+		next_event(&ev);
+		memset(bytes, 0, sizeof(bytes));
+		expect_bytes(ctx, DATA, bytes, len);
+		expect_bytes(ctx, DATA + len, other, len);
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA, other, len), 0);
+		assert_int_equal(systrap_ops.flush(ctx), 0);
+		expect_bytes(ctx, DATA, other, len);
+		assert_int_equal(systrap_ops.copy_out(ctx, 0x10, bytes, len), 0); // nowhere
+		systrap_ops.resume(ctx);
+		assert_ptr_equal(next_event(&ev), ctx);
+		assert_int_equal(ev.kind, PLATFORM_OP_FAILED);
+		assert_int_equal(ev.failed.op_tag, PLATFORM_TAG_COPY);
+		assert_int_equal(ev.failed.err, EFAULT);
+		systrap_ops.resume(ctx);
+		next_event(&ev);
+	}
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_faults_and_interrupts(void **state)
 {
 	static const uint8_t spin[] = {0xeb, 0xfe}, load_null[] = {0x8b, 0x04, 0x25, 0x10, 0, 0, 0}; // mov 0x10,%eax
@@ -251,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
+		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_cmpxchg_and_xstate),

@@ -13,6 +13,7 @@
 #include <sys/capability.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/platform/x86.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
@@ -206,13 +207,6 @@ static void measure_xstate(void)
 	stub_param->xstate_bytes = size;
 }
 
-static bool has_rdtscp(void)
-{
-	uint32_t a, b, c, d;
-
-	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (d >> 27 & 1);
-}
-
 // The page that stubs may only read: their descriptor is one that was opened so.
 static int create_param(int *out_fd)
 {
@@ -229,7 +223,8 @@ static int create_param(int *out_fd)
 	if (*out_fd < 0)
 		return -errno;
 	close(fd);
-	stub_param->spinning = sysconf(_SC_NPROCESSORS_ONLN) > 1 && has_rdtscp();
+	stub_param->spinning = sysconf(_SC_NPROCESSORS_ONLN) > 1 && CPU_FEATURE_PRESENT(RDTSCP); // the C library has asked already
+	stub_param->has_rdpid = CPU_FEATURE_PRESENT(RDPID);
 	measure_xstate();
 	return 0;
 }

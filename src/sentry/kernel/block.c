@@ -100,7 +100,9 @@ void task_waits_clear(struct task *t)
 			kmem_free(&task_wait_type, w);
 	}
 	t->inline_waits_used = 0;
-	ktimer_cancel(&t->block_timer);
+	if (t->block_timer_used) // few calls wait with a deadline
+		ktimer_cancel(&t->block_timer);
+	t->block_timer_used = false;
 }
 
 static bool deadline_passed(struct task *t)

@@ -84,6 +84,7 @@ struct task {
 	struct task_wait inline_waits[TASK_WAITS_INLINE];
 	int inline_waits_used;
 	struct ktimer block_timer;
+	bool block_timer_used; // since it was last cancelled
 	int64_t restart_deadline_ns; // of a call that goes on through restart_syscall
 	uint64_t restart_nr, restart_args[6];
 	struct mm *mm; // NULL once it has exited

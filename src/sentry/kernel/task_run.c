@@ -77,8 +77,10 @@ static void call_run(struct task *t)
 		if (ret == -EBLOCKED) {
 			int64_t deadline = t->call.deadline_ns;
 
-			if (deadline && deadline != KTIME_NEVER)
+			if (deadline && deadline != KTIME_NEVER) {
+				t->block_timer_used = true;
 				ktimer_arm(&t->block_timer, deadline);
+			}
 			if (platform->parks)
 				platform->parks(t->ctx);
 			if (sched_park(t))

@@ -73,18 +73,18 @@ static bool timeout_good(uint64_t addr)
 // been made a little later. Who is to change it may need this processor.
 static bool differs_soon(struct slot *s, uint64_t addr, uint32_t val)
 {
-	uint32_t word = val, cpu;
-	uint64_t start = spin_clock(&cpu), now = start, yield = start + FUTEX_YIELD;
+	uint32_t word = val;
+	uint64_t start = spin_clock(), now = start, yield = start + FUTEX_YIELD;
 
 	while (now - start < FUTEX_SPIN && word == val && !*(volatile uint32_t *)&s->interrupt) {
 		__builtin_ia32_pause();
 		if (now > yield) {
 			stub_call1(SYS_sched_yield, 0);
-			yield = spin_clock(&cpu) + FUTEX_YIELD;
+			yield = spin_clock() + FUTEX_YIELD;
 		}
 		if (stub_copy(&word, (const void *)addr, sizeof(word)) < 0)
 			return false;
-		now = spin_clock(&cpu);
+		now = spin_clock();
 	}
 	if (now - start < FUTEX_SPIN && word != val)
 		s->futex_spin = 0;

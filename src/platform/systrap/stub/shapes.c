@@ -51,26 +51,54 @@ static const uint32_t shapes[SHAPES][6] = {
 struct area {
 	struct slot *s;
 	uint32_t nsegs, used;
+	uint32_t seg0; // KIND_SEG0 with its argument, or 0
 };
 
-static bool add(struct area *a, uint64_t addr, uint64_t len, bool string)
+// The length that was copied to the area's end, or 0.
+static uint64_t fetch(struct area *a, uint64_t addr, uint64_t len, bool string)
 {
+	const uint64_t room = SLOT_IN_MAX - a->used;
 	uint8_t *to = (uint8_t *)a->s + SLOT_DATA + a->used;
 	long got;
 
-	if (!addr || !len || a->nsegs == SLOT_SEGS || (!string && len > SLOT_IN_MAX - a->used))
-		return false;
-	if (string) {
-		got = stub_copy_str(to, (const void *)addr, len < SLOT_IN_MAX - a->used ? len : SLOT_IN_MAX - a->used);
-		if (got < 0)
-			return false;
-		len = got;
-	} else if (stub_copy(to, (const void *)addr, len) < 0) {
-		return false;
-	}
-	a->s->segs[a->nsegs++] = (struct slot_seg){addr, len, a->used};
+	if (!addr || !len || (!string && len > room))
+		return 0;
+	if (!string)
+		return stub_copy(to, (const void *)addr, len) < 0 ? 0 : len;
+	got = stub_copy_str(to, (const void *)addr, len < room ? len : room);
+	return got < 0 ? 0 : got;
+}
+
+static void use(struct area *a, uint64_t len)
+{
 	a->used = (a->used + len + 7) & ~7u;
+}
+
+static bool add(struct area *a, uint64_t addr, uint64_t len, bool string)
+{
+	if (a->nsegs == SLOT_SEGS)
+		return false;
+	len = fetch(a, addr, len, string);
+	if (!len)
+		return false;
+	a->s->segs[a->nsegs++] = (struct slot_seg){addr, len, a->used};
+	use(a, len);
 	return true;
+}
+
+// What argument i points to. The first has a place of its own, so that one more line need not travel.
+static void add_arg(struct area *a, unsigned i, uint64_t len, bool string)
+{
+	if (a->used) {
+		add(a, a->s->args[i], len, string);
+		return;
+	}
+	len = fetch(a, a->s->args[i], len, string);
+	if (!len)
+		return;
+	a->seg0 = KIND_SEG0 | i << KIND_SEG0_ARG_SHIFT;
+	a->s->seg0_len = len;
+	use(a, len);
 }
 
 static void add_iov(struct area *a, uint64_t addr, uint64_t count, bool contents)
@@ -163,13 +191,13 @@ uint32_t prefetch(struct slot *s)
 
 		switch (kind) {
 		case IN_STR:
-			add(&a, addr, STR_MAX, true);
+			add_arg(&a, i, STR_MAX, true);
 			break;
 		case IN_BUF:
-			add(&a, addr, s->args[aux], false);
+			add_arg(&a, i, s->args[aux], false);
 			break;
 		case IN_OBJ:
-			add(&a, addr, aux, false);
+			add_arg(&a, i, aux, false);
 			break;
 		case IN_IOV:
 		case IN_IOV_ARRAY:
@@ -181,10 +209,10 @@ uint32_t prefetch(struct slot *s)
 		case IN_ARR:
 			count = s->args[aux & 0xff];
 			if (count <= SLOT_IN_MAX)
-				add(&a, addr, count * (aux >> 8), false);
+				add_arg(&a, i, count * (aux >> 8), false);
 		}
 	}
-	if ((s->nr == SYS_sendmsg || s->nr == SYS_recvmsg) && a.nsegs)
+	if ((s->nr == SYS_sendmsg || s->nr == SYS_recvmsg) && a.used)
 		add_message(&a, s->nr == SYS_sendmsg);
-	return a.nsegs;
+	return a.seg0 | a.nsegs << KIND_SEGS_SHIFT;
 }

@@ -10,13 +10,15 @@
 // In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
 enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, SPIN_BATCH = 16, SKIP_MAX = 255 };
 
-uint64_t spin_clock(uint32_t *out_cpu)
+static uint32_t this_cpu(void)
 {
-	uint32_t lo, hi, aux;
+	uint64_t aux;
 
-	asm volatile("rdtscp" : "=a"(lo), "=d"(hi), "=c"(aux));
-	*out_cpu = aux & 0xfff;
-	return (uint64_t)hi << 32 | lo;
+	if (PARAM->has_rdpid)
+		asm volatile("rdpid %0" : "=r"(aux));
+	else
+		asm volatile("rdtscp" : "=c"(aux) : : "rax", "rdx");
+	return aux & 0xfff;
 }
 
 void spin_in_vain(uint32_t *spin)
@@ -37,9 +39,7 @@ void slot_ring(void)
 
 static void note_cpu(struct slot *s)
 {
-	s->cpu = 0;
-	if (PARAM->spinning)
-		spin_clock(&s->cpu);
+	s->cpu = PARAM->spinning ? this_cpu() : 0;
 }
 
 void slot_post(struct slot *s, uint32_t kind)
@@ -55,10 +55,11 @@ void slot_post(struct slot *s, uint32_t kind)
 // waits for something; and it is made short for a while after it didn't.
 static uint32_t spin(struct slot *s)
 {
-	uint32_t cpu, state;
-	const uint64_t start = spin_clock(&cpu), limit = s->spin & 0xffff ? SPIN_SHORT : SPIN_LONG;
+	const uint64_t limit = s->spin & 0xffff ? SPIN_SHORT : SPIN_LONG;
+	uint64_t start = 0;
+	uint32_t state;
 
-	if (cpu == PARAM->leader_cpu)
+	if (s->cpu == PARAM->leader_cpu)
 		return 0;
 	do {
 		for (int i = 0; i < SPIN_BATCH; i++) {
@@ -71,7 +72,9 @@ static uint32_t spin(struct slot *s)
 		}
 		if (*(volatile uint32_t *)&s->parked)
 			return 0;
-	} while (spin_clock(&cpu) - start < limit);
+		if (!start)
+			start = spin_clock();
+	} while (spin_clock() - start < limit);
 	spin_in_vain(&s->spin);
 	return 0;
 }
@@ -96,13 +99,24 @@ static uint32_t wait_answer(struct slot *s)
 	}
 }
 
+static bool copy_answer(struct slot *s)
+{
+	const uint8_t *from = s->copy.offset == COPY_INLINE ? s->copy.bytes : (uint8_t *)s + SLOT_DATA + s->copy.offset;
+
+	return stub_copy((void *)s->copy.dst, from, s->copy.len) == 0;
+}
+
 uint32_t slot_turn(struct slot *s)
 {
 	for (;;) {
 		uint32_t state = wait_answer(s);
 
 		if (state & STATE_RET)
-			s->regs.rax = s->nr;
+			s->regs.rax = s->ret;
+		if ((state & STATE_COPY) && !copy_answer(s)) {
+			slot_post(s, KIND_COPY_FAILED);
+			continue;
+		}
 		if ((state & STATE_OPS) && !ops_run(s)) {
 			slot_post(s, KIND_OP_FAILED);
 			if (state & STATE_STAY)
@@ -119,12 +133,9 @@ uint32_t slot_turn(struct slot *s)
 bool stub_fast_call(struct slot *s); // for entry.S: true if only rax and what system calls clobber changed
 bool stub_fast_call(struct slot *s)
 {
-	uint32_t segs;
-
 	if (own_call(s))
 		return true;
-	segs = prefetch(s);
-	slot_post(s, KIND_SYSCALL | segs << KIND_SEGS_SHIFT);
+	slot_post(s, KIND_SYSCALL | prefetch(s));
 	return !(slot_turn(s) & STATE_FULL);
 }
 

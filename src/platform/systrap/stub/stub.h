@@ -36,15 +36,19 @@ bool site_is_back(uint64_t rip);
 void site_compare(const struct site *s, struct stub_regs *r);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
-uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; the number of segments
+uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 
 void slot_post(struct slot *s, uint32_t kind); // an event for the sentry
 uint32_t slot_turn(struct slot *s);            // waits and serves until the application may go on; the answer's state
-uint64_t spin_clock(uint32_t *out_cpu);         // the time-stamp counter, and where we run
 // After spinning in vain, or leaving it out. *spin is how many times not to (or not for long), and above 16 bits how many were last; 0 if it paid.
 void spin_in_vain(uint32_t *spin);
 void slot_ring(void);                          // wakes the sentry, if it sleeps
+
+static inline uint64_t spin_clock(void)
+{
+	return __builtin_ia32_rdtsc();
+}
 
 static inline long stub_call(long nr, long a, long b, long c, long d, long e, long f)
 {
