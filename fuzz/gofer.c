@@ -18,6 +18,13 @@
 #include "gofer/server.h"
 #include "lib/log.h"
 
+// The filters are made by the build, and nothing is locked down here.
+int gofer_lockdown(const struct gofer_config *config)
+{
+	(void)config;
+	return 0;
+}
+
 enum { NODES = 16, MESSAGES_MAX = 32 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

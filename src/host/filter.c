@@ -1,83 +1,18 @@
-// The sentry's seccomp filter.
-//
-// A row allows one call, for some by what one argument may be; several rows of a call add up. What would open a path, make a socket,
-// change a credential or run a program isn't here. Where a platform needs more, the row says so: the stubs' own filters are theirs.
+// Puts a filter that the build made on this process.
 #include "host/filter.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/futex.h>
-#include <linux/membarrier.h>
-#include <sched.h>
-#include <seccomp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/container_of.h"
 #include "lib/log.h"
 
-#define ALLOW(name) {.call = SCMP_SYS(name)}
-#define ALLOW_ARG(name, number, bits, wanted) {.call = SCMP_SYS(name), .arg = (number), .mask = (bits), .value = (wanted)}
-#define ALLOW_EQ(name, number, wanted) ALLOW_ARG(name, number, UINT64_MAX, wanted)
-#define ALLOW_INT(name, number, wanted) ALLOW_ARG(name, number, UINT32_MAX, (uint32_t)(wanted))
-#define ALLOW_ON(only, name) {.call = SCMP_SYS(name), .platform = (only)}
-#define REFUSE(name, err) {.call = SCMP_SYS(name), .action = FILTER_REFUSE, .value = (err)}
-
-const struct filter_rule filter_rules[] = {
-	// Open files: standard input and output, and what the gofer handed over.
-	ALLOW(read), ALLOW(write), ALLOW(readv), ALLOW(writev), ALLOW(pread64), ALLOW(pwrite64), ALLOW(preadv), ALLOW(pwritev),
-	ALLOW(preadv2), ALLOW(pwritev2), ALLOW(lseek), ALLOW(close), ALLOW(fstat), ALLOW(fstatfs), ALLOW(ftruncate), ALLOW(fallocate),
-	ALLOW(fsync), ALLOW(fdatasync), ALLOW(sync_file_range), ALLOW(copy_file_range), ALLOW(fadvise64), ALLOW(readahead),
-	ALLOW_INT(newfstatat, 3, AT_EMPTY_PATH), // fstat, as glibc makes it
-	ALLOW_INT(fcntl, 1, F_GETFL), ALLOW_INT(fcntl, 1, F_SETFL), ALLOW_INT(fcntl, 1, F_DUPFD_CLOEXEC), ALLOW_INT(fcntl, 1, F_GETFD),
-	ALLOW_INT(fcntl, 1, F_SETFD), ALLOW_INT(fcntl, 1, F_ADD_SEALS), ALLOW_INT(fcntl, 1, F_GET_SEALS),
-	ALLOW(dup), ALLOW(dup3),
-	// Terminals: modes, sizes, how much is there. Nothing that puts input into one (TIOCSTI) or takes one over (TIOCSCTTY).
-	ALLOW_INT(ioctl, 1, TCGETS), ALLOW_INT(ioctl, 1, TCSETS), ALLOW_INT(ioctl, 1, TCSETSW), ALLOW_INT(ioctl, 1, TCSETSF),
-	ALLOW_INT(ioctl, 1, TIOCGWINSZ), ALLOW_INT(ioctl, 1, TIOCSWINSZ), ALLOW_INT(ioctl, 1, FIONREAD), ALLOW_INT(ioctl, 1, TIOCOUTQ),
-	ALLOW_INT(ioctl, 1, TCFLSH), ALLOW_INT(ioctl, 1, TCSBRK),
-	// Memory. Executable pages only for a vDSO's image and such before the filter.
-	ALLOW_ARG(mmap, 2, PROT_EXEC, 0), ALLOW(munmap), ALLOW_ARG(mprotect, 2, PROT_EXEC, 0), ALLOW(mremap), ALLOW(madvise), ALLOW(brk),
-	ALLOW(msync), ALLOW(mincore), ALLOW(memfd_create),
-	// Sockets that there are already: the control server's, the gofers', the stubs'.
-	ALLOW(recvmsg), ALLOW(sendmsg), ALLOW(recvfrom), ALLOW(sendto), ALLOW(accept4), ALLOW(shutdown),
-	ALLOW_INT(socketpair, 0, AF_UNIX), ALLOW_INT(setsockopt, 1, SOL_SOCKET), ALLOW_INT(getsockopt, 1, SOL_SOCKET),
-	// Waiting.
-	ALLOW(futex), ALLOW(epoll_create1), ALLOW(epoll_ctl), ALLOW(epoll_wait), ALLOW(epoll_pwait), ALLOW(poll), ALLOW(ppoll),
-	ALLOW(eventfd2), ALLOW(timerfd_create), ALLOW(timerfd_settime), ALLOW(timerfd_gettime), ALLOW(nanosleep),
-	ALLOW(clock_nanosleep), ALLOW(restart_syscall),
-	// Clocks and numbers.
-	ALLOW(clock_gettime), ALLOW(clock_getres), ALLOW(gettimeofday), ALLOW(time), ALLOW(getrandom), ALLOW(sched_getaffinity),
-	ALLOW(sched_yield), ALLOW(getcpu), ALLOW(getpid), ALLOW(gettid), ALLOW(getuid), ALLOW(getrusage), ALLOW(sysinfo), ALLOW(uname),
-	ALLOW_INT(membarrier, 0, MEMBARRIER_CMD_QUERY), ALLOW_INT(membarrier, 0, MEMBARRIER_CMD_GLOBAL),
-	// Threads of its own. glibc tries clone3 first, whose flags a filter can't see, and goes on with clone.
-	REFUSE(clone3, ENOSYS), ALLOW_ARG(clone, 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM), ALLOW(set_robust_list), ALLOW(rseq),
-	ALLOW(exit), ALLOW(exit_group), ALLOW(rt_sigprocmask), ALLOW(rt_sigaction), ALLOW(rt_sigreturn), ALLOW(rt_sigtimedwait),
-	ALLOW(sigaltstack), ALLOW(sched_setaffinity),
-	// Its stubs: the only processes that it sees.
-	ALLOW(process_vm_readv), ALLOW(process_vm_writev), ALLOW(kill), ALLOW(tgkill), ALLOW(tkill), ALLOW(wait4), ALLOW(waitid),
-	ALLOW_ON("ptrace", ptrace), ALLOW_ON("ptrace", signalfd4),
-	// Files of /proc/PID of its stubs; the root holds nothing else.
-	ALLOW(openat), ALLOW(open),
-	// What libraries try and can do without (sysconf looks into /sys).
-	REFUSE(readlink, EACCES), REFUSE(readlinkat, EACCES), REFUSE(access, EACCES), REFUSE(faccessat, EACCES),
-	REFUSE(faccessat2, EACCES), REFUSE(prlimit64, EPERM), REFUSE(prctl, EPERM),
-};
-const size_t filter_rules_count = ARRAY_LEN(filter_rules);
-
-static int add_rule(scmp_filter_ctx ctx, const struct filter_rule *r)
-{
-	uint32_t action = r->action == FILTER_ALLOW ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(r->value);
-
-	if (r->action == FILTER_REFUSE || r->mask == 0)
-		return seccomp_rule_add(ctx, action, r->call, 0);
-	return seccomp_rule_add(ctx, action, r->call, 1, SCMP_CMP64(r->arg, SCMP_CMP_MASKED_EQ, r->mask, r->value));
-}
+enum { PROGRAM_MAX = 1024 };
 
 // Only async-signal-safe calls, and only those that the filter allows.
 static void forbidden_call(int sig, siginfo_t *info, void *context)
@@ -87,28 +22,37 @@ static void forbidden_call(int sig, siginfo_t *info, void *context)
 	_exit(1);
 }
 
+static int load(const struct sock_filter *code, unsigned len)
+{
+	const struct sock_fprog program = {.len = (unsigned short)len, .filter = (struct sock_filter *)code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+}
+
+int filter_load(const struct filter_program *program, bool trace)
+{
+	struct sock_filter code[PROGRAM_MAX];
+	struct sigaction sa = {.sa_sigaction = forbidden_call, .sa_flags = SA_SIGINFO};
+
+	if (!trace)
+		return load(program->code, program->len);
+	if (program->len > PROGRAM_MAX)
+		return -E2BIG;
+	sigaction(SIGSYS, &sa, NULL);
+	memcpy(code, program->code, program->len * sizeof(*code));
+	for (unsigned i = 0; i < program->len; i++)
+		if (code[i].code == (BPF_RET | BPF_K) && code[i].k == SECCOMP_RET_KILL_PROCESS)
+			code[i].k = SECCOMP_RET_TRAP;
+	return load(code, program->len);
+}
+
 int filter_install(const char *platform, bool trace)
 {
-	scmp_filter_ctx ctx;
-	int err = 0;
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	log_warning("the sanitizers make host calls of their own: no filter in this build");
 	return 0;
 #endif
-	ctx = seccomp_init(trace ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
-	if (!ctx)
-		return -ENOMEM;
-	if (trace) {
-		struct sigaction sa = {.sa_sigaction = forbidden_call, .sa_flags = SA_SIGINFO};
-
-		sigaction(SIGSYS, &sa, NULL);
-	}
-	for (size_t i = 0; !err && i < filter_rules_count; i++)
-		if (!filter_rules[i].platform || strcmp(filter_rules[i].platform, platform) == 0)
-			err = add_rule(ctx, &filter_rules[i]);
-	if (!err)
-		err = seccomp_load(ctx);
-	seccomp_release(ctx);
-	return err;
+	return filter_load(strcmp(platform, "ptrace") == 0 ? &filter_sentry_ptrace : &filter_sentry_systrap, trace);
 }

@@ -1,4 +1,7 @@
-// The sentry's seccomp filter: the list of host calls that it may make, and no others.
+// The seccomp filters of the sentry and the gofer: the lists of host calls that they may make, and no others.
+//
+// The rows are data of the build alone: libseccomp makes programs of them there (filter_gen.c), which searches for a call's number like a
+// dictionary, and a start loads them as they are.
 #pragma once
 
 #include <stdbool.h>
@@ -17,9 +20,22 @@ struct filter_rule {
 	uint64_t mask, value;
 };
 
-extern const struct filter_rule filter_rules[];
-extern const size_t filter_rules_count;
+#define FILTER_ALLOW_ARG(name, number, bits, wanted) {.call = SCMP_SYS(name), .arg = (number), .mask = (bits), .value = (wanted)}
 
-// From now on, for all threads of the process: a call that no row names ends it (SIGSYS), or with trace is written to the log first.
-// 0 or -errno.
+extern const struct filter_rule filter_rules[]; // the sentry's
+extern const size_t filter_rules_count;
+extern const struct filter_rule gofer_rules_reading[], gofer_rules_writing[]; // the second in addition, where a tree is writable
+extern const size_t gofer_rules_reading_count, gofer_rules_writing_count;
+
+struct filter_program {
+	const struct sock_filter *code;
+	unsigned len;
+};
+
+extern const struct filter_program filter_sentry_systrap, filter_sentry_ptrace, filter_gofer_reading, filter_gofer_writing;
+
+// From now on, for the calling thread and those that it starts: a call that no row names ends the process (SIGSYS), or with trace is written
+// to the log first. 0 or -errno.
+int filter_load(const struct filter_program *program, bool trace);
+// The sentry's.
 int filter_install(const char *platform, bool trace);
