@@ -1,4 +1,4 @@
-// The hull binary: one executable that is the CLI, the sentry and the gofer, told apart by its verb.
+// The hull command. The sentry and the gofer are forks of it (runtime/sandbox/launch.h).
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,16 +6,10 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/profile.h"
 #include "runtime/cmd/cmd.h"
 #include "runtime/err.h"
-#include "runtime/sandbox/gofer_process.h"
-#include "sentry/boot/boot.h"
-
-// Processes that hull starts of itself: without flags, and without anything that only the CLI needs.
-static const struct {
-	const char *name;
-	int (*main)(int argc, char **argv);
-} parts[] = {{"boot", boot_main}, {"gofer", gofer_process_main}};
+#include "runtime/sandbox/title.h"
 
 #ifdef __SANITIZE_THREAD__
 // The sentry ends at the first data race, so that a test sees it. The order of locks isn't looked at: a directory's lock and its upper
@@ -75,12 +69,8 @@ int main(int argc, char **argv)
 	struct err *err = NULL;
 	int used = 0, ret = -1;
 
+	title_init(argc, argv);
 	fill_standard_fds();
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (argc > 1 && strcmp(argv[1], parts[i].name) == 0)
-			return parts[i].main(argc - 1, argv + 1);
-
 	if (flags_parse(settings_flags, &s, argc - 1, argv + 1, &used, &err) < 0)
 		return fail(&s, err);
 	argc -= 1 + used;
@@ -97,7 +87,11 @@ int main(int argc, char **argv)
 		return fail(&s, err);
 	for (const struct verb *const *v = verbs; *v; v++)
 		if (strcmp((*v)->name, argv[0]) == 0) {
+			if (s.profile_start)
+				profile_init();
+			profile_mark(PROFILE_COMMAND);
 			ret = run_verb(&s, *v, argc - 1, argv + 1, &err);
+			profile_print(2);
 			if (ret < 0)
 				return fail(&s, err);
 			err_free(err); // of something that was got over

@@ -20,6 +20,7 @@
 #include "lib/kmem.h"
 #include "lib/log.h"
 #include "lib/mutex.h"
+#include "lib/profile.h"
 #include "lib/ref.h"
 #include "sentry/kernel/kernel.h"
 
@@ -133,6 +134,7 @@ static void first_process_ended(void *arg, int status)
 {
 	struct served *v = arg;
 
+	profile_mark(PROFILE_SENTRY_ENDED);
 	atomic_store(&v->server->init_status, status);
 }
 
@@ -170,7 +172,9 @@ static void do_create(struct conn *c, struct control_request *r)
 	v->server = s;
 	r->create.on_exit = container_ended;
 	r->create.arg = v;
+	profile_mark(PROFILE_SENTRY_CREATE);
 	err = container_create(&r->create, &v->container, &err_text);
+	profile_mark(PROFILE_SENTRY_CREATED);
 	r->create.gofer_fd = -1;
 	if (err) {
 		free(v->id);
@@ -212,8 +216,11 @@ static int start_process(struct served *v, struct process_spec *spec, int *out_p
 static void answer_start(struct conn *c, struct served *v, int64_t seq, struct process_spec *spec)
 {
 	char *err_text = NULL;
-	int pid = 0, err = start_process(v, spec, &pid, &err_text);
+	int pid = 0, err;
 
+	profile_mark(PROFILE_SENTRY_START);
+	err = start_process(v, spec, &pid, &err_text);
+	profile_mark(PROFILE_SENTRY_STARTED);
 	if (err)
 		send_failure(c, seq, "cannot start the process", err, err_text);
 	else

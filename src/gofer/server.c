@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/profile.h"
 
 static const struct op {
 	op_fn fn;
@@ -178,6 +179,7 @@ int gofer_main(const struct gofer_config *config)
 			return 1;
 		}
 	}
+	profile_mark(PROFILE_GOFER_SERVES);
 	status = serve(&s);
 	server_fini(&s);
 	return status;

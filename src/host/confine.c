@@ -5,9 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/mount.h>
-#include <linux/securebits.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/mount.h>
@@ -15,7 +13,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -39,11 +36,18 @@ static int empty_root(bool with_proc)
 	return 0;
 }
 
+enum { EMPTY_NAMESPACES = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP };
+
 int confine_namespaces(bool with_proc)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+	if (unshare(CLONE_NEWNS | EMPTY_NAMESPACES) < 0)
 		return -errno;
 	return empty_root(with_proc);
+}
+
+int confine_mounts(void)
+{
+	return unshare(CLONE_NEWNS) < 0 ? -errno : empty_root(false);
 }
 
 int confine_open_proc(void)
@@ -61,80 +65,78 @@ int confine_open_proc(void)
 // --- a user namespace
 //
 // It counts its user's processes for itself, so that their limit is the sandbox's own. Who is who stays as on the host, for the owners
-// that fstat shows: such a map can be written only from outside, by a helper that is forked before. Where the host lets nobody
-// make a user namespace, all sandboxes share the count.
+// that fstat shows: such a map can be written only from outside, by the gofer, and is there before it hands out the first file. Where the
+// host lets nobody make a user namespace, all sandboxes share the count.
 
-static bool put_text(const char *path, const char *text)
+enum { READY_WITH_USERS = 'u', READY = 'r' }; // what the sentry says
+
+static int write_at(int dir_fd, const char *name, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC), err = 0;
 
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-// Starts the helper, which waits for a byte on *out_go, then writes the maps of its parent. Its pid or -errno.
-static pid_t start_mapper(int *out_go)
-{
-	int go[2];
-	pid_t pid;
-	char byte;
-
-	if (pipe2(go, O_CLOEXEC) < 0)
+	if (fd < 0)
 		return -errno;
-	pid = fork();
-	if (pid == 0) {
-		char uids[64], gids[64];
-
-		close(go[1]);
-		snprintf(uids, sizeof(uids), "/proc/%d/uid_map", getppid());
-		snprintf(gids, sizeof(gids), "/proc/%d/gid_map", getppid());
-		if (read(go[0], &byte, 1) != 1)
-			_exit(0);
-		_exit(put_text(uids, "0 0 4294967295") && put_text(gids, "0 0 4294967295") ? 0 : 1);
-	}
-	close(go[0]);
-	*out_go = go[1];
-	return pid < 0 ? -errno : pid;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		err = -errno;
+	close(fd);
+	return err;
 }
 
-static void own_user_namespace(pid_t mapper, int go)
+static void own_user_namespace(int ready_fd)
 {
-	int status = 0;
+	char said = READY_WITH_USERS;
 
-	if (unshare(CLONE_NEWUSER) < 0)
+	if (unshare(CLONE_NEWUSER) < 0) {
 		log_info("the host allows no user namespace (%m): sandboxes share one limit of %d processes", CONFINE_PROCESSES_MAX);
-	else if (write(go, "", 1) != 1)
-		log_warning("the sentry's user namespace has no map: owners of host files show as nobody");
-	close(go);
-	while (waitpid(mapper, &status, 0) < 0 && errno == EINTR)
-		;
-	if (status)
-		log_warning("the sentry's user namespace has no map: owners of host files show as nobody");
+		said = READY;
+	}
+	// Who doesn't hear it has ended, and the sentry will notice.
+	if (write(ready_fd, &said, 1) != 1)
+		log_info("the gofer isn't there: %m");
+	close(ready_fd);
 }
 
-int confine_credentials(void)
+int confine_join(int ready_fd, int sentry_fd, int sentry_proc_fd)
+{
+	const char *map = "0 0 4294967295";
+	char said;
+	int err;
+
+	if (read(ready_fd, &said, 1) != 1)
+		return -EPIPE;
+	// A host that keeps the sentry's namespaces from us lets us have our own.
+	if (setns(sentry_fd, EMPTY_NAMESPACES) < 0 && unshare(EMPTY_NAMESPACES) < 0)
+		return -errno;
+	if (said != READY_WITH_USERS)
+		return 0;
+	err = write_at(sentry_proc_fd, "uid_map", map) ?: write_at(sentry_proc_fd, "gid_map", map);
+	if (err)
+		log_warning("the sentry's user namespace has no map (%s): owners of host files show as nobody", strerror(-err));
+	return 0;
+}
+
+// Out of what execve could give back. The kernel says by EINVAL which capability is the first that it doesn't know.
+static int empty_bounding_set(void)
+{
+	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	return errno == EINVAL ? 0 : -errno;
+}
+
+int confine_credentials(int ready_fd)
 {
 	const struct rlimit processes = {CONFINE_PROCESSES_MAX, CONFINE_PROCESSES_MAX};
 	cap_t none = cap_init();
-	int err = 0, go = -1;
-	pid_t mapper;
+	int err;
 
 	if (!none)
 		return -ENOMEM;
-	mapper = start_mapper(&go);
-	if (mapper < 0) {
-		cap_free(none);
-		return mapper;
-	}
-	for (int cap = 0; CAP_IS_SUPPORTED(cap); cap++)
-		if (cap_drop_bound(cap) < 0)
-			err = err ?: -errno;
-	cap_reset_ambient();
+	err = empty_bounding_set();
+	if (!err && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		err = -errno;
 	if (!err && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
 		err = -errno;
-	own_user_namespace(mapper, go);
+	own_user_namespace(ready_fd);
 	if (!err && setrlimit(RLIMIT_NPROC, &processes) < 0)
 		err = -errno;
 	if (!err && cap_set_proc(none) < 0)

@@ -27,6 +27,7 @@ const struct flag settings_flags[] = {
 	{"strace", 0, FLAG_BOOL, AT(strace), NULL, "log every system call in the debug log"},
 	{"strace-syscalls", 0, FLAG_STRING, AT(strace_syscalls), "LIST", "only these, separated by commas"},
 	{"workers", 0, FLAG_INT, AT(workers), "N", "threads of the sentry (default: by the number of CPUs)"},
+	{"profile-start", 0, FLAG_BOOL, AT(profile_start), NULL, "print the phases of a start, with their times, to standard error"},
 	{"ignore-cgroups", 0, FLAG_BOOL, AT(ignore_cgroups), NULL, "make no control group, apply no linux.resources"},
 	{"systemd-cgroup", 0, FLAG_BOOL, AT(systemd_cgroup), NULL, "cgroupsPath is SLICE:PREFIX:NAME; hull makes the group itself all the same"},
 	{"rootless", 0, FLAG_BOOL, AT(rootless), NULL, "run without being root (not supported yet)"},

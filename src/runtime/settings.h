@@ -11,7 +11,7 @@ enum overlay_mode { OVERLAY_NONE, OVERLAY_ROOT, OVERLAY_ALL };
 
 struct settings {
 	const char *root, *platform, *network, *overlay2, *file_access, *debug_log, *log, *log_format, *strace_syscalls;
-	bool debug, strace, ignore_cgroups, systemd_cgroup, rootless, version, help;
+	bool debug, strace, profile_start, ignore_cgroups, systemd_cgroup, rootless, version, help;
 	int workers;
 	enum overlay_mode overlay; // from overlay2
 	bool shared_files;	   // from file_access

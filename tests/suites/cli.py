@@ -509,6 +509,22 @@ def case_log(ctx, where):
     assert any("exit_group(0)" in open(debug + n).read() for n in os.listdir(debug))
 
 
+def case_profile_start(ctx, where):
+    """Phases of all three processes, in the order of time; nothing without the flag."""
+    hull = runtime(ctx, where)
+    folder = hull.bundle(spec_of(ctx, ["true"]))
+    for words in (["run", "-b", folder, "p"], ["do", "true"]):
+        done = hull(*words, flags=["--profile-start"])
+        assert done.status == 0, done.err
+        rows = [line.split(maxsplit=3) for line in done.err.splitlines()[1:]]
+        assert {who for _, _, who, _ in rows} == {"command", "sentry", "gofer"}, done.err
+        times = [int(row[0]) for row in rows]
+        assert times == sorted(times) and times[0] == 0 and times[-1] > 0, done.err
+        for phase in ("namespaces and root made", "filter loaded", "program found", "process ended"):
+            assert any(row[3] == phase for row in rows), f"no {phase}: {done.err}"
+        assert hull(*words).err == ""
+
+
 def limits_of(ctx, where, folder):
     """What the control groups of a running container say, of runc or Hull: the host's own files."""
     found = {}
@@ -566,7 +582,7 @@ GROUPS = {
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],
-    "texts": [case_help, case_spec, case_log],
+    "texts": [case_help, case_spec, case_log, case_profile_start],
 }
 
 

@@ -45,6 +45,9 @@ def judge(pid, kind, own_namespaces):
     if kind != "gofer" and status["Uid"].split()[:4] != ["65534"] * 4:
         wrong.append(f"runs as user {status['Uid']}")
     wrong += [f"shares the host's {ns} namespace" for ns in own_namespaces if namespace(pid, ns) == namespace("self", ns)]
+    with open(f"/proc/{pid}/environ", "rb") as f:
+        if b"HULL_SECRET" in f.read():
+            wrong.append("still has the environment of who started it")
     if kind != "gofer" and os.listdir(f"/proc/{pid}/root/") not in ([], ["proc"]):
         wrong.append("sees files of the host")
     return wrong
@@ -53,7 +56,8 @@ def judge(pid, kind, own_namespaces):
 def confinement(where, ctx):
     """A sandbox with a program that waits, looked at from the host."""
     argv = ctx.hull(where, "do", "--", "sleep", "1000")
-    cli = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    cli = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                           env=os.environ | {"HULL_SECRET": "1"})
     results, seen = [], {}
     try:
         deadline = time.monotonic() + 30 * ctx.args.slow

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/profile.h"
 #include "runtime/err.h"
 #include "runtime/oci/spec.h"
 #include "runtime/sandbox/foreground.h"
@@ -77,6 +78,7 @@ static int start_command(struct sandbox *b, struct plan *plan, const struct oci_
 		err_set(err, "%s", c->error);
 		return strstr(c->error, "unexpectedly") ? sandbox_explain(b, err) : -1;
 	}
+	profile_mark(PROFILE_COMMAND_BEGUN);
 	*out_pid = json_integer_value(json_object_get(reply, "pid"));
 	json_decref(reply);
 	return 0;
@@ -103,6 +105,7 @@ static int run_command(const struct settings *s, struct plan *plan, const struct
 		ret = sandbox_explain(&sandbox, err);
 	terminal_restore();
 	sandbox_kill(&sandbox);
+	profile_mark(PROFILE_COMMAND_REMOVED);
 	return ret < 0 ? -1 : status;
 }
 

@@ -13,6 +13,7 @@
 #include "control/client.h"
 #include "lib/container_of.h"
 #include "lib/log.h"
+#include "lib/profile.h"
 #include "runtime/err.h"
 #include "runtime/sandbox/terminal.h"
 
@@ -122,6 +123,7 @@ int foreground_wait(struct control_client *c, const char *container, int pid, in
 		if (fds[0].revents)
 			ret = take_reply(c, seq, out_status, err);
 	}
+	profile_mark(PROFILE_COMMAND_ENDED);
 	close(fds[1].fd);
 	return ret < 0 ? -1 : 0;
 }

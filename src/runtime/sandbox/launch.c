@@ -3,27 +3,31 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "gofer/gofer.h"
-#include "lib/log.h"
+#include "lib/profile.h"
 #include "runtime/err.h"
+#include "runtime/sandbox/gofer_process.h"
+#include "runtime/sandbox/title.h"
 #include "runtime/settings.h"
+#include "sentry/boot/boot.h"
 
-// What a child gets: its descriptor i is fds[i].
+// What a child gets: its descriptor i is fds[i], and it runs main to its end.
 struct child {
-	char *const *argv;
+	const char *part, *name; // for ps
+	int (*main)(const void *arg);
+	const void *arg;
 	int fds[GOFER_FD_TREES + GOFER_TREES_MAX];
 	int nfds;
 	const int *cgroup_fds;
@@ -47,28 +51,67 @@ static void place_fds(const struct child *c)
 		_exit(127);
 }
 
+// The caller's environment is the application's business, if anybody's.
+static void forget_environment(void)
+{
+	for (char **e = environ; *e; e++)
+		explicit_bzero(*e, strlen(*e));
+	environ[0] = NULL;
+}
+
+// The child is no copy of its parent in one respect: what would give away the other's stack protector is worth nothing here.
+__attribute__((noreturn, optimize("no-stack-protector"))) static void begin(const struct child *c)
+{
+	uint64_t guard;
+
+	if (getrandom(&guard, sizeof(guard), 0) == sizeof(guard))
+		asm volatile("mov %0, %%fs:0x28" ::"r"(guard & ~0xfful));
+	_exit(c->main(c->arg));
+}
+
+static void child(const struct child *c)
+{
+	sigset_t none;
+
+	// Away from the caller's terminal and its ^C; no signal is the caller's business any more.
+	setsid();
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int i = 0; i < c->ncgroups; i++)
+		if (write(c->cgroup_fds[i], "0", 1) != 1)
+			_exit(126);
+	place_fds(c);
+	title_set(c->part, c->name);
+	forget_environment();
+	begin(c);
+}
+
+// Forks the first process of a new PID namespace. libc's own fork, since the child goes on without an exec.
 static pid_t spawn(const struct child *c, struct err **err)
 {
-	static char *const no_env[] = {NULL};
-	sigset_t none;
-	pid_t pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
-	if (pid == 0) {
-		// Away from the caller's terminal and its ^C; no signal is the caller's business any more.
-		setsid();
-		for (int sig = 1; sig < NSIG; sig++)
-			signal(sig, SIG_DFL);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		for (int i = 0; i < c->ncgroups; i++)
-			if (write(c->cgroup_fds[i], "0", 1) != 1)
-				_exit(126);
-		place_fds(c);
-		// The caller's environment is the application's business, if anybody's; only the sanitizers' options go along.
-		execve("/proc/self/exe", c->argv, getenv("ASAN_OPTIONS") || getenv("UBSAN_OPTIONS") ? environ : no_env);
-		_exit(127);
+	int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	pid_t pid = -1;
+
+	if (own < 0)
+		return err_set(err, "cannot open /proc/self/ns/pid: %m");
+	if (unshare(CLONE_NEWPID) < 0) {
+		err_set(err, errno == EPERM ? "cannot make a PID namespace: only root can (%m)" : "cannot make a PID namespace: %m");
+	} else {
+		pid = fork();
+		if (pid == 0)
+			child(c);
+		if (pid < 0)
+			err_set(err, "cannot start a process: %m");
+		if (setns(own, CLONE_NEWPID) < 0 && pid >= 0) { // hooks are to start in the caller's
+			err_set(err, "cannot go back to the own PID namespace: %m");
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+			pid = -1;
+		}
 	}
-	if (pid < 0)
-		err_set(err, errno == EPERM ? "cannot make a PID namespace: only root can (%m)" : "cannot start a process: %m");
+	close(own);
 	return pid;
 }
 
@@ -90,106 +133,113 @@ static int open_tree_at(const struct launch_tree *t, struct err **err)
 	return fd;
 }
 
-static int start_gofer(const struct launch_options *o, int null_fd, int conn_fd, struct sandbox *s, struct err **err)
+static void close_all(const int *fds, int n)
 {
-	// Which trees are read-only goes on the command line, a letter each: w or r.
-	char modes[GOFER_TREES_MAX + 1] = "";
-	char *const argv[] = {"hull", "gofer", (char *)o->name, modes, NULL};
-	struct child c = {.argv = argv, .fds = {null_fd, null_fd, o->log_fd >= 0 ? o->log_fd : null_fd}, .nfds = GOFER_FD_TREES,
+	for (int i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+// How the gofer names the sentry, whose number means nothing in its own PID namespace.
+static int open_sentry(pid_t pid, int *out_pidfd, int *out_proc, struct err **err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	*out_pidfd = syscall(SYS_pidfd_open, pid, 0);
+	*out_proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*out_pidfd >= 0 && *out_proc >= 0)
+		return 0;
+	err_set(err, "cannot look at process %d: %m", (int)pid);
+	close_all((int[]){*out_pidfd, *out_proc}, 2);
+	return -1;
+}
+
+static int start_gofer(const struct launch_options *o, int null_fd, int conn_fd, int ready_fd, struct sandbox *s, struct err **err)
+{
+	struct gofer_start start = {.ntrees = o->ntrees};
+	struct child c = {.part = "gofer", .name = o->name, .main = gofer_process_main, .arg = &start,
+			  .fds = {null_fd, null_fd, o->log_fd >= 0 ? o->log_fd : null_fd}, .nfds = GOFER_FD_TREES,
 			  .cgroup_fds = o->cgroup_fds, .ncgroups = o->ncgroups};
 	int opened = 0;
 
 	if (o->ntrees > GOFER_TREES_MAX)
 		return err_set(err, "too many mounts of host folders");
+	if (open_sentry(s->sentry, &c.fds[GOFER_FD_SENTRY], &c.fds[GOFER_FD_SENTRY_PROC], err) < 0)
+		return -1;
 	c.fds[GOFER_FD_CONN] = conn_fd;
 	c.fds[GOFER_FD_LOG] = c.fds[2];
-	s->gofer = -1;
+	c.fds[GOFER_FD_READY] = ready_fd;
 	for (; opened < o->ntrees; opened++) {
 		int fd = open_tree_at(&o->trees[opened], err);
 
 		if (fd < 0)
 			break;
-		modes[opened] = o->trees[opened].readonly ? 'r' : 'w';
+		start.readonly[opened] = o->trees[opened].readonly;
 		c.fds[c.nfds++] = fd;
 	}
 	if (opened == o->ntrees)
 		s->gofer = spawn(&c, err);
-	for (int i = 0; i < opened; i++)
-		close(c.fds[GOFER_FD_TREES + i]);
+	profile_mark(PROFILE_COMMAND_GOFER);
+	close_all(&c.fds[GOFER_FD_SENTRY], c.nfds - GOFER_FD_SENTRY);
 	return s->gofer < 0 ? -1 : 0;
 }
 
-static int boot_config(const struct launch_options *o, struct err **err)
+static int sentry_main(const void *config)
 {
-	const struct settings *st = o->settings;
-	json_t *json = json_pack("{ss ss* si sb sb sb sb ss* sb}",
-				 "version", control_version(),
-				 "platform", st->platform,
-				 "workers", st->workers,
-				 "foreground", o->foreground,
-				 "debug", st->debug,
-				 "logJson", st->log_json,
-				 "strace", st->strace,
-				 "straceSyscalls", st->strace_syscalls,
-				 "log", o->log_fd >= 0);
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	int fd = memfd_create("hull-boot", MFD_CLOEXEC);
-	size_t len = text ? strlen(text) : 0;
-
-	json_decref(json);
-	if (fd < 0 || !text || write(fd, text, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) < 0) {
-		err_set(err, "cannot write the sandbox's configuration: %m");
-		if (fd >= 0)
-			close(fd);
-		fd = -1;
-	}
-	free(text);
-	return fd;
+	profile_mark(PROFILE_SENTRY);
+	return boot_main(config);
 }
 
-static int start_sentry(const struct launch_options *o, int null_fd, int control_fd, struct sandbox *s, struct err **err)
+static int start_sentry(const struct launch_options *o, int null_fd, int control_fd, int ready_fd, struct sandbox *s, struct err **err)
 {
-	char *const argv[] = {"hull", "boot", (char *)o->name, NULL};
-	struct child c = {.argv = argv, .nfds = BOOT_FDS, .cgroup_fds = o->cgroup_fds, .ncgroups = o->ncgroups};
-	int config = boot_config(o, err);
+	const struct settings *st = o->settings;
+	// Words of the command, which the title will lie over.
+	char *filter = st->strace_syscalls ? strdup(st->strace_syscalls) : NULL;
+	struct boot_config config = {
+		.strace_filter = filter,
+		.nworkers = st->workers,
+		.foreground = o->foreground,
+		.debug = st->debug,
+		.log = o->log_fd >= 0,
+		.log_json = st->log_json,
+		.strace = st->strace,
+		.listens = o->listen_fd >= 0,
+	};
+	struct child c = {.part = "boot", .name = o->name, .main = sentry_main, .arg = &config, .nfds = BOOT_FDS,
+			  .cgroup_fds = o->cgroup_fds, .ncgroups = o->ncgroups};
 
-	if (config < 0)
-		return -1;
 	c.fds[0] = c.fds[1] = null_fd;
 	// A failed assertion's message should reach somebody.
 	c.fds[2] = o->log_fd >= 0 ? o->log_fd : o->foreground ? 2 : null_fd;
-	c.fds[BOOT_FD_CONFIG] = config;
 	c.fds[BOOT_FD_LISTEN] = o->listen_fd >= 0 ? o->listen_fd : null_fd;
 	c.fds[BOOT_FD_CONTROL] = control_fd;
 	c.fds[BOOT_FD_LOG] = o->log_fd >= 0 ? o->log_fd : null_fd;
+	c.fds[BOOT_FD_READY] = ready_fd;
+	snprintf(config.platform, sizeof(config.platform), "%s", st->platform);
 	s->sentry = spawn(&c, err);
-	close(config);
+	profile_mark(PROFILE_COMMAND_SENTRY);
+	free(filter);
 	return s->sentry < 0 ? -1 : 0;
 }
 
 int sandbox_launch(const struct launch_options *o, struct sandbox *out, struct err **err)
 {
-	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ret = -1;
+	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ready[2] = {-1, -1}, ret = -1;
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	profile_mark(PROFILE_COMMAND_PLANNED);
 	*out = (struct sandbox){.sentry = -1, .gofer = -1, .gofer_fd = -1, .client.reader.fd = -1};
 	if (null_fd < 0)
 		err_set(err, "cannot open /dev/null: %m");
 	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0 ||
-		 socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer) < 0)
+		 socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer) < 0 || pipe2(ready, O_CLOEXEC) < 0)
 		err_set(err, "cannot make a socket pair: %m");
 	else
-		ret = start_sentry(o, null_fd, control[1], out, err) ?: start_gofer(o, null_fd, gofer[1], out, err);
+		ret = start_sentry(o, null_fd, control[1], ready[1], out, err) ?: start_gofer(o, null_fd, gofer[1], ready[0], out, err);
 	control_client_init(&out->client, control[0]);
 	out->gofer_fd = gofer[0];
-	if (control[1] >= 0)
-		close(control[1]);
-	if (gofer[1] >= 0)
-		close(gofer[1]);
-	if (null_fd >= 0)
-		close(null_fd);
-	if (o->listen_fd >= 0)
-		close(o->listen_fd);
+	close_all((int[]){control[1], gofer[1], ready[0], ready[1], null_fd, o->listen_fd}, 6);
 	if (ret < 0)
 		sandbox_kill(out);
 	return ret;
@@ -239,6 +289,6 @@ int sandbox_explain(struct sandbox *s, struct err **err)
 	if (WEXITSTATUS(status) == 126)
 		return err_set(err, "the sentry could not enter its control group");
 	if (WEXITSTATUS(status) == 127)
-		return err_set(err, "the sentry could not be started");
+		return err_set(err, "the sentry could not be started: too few descriptors");
 	return err_set(err, "the sentry ended with status %d; see --debug-log", WEXITSTATUS(status));
 }

@@ -1,23 +1,18 @@
-// Starts a sandbox: the gofer and the sentry, each by one fork and one exec of this very program, wired to each other and to the caller.
+// Starts a sandbox: the gofer and the sentry, wired to each other and to the caller.
 //
-// The launcher opens what the gofer may show (as detached mounts) and the descriptors that both need; the two then give up the rest
-// by themselves, at the same time.
+// Both are forks of the command without an exec: a start has little time, an exec is a good part of it, and what the two never change
+// of their memory is one copy then. So each knows where things lie in the other (not its stack protector, nor the caller's environment);
+// the places are new with every command. The launcher opens what the gofer may show (as detached mounts) and the descriptors that both need;
+// the two then give up the rest by themselves, at the same time.
 #pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "control/client.h"
-#include "sentry/boot/boot_fds.h"
 
 struct err;
 struct settings;
-
-enum { // descriptors of `hull gofer`
-	GOFER_FD_CONN = 3,
-	GOFER_FD_LOG = 4,
-	GOFER_FD_TREES = 5, // and on
-};
 
 struct launch_tree {
 	const char *path; // on the host

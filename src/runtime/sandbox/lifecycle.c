@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/profile.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/err.h"
 #include "runtime/oci/home.h"
@@ -132,11 +133,13 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 
 		ret = state_process_find(l->sandbox.sentry, &l->state.sentry, err) ?:
 		      state_process_find(l->sandbox.gofer, &l->state.gofer, err) ?: state_save(&l->state, err);
+		profile_mark(PROFILE_COMMAND_RECORDED);
 		if (ret == 0 && (seq < 0 || !(reply = control_reply(c, seq)))) {
 			ret = err_set(err, "%s", c->error);
 			if (strstr(c->error, "unexpectedly"))
 				sandbox_explain(&l->sandbox, err);
 		}
+		profile_mark(PROFILE_COMMAND_CREATED);
 		json_decref(reply);
 		close(l->sandbox.gofer_fd);
 		l->sandbox.gofer_fd = -1;
@@ -160,6 +163,7 @@ static int prepare_process(const struct life_options *o, struct life *l, struct 
 			ret = err_set(err, "%s", l->sandbox.client.error);
 	}
 	stdio_plan_fini(&io);
+	profile_mark(PROFILE_COMMAND_PREPARED);
 	return ret;
 }
 
@@ -215,6 +219,7 @@ static int begin(struct state *s, struct control_client *c, struct err **err)
 		return err_set(err, "%s", c->error);
 	s->init_pid = json_integer_value(json_object_get(reply, "pid"));
 	json_decref(reply);
+	profile_mark(PROFILE_COMMAND_BEGUN);
 	s->status = STATE_RUNNING;
 	return state_save(s, err);
 }
@@ -291,6 +296,7 @@ int life_remove(struct state *s, struct err **err)
 	if (end_process(&s->sentry, err) < 0 || end_process(&s->gofer, err) < 0)
 		return -1;
 	cgroup_remove(s->cgroups);
+	profile_mark(PROFILE_COMMAND_REMOVED);
 	s->status = STATE_STOPPED;
 	hooks_run_json("poststop", s->poststop, s);
 	return state_remove(s, err);

@@ -1,4 +1,4 @@
-// The sentry's process: reads its configuration, gives the host up, makes the kernel, and serves until its container has ended.
+// The sentry's process: gives the host up, makes the kernel, and serves until its container has ended.
 //
 // The order matters: namespaces first, since the platform's stubs are to be born inside; then the user and capabilities, so that
 // the stubs have no more than the sentry; then the platform's template, which makes host calls that the filter forbids; the filter last.
@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,54 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "control/protocol.h"
 #include "control/server.h"
 #include "host/confine.h"
 #include "host/filter.h"
 #include "lib/log.h"
+#include "lib/profile.h"
 #include "platform/platform.h"
-#include "sentry/boot/boot_fds.h"
 #include "sentry/kernel/kernel.h"
-
-struct boot_config {
-	json_t *json; // strings are its
-	const char *platform, *strace_filter;
-	int nworkers;
-	bool foreground, debug, log, log_json, strace;
-};
-
-// In one piece: json_loadfd() makes a call for each byte.
-static json_t *load_json(int fd)
-{
-	struct stat st;
-	char *text = fstat(fd, &st) == 0 ? malloc(st.st_size + 1) : NULL;
-	json_t *json = text && read(fd, text, st.st_size) == st.st_size ? json_loadb(text, st.st_size, 0, NULL) : NULL;
-
-	free(text);
-	return json;
-}
-
-static int read_config(struct boot_config *out)
-{
-	json_t *json = load_json(BOOT_FD_CONFIG);
-	const char *version = json_string_value(json_object_get(json, "version"));
-
-	close(BOOT_FD_CONFIG);
-	if (!version || strcmp(version, control_version()) != 0)
-		return -EINVAL;
-	*out = (struct boot_config){
-		.json = json,
-		.platform = json_string_value(json_object_get(json, "platform")),
-		.strace_filter = json_string_value(json_object_get(json, "straceSyscalls")),
-		.nworkers = json_integer_value(json_object_get(json, "workers")),
-		.foreground = json_is_true(json_object_get(json, "foreground")),
-		.debug = json_is_true(json_object_get(json, "debug")),
-		.log = json_is_true(json_object_get(json, "log")),
-		.log_json = json_is_true(json_object_get(json, "logJson")),
-		.strace = json_is_true(json_object_get(json, "strace")),
-	};
-	return out->platform ? 0 : -EINVAL;
-}
 
 static int choose_platform(const char *name)
 {
@@ -105,38 +63,40 @@ static int give_host_up(const struct boot_config *c, unsigned *out_files_max)
 
 	if (err)
 		return err;
+	profile_mark(PROFILE_SENTRY_NAMESPACES);
 	*out_files_max = raise_limits();
 	umask(0);
-	err = step("drop the sentry's capabilities", confine_credentials());
+	err = step("drop the sentry's capabilities", confine_credentials(BOOT_FD_READY));
+	profile_mark(PROFILE_SENTRY_CREDENTIALS);
 	// After the change of user, which would undo it.
 	if (!err && c->foreground)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return err;
 }
 
-int boot_main(int argc, char **argv)
+int boot_main(const struct boot_config *c)
 {
-	struct boot_config c = {0};
 	struct control_server *server;
-	struct stat st;
 	unsigned files_max;
-	int err = read_config(&c), status;
-	bool listens = fstat(BOOT_FD_LISTEN, &st) == 0 && S_ISSOCK(st.st_mode);
+	int err, status;
 
-	log_init(BOOT_FD_LOG, c.debug ? LOG_DEBUG : c.strace ? LOG_INFO : LOG_WARNING, !err && c.log_json, "sentry");
-	if (step("read the configuration", err) || step("find the platform", choose_platform(c.platform)) || give_host_up(&c, &files_max) ||
+	log_init(BOOT_FD_LOG, c->debug ? LOG_DEBUG : c->strace ? LOG_INFO : LOG_WARNING, c->log_json, "sentry");
+	if (step("find the platform", choose_platform(c->platform)) || give_host_up(c, &files_max) ||
 	    step("start the platform", platform->init()))
 		return 1;
+	profile_mark(PROFILE_SENTRY_PLATFORM);
 	err = kernel_create(&(struct kernel_config){
-		.nworkers_max = c.nworkers, .strace = c.strace, .strace_filter = c.strace_filter, .host_files_max = files_max});
+		.nworkers_max = c->nworkers, .strace = c->strace, .strace_filter = c->strace_filter, .host_files_max = files_max});
 	if (step("make the kernel", err))
 		return 1;
-	err = control_server_create(&(struct control_server_config){.listen_fd = listens ? BOOT_FD_LISTEN : -1,
+	profile_mark(PROFILE_SENTRY_KERNEL);
+	err = control_server_create(&(struct control_server_config){.listen_fd = c->listens ? BOOT_FD_LISTEN : -1,
 								    .first_fd = BOOT_FD_CONTROL,
-								    .foreground = c.foreground},
+								    .foreground = c->foreground},
 				    &server);
-	if (step("serve the control socket", err) || step("install the filter", filter_install(platform->name, c.debug)))
+	if (step("serve the control socket", err) || step("install the filter", filter_install(platform->name, c->debug)))
 		return 1;
+	profile_mark(PROFILE_SENTRY_FILTER);
 	err = step("run the kernel", kernel_run());
 	if (err)
 		return 1;

@@ -10,6 +10,7 @@
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "lib/log.h"
+#include "lib/profile.h"
 #include "platform/platform.h"
 #include "sentry/fs/devpts/devpts.h"
 #include "sentry/fs/hostfile/hostfile.h"
@@ -320,6 +321,7 @@ int container_start_process(struct container *c, const struct process_spec *p, i
 		abandon(t);
 		return err;
 	}
+	profile_mark(PROFILE_SENTRY_FOUND);
 	ret = loader_exec(t, exe, path, p->argv, p->envp);
 	file_put(exe);
 	if (ret != -ENOREPLY) {
