@@ -311,7 +311,7 @@ def case_pause(ctx, where):
     """Nothing runs in a paused container: neither a busy process, nor one that sleeps or is woken, nor one that is signalled."""
     hull = runtime(ctx, where)
     mark = ctx.folder("marks")
-    spec = spec_of(ctx, sh("i=0; (while :; do :; done) & trap 'echo >/mnt/signal' USR1; while sleep 0.01; do i=$((i+1)); echo $i >/mnt/count; done"))
+    spec = spec_of(ctx, sh("i=0; (while :; do :; done) & trap 'echo >/mnt/signal' USR1; while sleep 0.01; do i=$((i+1)); echo $i >>/mnt/count; done"))
     spec["mounts"].append({"destination": "/mnt", "type": "bind", "source": mark, "options": ["bind"]})
     assert hull.detached("run", "-d", "-b", hull.bundle(spec), "p") == 0
 
