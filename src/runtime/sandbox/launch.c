@@ -60,7 +60,7 @@ static void forget_environment(void)
 }
 
 // The child is no copy of its parent in one respect: what would give away the other's stack protector is worth nothing here.
-__attribute__((noreturn, optimize("no-stack-protector"))) static void begin(const struct child *c)
+__attribute__((noreturn, noinline, no_stack_protector)) static void begin(const struct child *c)
 {
 	uint64_t guard;
 
