@@ -2,6 +2,7 @@
 
 The bench is the subreaper of all that it starts, so that a detached container's processes are its descendants.
 """
+import contextlib
 import ctypes
 import os
 import signal
@@ -41,7 +42,8 @@ def stats():
 def reap_adopted(but):
     for pid, (state, parent) in stats().items():
         if state == "Z" and parent == os.getpid() and pid != but:
-            os.waitpid(pid, 0)
+            with contextlib.suppress(ChildProcessError):    # whoever else waits for it was first
+                os.waitpid(pid, 0)
 
 
 def wait_reaping(proc, limit):

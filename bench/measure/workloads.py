@@ -38,13 +38,16 @@ class Workloads:
 
     def measure(self, system, number, row):
         bundle, container = self.bench.containers.bundle(system, ["/mnt/measure", row], True), self.bench.containers.name()
-        proc = subprocess.Popen(system.command("run", "--bundle", bundle, container), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self.cpu.enter)
-        times = self.follow(proc, system, container)
-        err = proc.communicate()[1]
+        with open(os.path.join(bundle, "errors"), "w+") as errors:     # they may be many: a pipe would stop the program
+            proc = subprocess.Popen(system.command("run", "--bundle", bundle, container), stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=self.cpu.enter)
+            times = self.follow(proc, system, container)
+            proc.communicate()
+            errors.seek(0)
+            said = errors.read().strip().splitlines()
         self.bench.containers.drop(bundle)
         if not times or proc.returncode:
-            system.broken[row] = (err.strip().splitlines() or ["it ended early"])[-1]
+            system.broken[row] = (said or ["it ended early"])[-1]
             return
         inside, outside, cpu, repeats = times
         if not outside / 2 - 1 < inside <= outside * 1.1 + 0.1:
