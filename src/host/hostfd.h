@@ -13,3 +13,6 @@ struct hostfd {
 struct hostfd *hostfd_create(int fd);
 struct hostfd *hostfd_get(struct hostfd *h);
 void hostfd_put(struct hostfd *h); // NULL is allowed
+// The same open object on a descriptor that can only be read from. NULL if the host has none.
+struct hostfd *hostfd_readonly(const struct hostfd *h);
+bool hostfd_is_shared(const struct hostfd *h); // there is another reference

@@ -31,6 +31,8 @@ struct platform_ctx; // a thread of execution in one
 
 // The op_tag with which a queued copy or transfer of extended state fails (the bytes' place is gone): no mapping was changed.
 #define PLATFORM_TAG_COPY 0x7fffffffu
+// That with which file_move fails. No mm_op_tag() is as large as these two.
+#define PLATFORM_TAG_FILE 0x7ffffffe
 
 enum platform_event_kind {
 	PLATFORM_NONE,
@@ -56,6 +58,7 @@ struct platform_event {
 		struct {
 			int err;
 			uint32_t op_tag;
+			uint64_t moved; // with PLATFORM_TAG_FILE: how much came or went, as the application's process says
 		} failed;
 	};
 };
@@ -152,6 +155,17 @@ struct platform_ops {
 	const void *(*peek_in)(struct platform_ctx *ctx, uaddr_t src, size_t len);
 	// Atomic compare and exchange of a 32-bit word in application memory, now. 0 or -EFAULT; *actual is the old value.
 	int (*cmpxchg32)(struct platform_ctx *ctx, uaddr_t addr, uint32_t expected, uint32_t desired, uint32_t *actual);
+
+	// --- files that the application's process reads by itself, so that the bytes don't travel; file_move NULL: it can't.
+	// Queued: all of [addr, addr+len) is read from file at offset, by the host's rules and on descriptors that the process keeps:
+	// false if it doesn't keep this one (yet), and nothing is queued. Fails (PLATFORM_TAG_FILE) if not all of it was moved, whatever the
+	// reason. One a call.
+	bool (*file_move)(struct platform_ctx *ctx, struct hostfd *file, uaddr_t addr, size_t len, uint64_t offset, bool write);
+	// Queued: from now on the process keeps file, until others take its place or files_drop(). As with operations on the address space
+	// none may be pending for another context. What it keeps the application can use for all that the descriptor allows, whatever the
+	// sentry thinks. 0 or -errno.
+	int (*file_keep)(struct platform_ctx *ctx, struct hostfd *file);
+	void (*files_drop)(struct platform_ctx *ctx); // queued: it keeps none
 
 	// --- operations on the address space, queued on ctx. The sentry has checked that the ranges are page-aligned and inside
 	// [APP_MIN, APP_MAX). 0, or -ENOMEM when the queue is full after a flush was tried. Maps replace what was there (MAP_FIXED).

@@ -104,6 +104,9 @@ CASE(host_calls_that_stubs_may_not_make)
 	call_from_stub(&b, 50, SYS_clone, CLONE_VM | SIGCHLD, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_preadv, STUB_FD_FILES, (long)&v, 1, 0, 0);
+	call_from_stub(&b, 50, SYS_read, STUB_FD_FILES, (long)path, 1, 0, 0);
+	call_from_stub(&b, 50, SYS_ftruncate, STUB_FD_FILES, 0, 0, 0, 0);
 	check_well(&b);
 }
 
@@ -133,6 +136,134 @@ CASE(host_calls_that_stubs_may_make)
 	call_from_stub(&b, 50, SYS_rt_sigreturn, 0, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_exit, 0, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_exit_group, 0, 0, 0, 0, 0);
+	check_well(&b);
+}
+
+/*
+ * A system call instruction of the stub's text that leads back to its caller, who has put something on the stack for each register that
+ * is popped before: the end of one of its clones. Its results are 0 for all that isn't an error, and what gives 0 must not be called.
+ */
+static unsigned long returning_site(long *out_pops)
+{
+	unsigned long sites[64];
+	int n = syscall_sites(sites, 64);
+
+	for (int i = 0; i < n; i++)
+		for (const unsigned char *p = (void *)sites[i]; p < (unsigned char *)sites[i] + 24; p++)
+			if (p[0] == 0x41 && p[1] == 0x5c && p[2] == 0xc3) { /* pop %r12; ret */
+				*out_pops = p[-2] == 0x41 && p[-1] == 0x5d ? 2 : 1;
+				return sites[i];
+			}
+	return 0;
+}
+
+static long call_at(unsigned long site, long pops, long nr, long a, long b, long c, long d, long e)
+{
+	register long r10 asm("r10") = d;
+	register long r8 asm("r8") = e;
+	register long r9 asm("r9") = 0;
+	register long r14 asm("r14") = pops;
+	long rax = nr;
+
+	asm volatile("sub $128, %%rsp; lea 1f(%%rip), %%rcx; push %%rcx; push $0; cmp $2, %[pops]; jne 2f; push $0; 2: jmp *%[site]; "
+		     "1: add $128, %%rsp"
+		     : "+a"(rax), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8), "+r"(r9)
+		     : [site] "b"(site), [pops] "r"(r14)
+		     : "rcx", "r11", "r12", "r13", "memory", "cc");
+	return rax;
+}
+
+enum { SECRET = 64 << 10, STUB_FDS = STUB_FD_FILES + STUB_FD_FILES_LEN + 8 };
+
+/*
+ * Does what the stub's text can with each of its descriptors: reads, writes, and writes through a mapping, each in a process of its own,
+ * since what isn't allowed ends it. *readable is how many could be read.
+ */
+static void use_descriptors(char *buf, volatile int *readable)
+{
+	static const char text[] = "overwritten";
+	char *at = mmap(NULL, SECRET, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long pops;
+	unsigned long site = returning_site(&pops);
+
+	for (int fd = 1; site && fd < STUB_FDS; fd++) {
+		see_end(CHILD({ *readable += call_at(site, pops, SYS_pread64, fd, (long)buf, SECRET, 0, 0) == 0; }), 2000);
+		see_end(CHILD({ call_at(site, pops, SYS_pwrite64, fd, (long)text, sizeof text, 0, 0); }), 2000);
+		see_end(CHILD({
+			if (call_at(site, pops, SYS_mmap, (long)at, SECRET, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd) == 0)
+				memcpy(at, text, sizeof text);
+		}), 2000);
+	}
+}
+
+static void read_much(int fd, char *buf)
+{
+	volatile char *m = mmap(NULL, SECRET, PROT_READ, MAP_SHARED, fd, 0);
+
+	CHECK(m != MAP_FAILED && *m == 's');
+	for (int i = 0; i < 8; i++)
+		EQ(pread(fd, buf, SECRET, 0), SECRET);
+	m = mmap(NULL, SECRET, PROT_READ, MAP_PRIVATE, fd, 0);
+	CHECK(m != MAP_FAILED && *m == 's');
+}
+
+static int secret_file(char *buf, int mode)
+{
+	int fd = OK(open("secret", O_RDWR | O_CREAT, mode));
+
+	memset(buf, 's', SECRET);
+	EQ(write(fd, buf, SECRET), SECRET);
+	return fd;
+}
+
+static void check_secret(int fd, char *buf)
+{
+	EQ(pread(fd, buf, SECRET, 0), SECRET);
+	for (int i = 0; i < SECRET; i++)
+		EQ(buf[i], 's');
+}
+
+/* The stub holds descriptors of files that a program reads: no way to write to them. */
+CASE(descriptors_of_files_only_read)
+{
+	struct bystander b = stand_by();
+	char *buf = malloc(SECRET);
+	int *readable = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), fd = secret_file(buf, 0644);
+	long pops;
+
+	if (getuid() == 0)
+		ATTACK(&b, 10000, {
+			int ro = OK(open("secret", O_RDONLY));
+
+			close(fd);
+			OK(setresuid(NOBODY, NOBODY, NOBODY));
+			read_much(ro, buf);
+			use_descriptors(buf, readable);
+		});
+	check_secret(fd, buf);
+	CHECK(*readable > 0 || getuid() || !returning_site(&pops));
+	check_well(&b);
+}
+
+/* Who becomes somebody else has none left of those that it was given before. */
+CASE(descriptors_of_somebody_else)
+{
+	struct bystander b = stand_by();
+	char *buf = malloc(SECRET);
+	int *readable = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), fd = secret_file(buf, 0600);
+
+	if (getuid() == 0)
+		ATTACK(&b, 10000, {
+			for (int i = 0; i < 8; i++) {
+				EQ(pread(fd, buf, SECRET, 0), SECRET);
+				EQ(pwrite(fd, buf, SECRET, 0), SECRET);
+			}
+			close(fd);
+			OK(setresuid(NOBODY, NOBODY, NOBODY));
+			use_descriptors(buf, readable);
+		});
+	EQ(*readable, 0);
+	check_secret(fd, buf);
 	check_well(&b);
 }
 

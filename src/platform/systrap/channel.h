@@ -41,11 +41,15 @@
 #define SITE_CMPL 4  // syscall; cmp $imm,%eax
 #define SITE_TRAMPOLINE_BYTES 16
 
+#define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
+
 // The stub's descriptors.
 #define STUB_FD_SOCKET 0   // files to map come in here; its first message names its process
 #define STUB_FD_DOORBELL 1 // an eventfd
 #define STUB_FD_CACHE 8    // descriptors that the sentry sent, by the index it chose
 #define STUB_FD_CACHE_LEN 16
+#define STUB_FD_FILES 24 // those that it reads and writes itself, likewise
+#define STUB_FD_FILES_LEN 16
 
 #define STUB_SIGNAL_INTERRUPT 63
 #define CPU_UNBORN 0xffffffff
@@ -60,6 +64,7 @@
 #define STATE_FULL 32  // all registers were set: load them all
 #define STATE_STAY 64  // don't run the application: come back with KIND_FLUSHED
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
+#define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 
 #define KIND_SYSCALL 1
 #define KIND_FAULT 2
@@ -125,6 +130,7 @@ enum slot_op_kind {
 	OP_XRESET,
 	OP_CMPXCHG,  // addr, expected, desired; the old value is left in op_result
 	OP_PATCH,    // the call site before this address, its page's protection, whether no other thread is about; never fails
+	OP_DROP,     // closes the files of STUB_FD_FILES
 	OP_EXIT,     // the thread ends
 };
 
@@ -148,7 +154,7 @@ struct slot {
 		uint64_t ret; // the sentry's answer
 	};
 	union {
-		uint64_t args[6];
+		uint64_t args[6]; // with STATE_MOVE: addr, len, index of the file, offset, whether to write
 		struct { // with STATE_COPY
 			uint64_t dst;
 			uint32_t len, offset; // in the data area, or COPY_INLINE: here
@@ -162,7 +168,7 @@ struct slot {
 	uint32_t nops;
 	uint32_t spin;      // the stub's own: how it waits (stub.c)
 	uint32_t fail_err, fail_tag;
-	uint32_t op_result;
+	uint32_t op_result; // of OP_CMPXCHG; of STATE_MOVE, if not all was moved: how much was
 	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
 		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
 	} ids;

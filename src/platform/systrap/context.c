@@ -77,6 +77,7 @@ void as_free(struct platform_as *as)
 	LIST_REMOVE(as, registry_link);
 	mutex_unlock(&all.registry_mu);
 	op_cache_drop(as);
+	files_free(as);
 	munmap(as->chan, CHAN_BYTES);
 	close(as->sock);
 	if (as->stub_sock >= 0)
@@ -284,6 +285,7 @@ void systrap_ctx_free(struct platform_ctx *ctx)
 	bool last;
 
 	systrap_events_remove(ctx);
+	files_settle(ctx, false);
 	mutex_lock(&as->mu);
 	as->slots[ctx->index] = ctx->index ? SLOT_LEAVING : SLOT_TAKEN;
 	last = --as->nctx == 0;
@@ -301,6 +303,7 @@ void ctx_let_exit(struct platform_ctx *ctx)
 	if (ctx->index == 0)
 		return;
 	ctx->nops = ctx->copy.len = 0;
+	ctx->move.len = 0;
 	ctx->op_err = 0;
 	if (op_queue(ctx, OP_EXIT, 0))
 		systrap_resume(ctx);
@@ -380,6 +383,7 @@ int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx 
 	copy_regs(ctx, child);
 	ctx_unborn(child);
 	op_cache_inherit(ctx->as, as);
+	files_inherit(ctx->as, as);
 	*out_child = child;
 	return 0;
 }

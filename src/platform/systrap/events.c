@@ -197,6 +197,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		break;
 	case KIND_COPY_FAILED:
 		out->kind = PLATFORM_OP_FAILED;
+		out->failed.moved = 0;
 		out->failed.err = EFAULT;
 		out->failed.op_tag = PLATFORM_TAG_COPY;
 		break;
@@ -206,11 +207,14 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		out->kind = PLATFORM_OP_FAILED;
 		out->failed.err = err > 0 && err < 4096 ? err : EIO;
 		out->failed.op_tag = s->fail_tag;
+		out->failed.moved = s->op_result;
 		break;
 	}
 	default:
 		out->kind = PLATFORM_INTERRUPTED;
 	}
+	if (ctx->pinned)
+		files_settle(ctx, out->kind == PLATFORM_OP_FAILED && !out->failed.moved);
 	if (ctx->interrupted) { // whoever sets it from now on means the next resume
 		ctx->interrupted = false;
 		__atomic_store_n(&ctx->slot->interrupt, 0, __ATOMIC_RELAXED);
@@ -415,6 +419,17 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 		state |= STATE_OPS;
 	}
 	ctx->nops = 0;
+	if (ctx->move.len) {
+		uint64_t *args = ctx->slot->args;
+
+		args[0] = ctx->move.addr;
+		args[1] = ctx->move.len;
+		args[2] = ctx->move.index;
+		args[3] = ctx->move.offset;
+		args[4] = ctx->move.write;
+		ctx->move.len = 0;
+		state |= STATE_MOVE;
+	}
 	return state;
 }
 
@@ -571,7 +586,7 @@ int systrap_flush(struct platform_ctx *ctx)
 		return -err;
 	}
 	copy_to_op(ctx);
-	if (!ctx->nops)
+	if (!ctx->nops && !ctx->move.len)
 		return 0;
 	slot_answer(ctx, prepare_answer(ctx) | STATE_STAY);
 	ctx->ret_set = false; // it is in the slot's rax now
@@ -586,6 +601,7 @@ int systrap_flush(struct platform_ctx *ctx)
 		return 0;
 	err = s->fail_err;
 	ctx->op_tag = s->fail_tag;
+	files_settle(ctx, true);
 	return err > 0 && err < 4096 ? -err : -EIO;
 }
 

@@ -82,6 +82,17 @@ static void need_arg(struct prog *p, int arg, uint32_t one, uint32_t other)
 	need_equal(p, other);
 }
 
+// argument 0 must be one of len descriptors.
+static void need_fd(struct prog *p, uint32_t first, uint32_t len)
+{
+	load(p, ARG_HI(0));
+	need_equal(p, 0);
+	load(p, ARG_LO(0));
+	emit(p, BPF_ALU | BPF_SUB | BPF_K, 0, 0, first);
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, 0, 1, len);
+	ret(p, SECCOMP_RET_TRAP);
+}
+
 static void rules(struct prog *p, uint64_t start, uint64_t end)
 {
 	const uint32_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
@@ -101,6 +112,9 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 	ret(p, SECCOMP_RET_TRAP);
 	load(p, offsetof(struct seccomp_data, nr));
 
+	at = begin_call(p, SYS_pread64); // what it was given to read
+	need_fd(p, STUB_FD_FILES, STUB_FD_FILES_LEN);
+	end_call(p, at);
 	at = begin_call(p, SYS_futex); // wait and wake on its own memory
 	need_arg(p, 1, FUTEX_WAIT, FUTEX_WAKE);
 	end_call(p, at);

@@ -78,7 +78,7 @@ long systrap_copy_in_str(struct platform_ctx *ctx, char *dst, uaddr_t src, size_
 
 static bool nothing_queued(const struct platform_ctx *ctx)
 {
-	return !ctx->nops && !ctx->copy.len && !ctx->op_err;
+	return !ctx->nops && !ctx->copy.len && !ctx->move.len && !ctx->op_err;
 }
 
 void copy_put(struct platform_ctx *ctx)

@@ -31,7 +31,14 @@ struct platform_as {
 		struct hostfd *file; // with a reference; NULL: free
 		uint32_t used_at;
 	} cache[STUB_FD_CACHE_LEN];
+	struct {
+		struct hostfd *file; // with a reference; NULL: none, or one that is on its way out
+		struct platform_ctx *bringer; // who was sent for it, until it has come back
+		uint32_t used_at;
+		uint32_t pins; // contexts that may be about to use the descriptor
+	} files[STUB_FD_FILES_LEN];
 	uint32_t cache_clock;
+	bool has_files; // or may have had since the last OP_DROP
 	LIST_ENTRY(platform_as) registry_link; // Guarded by registry_mu.
 	struct platform_as *next_dying; // the poller's: nothing is left but to reap it
 };
@@ -76,6 +83,14 @@ struct platform_ctx {
 	bool reserved_inline;   // or of copy.bytes
 	int op_err;             // of an op that failed in a flush: reported at the next resume
 	uint32_t op_tag;
+	struct {
+		uaddr_t addr;
+		uint64_t len, offset; // len 0: nothing is to be moved
+		uint32_t index;
+		bool write;
+	} move;
+	uint32_t pinned;        // of as->files, a bit each: until the next event
+	uint32_t file_hint;     // which it used last
 	uint32_t nsegs;         // of the call's arguments, checked
 	uint32_t seg_hint;      // the last that was used: the next often follows it
 	struct slot_seg segs[SLOT_SEGS];
@@ -145,6 +160,14 @@ int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst);
 int systrap_load_xstate(struct platform_ctx *ctx, uaddr_t src, uint64_t features);
 int systrap_reset_xstate(struct platform_ctx *ctx);
+
+// files.c: what a stub reads by itself
+void files_settle(struct platform_ctx *ctx, bool failed); // ctx has come back, or is gone
+void files_inherit(struct platform_as *from, struct platform_as *to);
+void files_free(struct platform_as *as);
+bool systrap_file_move(struct platform_ctx *ctx, struct hostfd *file, uaddr_t addr, size_t len, uint64_t offset, bool write);
+int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file);
+void systrap_files_drop(struct platform_ctx *ctx);
 
 // memory.c: copies
 void copy_put(struct platform_ctx *ctx);   // into line 0

@@ -282,6 +282,34 @@ static void test_files_are_mapped_and_ops_fail_late(void **state)
 	hostfd_put(file);
 }
 
+static void test_files_are_read_by_the_stub(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	struct hostfd *file = hostfd_create(memfd_create("test", 0));
+	struct platform_event ev;
+	char text[6];
+
+	assert_int_equal(write(file->fd, "hello", 6), 6);
+	systrap_ops.resume(ctx);
+	next_event(&ev);
+	assert_false(systrap_ops.file_move(ctx, file, DATA, 6, 0, false));
+	assert_int_equal(systrap_ops.file_keep(ctx, file), 0);
+	assert_true(systrap_ops.file_move(ctx, file, DATA, 6, 0, false));
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	assert_int_equal(systrap_ops.copy_in(ctx, text, DATA, 6), 0);
+	assert_string_equal(text, "hello");
+	assert_true(systrap_ops.file_move(ctx, file, DATA, 6, 2, false)); // more than there is
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_OP_FAILED);
+	assert_int_equal(ev.failed.op_tag, PLATFORM_TAG_FILE);
+	assert_int_equal(ev.failed.moved, 4);
+	systrap_ops.files_drop(ctx);
+	assert_false(systrap_ops.file_move(ctx, file, DATA, 6, 0, false));
+	systrap_ops.ctx_destroy(ctx);
+	hostfd_put(file);
+}
+
 static void test_cmpxchg_and_xstate(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -316,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
+		cmocka_unit_test(test_files_are_read_by_the_stub),
 		cmocka_unit_test(test_cmpxchg_and_xstate),
 	};
 

@@ -6,6 +6,7 @@
 
 #include "abi/errno.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
 
 KMEM_TYPE(cred_type, cred);
@@ -101,5 +102,7 @@ void cred_install(struct task *t, struct cred *c)
 	t->cred = c;
 	task_ids_withdraw_locked(t);
 	mutex_unlock(&kernel()->tasks_mu);
+	if (platform->files_drop && t->ctx)
+		platform->files_drop(t->ctx); // who it becomes might not have been given them
 	cred_put(old);
 }

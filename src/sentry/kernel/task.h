@@ -46,6 +46,13 @@ struct task_call {
 			uint64_t done_bytes;
 		} io;
 	};
+	struct { // what was left to the application's process to move (uio_leave): len bytes at a file's offset
+		uint64_t len;
+		int64_t at;
+		bool own_pos; // from where the file's position was
+		bool again;   // it failed, and the call is entered again
+		bool fixed;   // at this offset, since the position has gone on
+	} left;
 	void *state; // kmem_bytes that a handler keeps across entries; freed when the call ends
 	void (*state_free)(struct task *t, void *state); // instead of kmem_bytes_free, if set
 	// The last descriptors that this entry looked up, to find a kept file's number by (pointers only to compare with), and the

@@ -12,7 +12,10 @@
 #include "sentry/kernel/task_wait.h"
 #include "sentry/mm/mm.h"
 #include "sentry/strace/strace.h"
+#include "sentry/syscalls/sys_rw.h"
 #include "sentry/syscalls/syscalls.h"
+
+static void call_run(struct task *t);
 
 // Sends the task to the application, by way of what waits for it. ret as in signal_deliver.
 static void task_return(struct task *t, long ret, bool in_call)
@@ -25,6 +28,10 @@ static void task_return(struct task *t, long ret, bool in_call)
 	atomic_store(&t->in_user, true);
 	while (restart || atomic_load(&t->signal_wake)) {
 		atomic_store(&t->in_user, false);
+		if (in_call && t->call.left.len && platform->flush(t->ctx) < 0 && rw_settle(t, 0) == 0) {
+			call_run(t); // before a handler's frame can hold its answer
+			return;
+		}
 		if (!signal_deliver(t, ret, in_call))
 			return;
 		restart = in_call = false;
@@ -106,6 +113,17 @@ static void call_run(struct task *t)
 	task_return(t, ret, true);
 }
 
+// What the call left to the application's process wasn't done, or in part only.
+static void move_failed(struct task *t, uint64_t moved)
+{
+	long ret = rw_settle(t, moved);
+
+	if (ret > 0)
+		task_return(t, ret, true);
+	else
+		call_run(t);
+}
+
 static void call_begin(struct task *t, uint64_t nr, const uint64_t args[6])
 {
 	// Everything but nr and args, which follow, is zero after a call unless the call used it.
@@ -141,6 +159,10 @@ void task_event(struct task *t, const struct platform_event *ev)
 	case PLATFORM_OP_FAILED: {
 		long ret = -ev->failed.err;
 
+		if (ev->failed.op_tag == PLATFORM_TAG_FILE && t->call.left.len) {
+			move_failed(t, ev->failed.moved);
+			return;
+		}
 		if (ev->failed.op_tag & TASK_OP_CLONE)
 			ret = task_clone_failed(t, ev->failed.op_tag, ev->failed.err);
 		else if (ev->failed.op_tag != PLATFORM_TAG_COPY)

@@ -273,6 +273,8 @@ static int fresh_memory(struct task *t)
 		if (err)
 			return err;
 		mm_clear(t->mm);
+		if (platform->files_drop)
+			platform->files_drop(t->ctx);
 		return platform->unmap_all(t->ctx, 0);
 	}
 	mm = mm_create();

@@ -164,9 +164,14 @@ int mm_ops_begin(struct task *t)
 	return (int)task_block_killable(t);
 }
 
+bool mm_ops_try(struct task *t)
+{
+	return !others_pending(t);
+}
+
 uint32_t mm_op_tag(struct mm *mm, uaddr_t start, uaddr_t end)
 {
-	uint32_t tag = mm->next_tag++ & 0x7fffffff;
+	uint32_t tag = mm->next_tag++ & 0x3fffffff; // the platform's own are larger
 
 	mm->recent[tag % ARRAY_LEN(mm->recent)] = (struct mm_op){tag, start, end};
 	return tag;
@@ -223,18 +228,23 @@ struct mm *mm_fork(struct task *t)
 	return child;
 }
 
-bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
+uint64_t mm_range_len(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
 {
 	uaddr_t end, at = addr;
 	struct vma *v;
 
 	if (__builtin_add_overflow(addr, len, &end) || end > APP_MAX)
-		return false;
+		end = APP_MAX;
 	mutex_lock(&mm->mu);
 	for (v = vma_find(mm, at); v && v->start <= at && (v->prot & prot) == prot && at < end; v = vma_next(v))
 		at = v->end;
 	mutex_unlock(&mm->mu);
-	return at >= end;
+	return addr < end ? MIN(at, end) - addr : 0;
+}
+
+bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot)
+{
+	return mm_range_len(mm, addr, len, prot) == len && addr <= APP_MAX;
 }
 
 int mm_identify(struct mm *mm, uaddr_t addr, uintptr_t *out_object, uint64_t *out_offset)

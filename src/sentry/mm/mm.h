@@ -88,6 +88,7 @@ int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock);
 int mm_lock_all(struct task *t, bool current, bool future); // false, false: munlockall
 // Must precede platform fork/spawn, too: waits for other threads' operations. 0, or codes to return.
 int mm_ops_begin(struct task *t);
+bool mm_ops_try(struct task *t); // the same without waiting: false if others' are under way
 // A context of mm is about to be destroyed, or (attach) has come.
 void mm_ctx_gone(struct mm *mm, struct platform_ctx *ctx);
 void mm_ctx_attach(struct mm *mm, struct platform_ctx *ctx);
@@ -98,6 +99,7 @@ void mm_clear(struct mm *mm);
 struct mm *mm_fork(struct task *t);
 // True if [addr, addr+len) is mapped and allows prot everywhere: the early EFAULT check of copy_out.
 bool mm_range_ok(struct mm *mm, uaddr_t addr, uint64_t len, int prot);
+uint64_t mm_range_len(struct mm *mm, uaddr_t addr, uint64_t len, int prot); // how many bytes from addr on do so
 // What is behind addr, for those who must tell one word of memory from another: a shared mapping's object and the offset in it, or mm
 // and addr. *out_object is an address that names it, never followed. 1: shared, 0: not, or -EFAULT.
 int mm_identify(struct mm *mm, uaddr_t addr, uintptr_t *out_object, uint64_t *out_offset);

@@ -7,14 +7,20 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/kernel/block.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/sock/sock.h"
 #include "sentry/syscalls/iovec.h"
+#include "sentry/syscalls/sys_rw.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs.h"
 
-enum { POS_OF_FILE = -1 }; // offset: the file's own position
+enum {
+	POS_OF_FILE = -1, // offset: the file's own position
+	LEAVE_AFTER = 32 << 10, // bytes of a file, after which its descriptor is worth passing
+};
 
 #define RW_MAX 0x7ffff000ull // bytes a call moves at most
 
@@ -23,7 +29,7 @@ struct transfer {
 	int64_t offset; // or POS_OF_FILE
 };
 
-static int64_t once(struct file *f, struct uio *u, const struct transfer *x)
+static int64_t once(struct task *t, struct file *f, struct uio *u, const struct transfer *x)
 {
 	int64_t (*op)(struct file *, struct uio *, int64_t *) = x->write ? file_write : file_read;
 	int64_t pos = x->offset, n;
@@ -32,12 +38,43 @@ static int64_t once(struct file *f, struct uio *u, const struct transfer *x)
 		pos = 0;
 		return op(f, u, &pos);
 	}
-	if (x->offset >= 0)
+	if (t->call.left.fixed)
+		pos = t->call.left.at;
+	if (pos >= 0)
 		return op(f, u, &pos);
+	t->call.left.own_pos = true;
 	mutex_lock(&f->pos_mu);
 	n = op(f, u, &f->pos);
 	mutex_unlock(&f->pos_mu);
 	return n;
+}
+
+long rw_settle(struct task *t, uint64_t moved)
+{
+	struct file *f = fd_file(t, (int)t->call.args[0]);
+	const int64_t at = t->call.left.at, end = at + (int64_t)t->call.left.len;
+
+	moved = MIN(moved, t->call.left.len);
+	t->call.left.len = 0;
+	if (f && t->call.left.own_pos) {
+		mutex_lock(&f->pos_mu);
+		if (f->pos == end)
+			f->pos = at + (int64_t)moved;
+		else
+			t->call.left.fixed = true; // somebody has gone on from there
+		mutex_unlock(&f->pos_mu);
+	}
+	file_put(f);
+	t->call.left.again = true;
+	t->call.io.done_bytes = 0;
+	return (long)moved;
+}
+
+// Whether the application's process may do it by itself. With --strace the bytes are to be seen here.
+static void choose_where(struct task *t, struct file *f, struct uio *u)
+{
+	if (platform->file_move && !f->ops->stream && !t->call.left.again && !kernel()->strace)
+		u->where = f->moved >= LEAVE_AFTER ? UIO_THERE : UIO_IF_KEPT;
 }
 
 static long run(struct task *t, struct file *f, struct uio *u, const struct transfer *x)
@@ -49,10 +86,13 @@ static long run(struct task *t, struct file *f, struct uio *u, const struct tran
 	if (u->resid > RW_MAX)
 		u->resid = RW_MAX;
 	uio_skip(u, *done);
+	choose_where(t, f, u);
 	for (;;) {
-		n = once(f, u, x);
+		n = once(t, f, u, x);
 		if (n > 0)
 			*done += n;
+		if (n > 0 && f->moved < LEAVE_AFTER)
+			f->moved += (uint32_t)MIN(n, LEAVE_AFTER);
 		// A write to a stream goes on until all is written; everything else may be short.
 		if (n > 0 && x->write && f->ops->stream && u->resid && !(f->flags & O_NONBLOCK))
 			continue;

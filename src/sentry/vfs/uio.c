@@ -13,7 +13,11 @@
 #include "sentry/mm/mm.h"
 #include "sentry/strace/strace.h"
 
-enum { BOUNCE_BYTES = 64 << 10 };
+enum {
+	BOUNCE_BYTES = 64 << 10,
+	LEAVE_MIN = 1024, // less is copied sooner than a process asks its host for it
+	LEAVE_AT_ONCE = 32 << 10, // so much pays for passing a descriptor
+};
 
 void uio_init_user(struct uio *u, struct task *t, struct uio_seg *seg, uaddr_t base, uint64_t len)
 {
@@ -135,7 +139,8 @@ static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags, uint
 			advance(u, n);
 		return n;
 	}
-	if (!mm_range_ok(u->task->mm, base, len, PROT_WRITE)) // before anything is taken from a pipe
+	len = mm_range_len(u->task->mm, base, len, PROT_WRITE); // before anything is taken from a pipe
+	if (len == 0)
 		return -EFAULT;
 	shared = platform->copy_out_reserve(u->task->ctx, base, len);
 	if (shared) {
@@ -147,8 +152,9 @@ static int64_t read_piece(struct uio *u, int fd, int64_t offset, int flags, uint
 			advance(u, n);
 		return n;
 	}
-	*out_asked = MIN(len, sizeof(bounce));
-	n = host_read(fd, bounce, *out_asked, offset, flags);
+	if (len > sizeof(bounce))
+		*out_asked = len = sizeof(bounce);
+	n = host_read(fd, bounce, len, offset, flags);
 	if (n > 0 && uio_put(u, bounce, n) < 0)
 		return -EFAULT;
 	return n;
@@ -161,16 +167,19 @@ static int64_t write_piece(struct uio *u, int fd, int64_t offset, int flags, uin
 	const void *src = (const void *)base;
 	ssize_t n;
 
+	*out_asked = len;
 	if (u->task) {
 		src = platform->peek_in(u->task->ctx, base, len);
 		if (!src) {
-			len = MIN(len, sizeof(bounce));
-			if (copy_in(u->task, bounce, base, len) < 0)
-				return -EFAULT;
+			len = *out_asked = MIN(len, sizeof(bounce));
+			if (copy_in(u->task, bounce, base, len) < 0) {
+				len = mm_range_len(u->task->mm, base, len, PROT_READ); // what there is
+				if (len == *out_asked || len == 0 || copy_in(u->task, bounce, base, len) < 0)
+					return -EFAULT;
+			}
 			src = bounce;
 		}
 	}
-	*out_asked = len;
 	n = host_write(fd, src, len, offset, flags);
 	if (n > 0)
 		advance(u, n);
@@ -208,6 +217,32 @@ int64_t uio_host_write(struct uio *u, int fd, int64_t offset)
 int64_t uio_host_read_nowait(struct uio *u, int fd, int64_t offset)
 {
 	return transfer(u, fd, offset, RWF_NOWAIT, read_piece);
+}
+
+bool uio_leaves(const struct uio *u, uint64_t len)
+{
+	return u->where == UIO_THERE || (u->where == UIO_IF_KEPT && len >= LEAVE_AT_ONCE);
+}
+
+bool uio_leave(struct uio *u, struct hostfd *file, int64_t offset, uint64_t len, bool write)
+{
+	struct task *t = u->task;
+	uint64_t base, end;
+
+	if (u->where == UIO_HERE || len < LEAVE_MIN || piece(u, &base) < len)
+		return false;
+	if (__builtin_add_overflow(base, len, &end) || end > APP_MAX)
+		return false;
+	if (!platform->file_move(t->ctx, file, base, len, offset, write)) {
+		if (!uio_leaves(u, len) || !mm_ops_try(t) || platform->file_keep(t->ctx, file) < 0 ||
+		    !platform->file_move(t->ctx, file, base, len, offset, write))
+			return false;
+	}
+	u->where = UIO_HERE; // one a call
+	t->call.left.at = offset;
+	t->call.left.len = len;
+	advance(u, len);
+	return true;
 }
 
 void uio_skip(struct uio *u, uint64_t n)

@@ -221,6 +221,8 @@ struct file {
 	struct mutex pos_mu;
 	int64_t pos; // Guarded by pos_mu.
 	void *priv; // the file type's
+	_Atomic uint32_t moved; // bytes read and written, as long as they are few
+	bool priv_readonly; // a file of the host's: priv can only be read from
 	struct cred *cred; // of the opener; counted
 	bool counts_as_writer, denies_write; // what is to be undone in inode->writers
 	bool opened; // by its path: its end is an inotify event

@@ -97,6 +97,13 @@ static long reset_xstate(void)
 	return stub_xrstor(&fresh, PARAM->xfeatures);
 }
 
+static long drop_files(void)
+{
+	for (int i = 0; i < STUB_FD_FILES_LEN; i++)
+		stub_call1(SYS_close, STUB_FD_FILES + i);
+	return 0;
+}
+
 static long run(struct slot *s, const struct slot_op *op)
 {
 	const uint64_t *a = op->a;
@@ -160,6 +167,9 @@ bool ops_run(struct slot *s)
 		case OP_CLOSE:
 			ret = stub_call1(SYS_close, STUB_FD_CACHE + op->a[0]);
 			break;
+		case OP_DROP:
+			ret = drop_files();
+			break;
 		case OP_FORK:
 			ret = fork_process(failed);
 			break;
@@ -168,6 +178,7 @@ bool ops_run(struct slot *s)
 		}
 		if (ret < 0 && ret > -4096 && !failed) {
 			failed = true;
+			s->op_result = 0; // what was to be moved then wasn't
 			s->fail_err = -ret;
 			s->fail_tag = op->tag;
 		}
@@ -175,4 +186,17 @@ bool ops_run(struct slot *s)
 	if (__atomic_exchange_n(&s->ops_done, OPS_DONE, __ATOMIC_SEQ_CST) == OPS_NOTIFY)
 		slot_ring();
 	return !failed;
+}
+
+bool move_run(struct slot *s)
+{
+	const uint64_t *a = s->args;
+	long n = stub_call(a[4] ? SYS_pwrite64 : SYS_pread64, STUB_FD_FILES + a[2], a[0], a[1], a[3], 0, 0);
+
+	if (n == (long)a[1])
+		return true;
+	s->op_result = n > 0 ? n : 0;
+	s->fail_err = n < 0 ? -n : EIO;
+	s->fail_tag = PLATFORM_TAG_FILE;
+	return false;
 }

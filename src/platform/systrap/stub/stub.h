@@ -38,6 +38,7 @@ void site_compare(const struct site *s, struct stub_regs *r);
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
+bool move_run(struct slot *s);     // likewise: what STATE_MOVE says. Short is failed, since the answer says that all was moved
 
 void slot_post(struct slot *s, uint32_t kind); // an event for the sentry
 uint32_t slot_turn(struct slot *s);            // waits and serves until the application may go on; the answer's state

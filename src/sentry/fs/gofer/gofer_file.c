@@ -113,10 +113,12 @@ int gofer_file_open(struct inode *inode, struct task *t, struct file *f)
 	if (!S_ISREG(inode->attr.mode))
 		return 0;
 	h = writable ? NULL : gofer_files_get(gi, true); // reading works through it as well
+	f->priv_readonly = !writable && !h;
 	err = h ? 0 : host_file(gi, writable, &h);
-	if (!err)
-		f->priv = h;
-	return err;
+	if (err)
+		return err;
+	f->priv = h;
+	return 0;
 }
 
 static void file_release(struct file *f)
@@ -129,13 +131,26 @@ static int host_fd(const struct file *f)
 	return ((struct hostfd *)f->priv)->fd;
 }
 
+// What is known to be there, of a file that can't change behind our back, the application's process may read by itself.
+static bool leave_read(struct file *f, struct uio *u, int64_t pos)
+{
+	const uint64_t size = f->inode->attr.size;
+
+	return f->priv_readonly && !gofer_sb(f->inode)->shared && (uint64_t)pos < size && u->resid <= size - (uint64_t)pos &&
+	       uio_leave(u, f->priv, pos, u->resid, false);
+}
+
 // First what the host has in its page cache; only for the rest does the worker count as away.
 static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 {
-	int64_t n, more;
+	int64_t n = (int64_t)u->resid, more;
 
 	if (u->resid == 0)
 		return 0;
+	if (u->where != UIO_HERE && leave_read(f, u, *pos)) {
+		*pos += n;
+		return n;
+	}
 	n = uio_host_read_nowait(u, host_fd(f), *pos);
 	if (n == 0)
 		return 0;

@@ -9,6 +9,7 @@
 #include "host/hostfd.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "lib/log.h"
 #include "sentry/fs/tmpfs/tmpfs_int.h"
 #include "sentry/mm/mm.h"
 
@@ -115,7 +116,27 @@ void tmpfs_file_free(struct tmpfs_node *n)
 {
 	charge(n->inode.sb, n->inode.attr.size, 0);
 	kmem_bytes_free(n->file.small);
+	// A stub may keep a descriptor: the memory goes all the same.
+	if (n->file.host && (hostfd_is_shared(n->file.host) || (n->file.readonly && hostfd_is_shared(n->file.readonly))) &&
+	    ftruncate(n->file.host->fd, 0) < 0)
+		log_warning("tmpfs: a file's memory stays until who had it open ends: %m");
 	hostfd_put(n->file.host);
+	hostfd_put(n->file.readonly);
+}
+
+// The memfd on a descriptor that can do no more than its file may. NULL: the host has none.
+static struct hostfd *readonly_locked(struct tmpfs_node *n)
+{
+	if (!n->file.readonly)
+		n->file.readonly = hostfd_readonly(n->file.host);
+	return n->file.readonly;
+}
+
+static bool leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, uint64_t len)
+{
+	if (!n->file.readonly && !(uio_leaves(u, len) && readonly_locked(n)))
+		return false;
+	return uio_leave(u, n->file.readonly, pos, len, false);
 }
 
 static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
@@ -131,7 +152,10 @@ static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 			uint64_t rest = u->resid - len;
 
 			u->resid = len;
-			done = uio_host_read(u, n->file.host->fd, *pos);
+			if (u->where != UIO_HERE && leave_read_locked(n, u, *pos, len))
+				done = (int64_t)len;
+			else
+				done = uio_host_read(u, n->file.host->fd, *pos);
 			u->resid += rest;
 		} else {
 			done = uio_put(u, n->file.small + *pos, len) ? -EFAULT : (int64_t)len;
@@ -188,20 +212,24 @@ static int64_t file_write_at(struct file *f, struct uio *u, int64_t *pos)
 	return done;
 }
 
+// What was opened for reading only is mapped from a descriptor that can do no more.
 static int file_mmap(struct file *f, uint64_t offset, uint64_t len, int prot, bool shared, struct vm_backing *out)
 {
 	struct tmpfs_node *n = tmpfs_node(f->inode);
+	const bool readonly = (f->flags & O_ACCMODE) == O_RDONLY;
 	int err;
 
 	mutex_lock(&n->inode.mu);
 	err = to_host(n);
+	if (!err && readonly && !readonly_locked(n))
+		err = -ENFILE;
 	if (!err && shared && (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) {
 		if (prot & PROT_WRITE)
 			err = -EPERM;
 		out->deny_shared_write = true;
 	}
 	if (!err) {
-		out->hostfd = hostfd_get(n->file.host);
+		out->hostfd = hostfd_get(readonly ? n->file.readonly : n->file.host);
 		n->file.blocks_stale = true;
 		n->file.mapped |= shared;
 		out->offset = offset;

@@ -34,7 +34,7 @@ struct tmpfs_node {
 		struct { // regular file: small, or in a memfd once it grew or was mapped
 			char *small; // kmem_bytes
 			size_t small_cap;
-			struct hostfd *host;
+			struct hostfd *host, *readonly; // readonly: a descriptor for readers, once there was one
 			bool blocks_stale, mapped; // only the host knows the blocks in use; shared mappings change them unseen
 			uint32_t seals; // F_SEAL_*
 		} file;
