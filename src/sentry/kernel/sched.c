@@ -412,6 +412,8 @@ static void sleep_for_events(struct sched *s)
 				break; // leave it readable for the next sleeper
 			if (read(s->kick_fd, &drained, sizeof(drained)) < 0)
 				continue;
+			if (kernel()->stopping)
+				kick(s); // it was for the others, too
 			break;
 		case DATA_TIMER:
 			if (read(s->timer_fd, &drained, sizeof(drained)) < 0)
