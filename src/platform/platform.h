@@ -204,6 +204,9 @@ extern const struct platform_ops systrap_ops, ptrace_ops;
 
 // What the platform calls in the kernel (implemented in sentry/kernel; in the platform's own tests by a small double).
 void kernel_ops_done(void *owner);
+// The host's thread or process of a stopped context is gone: its owner may wait for long before it would resume it and hear PLATFORM_DEAD.
+// Only from poll(); ctx is there until poll() returns.
+void kernel_ctx_died(struct platform_ctx *ctx);
 // Around a wait of the platform's own that may take long: another worker takes over (sentry/kernel/kernel.h).
 void kernel_away_begin(void);
 void kernel_away_end(void);

@@ -147,15 +147,17 @@ struct platform_ctx *events_poll(struct platform_event *out_event)
 			continue;
 		}
 		if (!WIFSTOPPED(status)) {
-			bool told = ctx->dying || !ctx->running;
+			bool was_running = ctx->running;
 
 			ctx->dead = true;
 			ctx->running = false;
 			if (ctx->dying) {
 				ctx_free(ctx);
-			} else if (!told) {
+			} else if (was_running) {
 				*out_event = (struct platform_event){.kind = PLATFORM_DEAD};
 				return ctx;
+			} else {
+				kernel_ctx_died(ctx);
 			}
 			continue;
 		}

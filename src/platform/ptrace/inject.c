@@ -29,6 +29,7 @@ static int run_to_trap(struct platform_ctx *ctx, pid_t *out_child)
 		}
 		case PTRACE_EVENT_STOP:
 			ctx->interrupted = true; // an interrupt that came late
+			ctx->interrupt_sent = false;
 			continue;
 		}
 		switch (WSTOPSIG(status)) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/errno.h"
@@ -19,6 +20,13 @@ enum { CODE = 0x400000, DATA = 0x500000 };
 
 void kernel_ops_done(void *owner)
 {
+}
+
+static struct platform_ctx *died;
+
+void kernel_ctx_died(struct platform_ctx *ctx)
+{
+	died = ctx;
 }
 
 void kernel_away_begin(void)
@@ -153,6 +161,55 @@ static void test_faults_and_interrupts(void **state)
 	ptrace_ops.ctx_destroy(ctx);
 }
 
+// Who is parked in a call isn't told of its end by an event.
+static void test_death_while_stopped(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	struct platform_event ev;
+	siginfo_t info;
+
+	ptrace_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	kill(ptrace_ops.host_pid(ctx), SIGKILL);
+	assert_int_equal(waitid(P_PID, ptrace_ops.host_pid(ctx), &info, WEXITED | WNOWAIT | __WALL), 0);
+	for (died = NULL; !died;) {
+		struct pollfd p = {.fd = ptrace_ops.wait_fd(), .events = POLLIN};
+
+		ptrace_ops.after_sleep();
+		assert_null(ptrace_ops.poll(&ev));
+		assert_true(died || (ptrace_ops.prepare_sleep() && poll(&p, 1, 10000) == 1));
+	}
+	assert_ptr_equal(died, ctx);
+	ptrace_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_DEAD);
+	ptrace_ops.ctx_destroy(ctx);
+}
+
+// An interrupt that comes when the call has stopped it already, and is met by the next operation, is no longer on its way afterwards.
+static void test_interrupt_met_by_an_operation(void **state)
+{
+	static const uint8_t call_and_spin[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xfe}; // mov $39,%eax; syscall; jmp .
+	struct platform_ctx *ctx = load(call_and_spin, sizeof(call_and_spin));
+	struct platform_event ev;
+	siginfo_t info;
+
+	ptrace_ops.resume(ctx);
+	assert_int_equal(waitid(P_PID, ptrace_ops.host_pid(ctx), &info, WSTOPPED | WNOWAIT | __WALL), 0);
+	ptrace_ops.interrupt(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_SYSCALL);
+	assert_int_equal(ptrace_ops.map_anon(ctx, 1, 0x700000, PAGE_SIZE, PROT_READ, false), 0);
+	ptrace_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_INTERRUPTED);
+	ptrace_ops.resume(ctx);
+	ptrace_ops.interrupt(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_INTERRUPTED);
+	ptrace_ops.ctx_destroy(ctx);
+}
+
 static void test_files_are_mapped_and_ops_fail_late(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -207,6 +264,8 @@ int main(void)
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_faults_and_interrupts),
+		cmocka_unit_test(test_death_while_stopped),
+		cmocka_unit_test(test_interrupt_met_by_an_operation),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_cmpxchg_and_xstate),
 	};

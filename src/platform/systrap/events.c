@@ -44,6 +44,7 @@ static struct {
 	uint32_t idle;         // polls since the last event
 	_Atomic int nunborn;
 	bool deaths; // some as with contexts is dead
+	bool untold; // and a context of it is stopped, which the kernel hasn't heard of
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
 } ev;
@@ -277,7 +278,7 @@ static bool look(uint32_t id, struct platform_event *out)
 // Contexts of dead processes won't come by themselves.
 static void look_for_dead(void)
 {
-	ev.deaths = false;
+	ev.deaths = ev.untold = false;
 	for (uint32_t i = 0; i < ev.nids; i++) {
 		struct platform_ctx *ctx = ev.table[i];
 
@@ -286,6 +287,21 @@ static void look_for_dead(void)
 		ev.deaths = true; // a worker may be about to resume it
 		if (ev.modes[i] == MODE_APP)
 			ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
+		else if (ev.modes[i] == MODE_STOPPED && !ctx->death_told)
+			ev.untold = true;
+	}
+}
+
+static void tell_deaths(void)
+{
+	ev.untold = false;
+	for (uint32_t i = 0; i < ev.nids; i++) {
+		struct platform_ctx *ctx = ev.table[i];
+
+		if (!ctx || !ctx->as->dead || ctx->death_told || ev.modes[i] != MODE_STOPPED)
+			continue;
+		ctx->death_told = true;
+		kernel_ctx_died(ctx);
 	}
 }
 
@@ -311,6 +327,8 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 		ev.cpu = stub_param->leader_cpu = cpu;
 	if (++ev.polls % CHILDREN_EVERY == 0)
 		look_for_children();
+	if (ev.untold)
+		tell_deaths();
 	for (uint32_t i = 0; i < words; i++, w++) {
 		uint64_t eight;
 
@@ -352,6 +370,8 @@ bool systrap_prepare_sleep(void)
 	ev.gave_way = false;
 	if (ev.deaths)
 		look_for_dead();
+	if (ev.untold)
+		return false;
 	ev.slept = true;
 	__atomic_store_n(&stub_param->asleep, 1, __ATOMIC_SEQ_CST);
 	atomic_thread_fence(memory_order_seq_cst);

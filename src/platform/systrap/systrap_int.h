@@ -66,6 +66,7 @@ struct platform_ctx {
 	_Atomic bool watch_ops;   // kernel_ops_done() is owed
 	_Atomic bool ops_out;     // it was resumed with ops, and nobody knows that they are done
 	struct platform_event ready_event;
+	bool death_told;          // the poller's: kernel_ctx_died() was called
 	// The worker's:
 	uint16_t cpu;           // low 8 bits of where the stub ran, or CPU_UNKNOWN
 	bool unborn;            // resumed, and not seen to run since it was made

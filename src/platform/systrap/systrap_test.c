@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/errno.h"
@@ -20,6 +21,13 @@ enum { CODE = 0x400000, DATA = 0x500000 };
 
 void kernel_ops_done(void *owner)
 {
+}
+
+static struct platform_ctx *died;
+
+void kernel_ctx_died(struct platform_ctx *ctx)
+{
+	died = ctx;
 }
 
 void kernel_away_begin(void)
@@ -259,6 +267,31 @@ static void test_faults_and_interrupts(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+// Who is parked in a call isn't told of its end by an event.
+static void test_death_while_stopped(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	struct platform_event ev;
+	siginfo_t info;
+
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	kill(systrap_ops.host_pid(ctx), SIGKILL);
+	assert_int_equal(waitid(P_PID, systrap_ops.host_pid(ctx), &info, WEXITED | WNOWAIT | __WALL), 0);
+	for (died = NULL; !died;) {
+		struct pollfd p = {.fd = systrap_ops.wait_fd(), .events = POLLIN};
+
+		systrap_ops.after_sleep();
+		assert_null(systrap_ops.poll(&ev));
+		assert_true(died || (systrap_ops.prepare_sleep() && poll(&p, 1, 10000) == 1));
+	}
+	assert_ptr_equal(died, ctx);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_DEAD);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_files_are_mapped_and_ops_fail_late(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -343,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),
 		cmocka_unit_test(test_faults_and_interrupts),
+		cmocka_unit_test(test_death_while_stopped),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_files_are_read_by_the_stub),
 		cmocka_unit_test(test_cmpxchg_and_xstate),

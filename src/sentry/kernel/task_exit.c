@@ -63,6 +63,22 @@ void group_exit_locked(struct thread_group *tg, int wait_status)
 		ktimer_arm(&tg->kill_timer, ktime_now(CLOCK_MONOTONIC) + KILL_GRACE_NS);
 }
 
+// As if the host had killed the process, for which it was: no memory was left, or an operator wanted it so.
+void kernel_ctx_died(struct platform_ctx *ctx)
+{
+	struct thread_group *tg;
+	struct task *t;
+
+	mutex_lock(&kernel()->tasks_mu);
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
+		TAILQ_FOREACH(t, &tg->tasks, tg_link)
+			if (t->ctx == ctx) {
+				log_info("%s[%d]: its stub died", t->comm, t->tid);
+				group_exit_locked(tg, SIGKILL);
+			}
+	mutex_unlock(&kernel()->tasks_mu);
+}
+
 void task_exit_group(struct task *t, int wait_status)
 {
 	int status;
