@@ -99,7 +99,6 @@ static void raise_all(struct tty *tty, uint64_t raise)
 void tty_unlock(struct tty *tty)
 {
 	uint32_t wake_slave, wake_master;
-	uint64_t raise;
 	bool drained, hang_up;
 
 	if (tty->driver->drain && tty->out.len)
@@ -108,7 +107,9 @@ void tty_unlock(struct tty *tty)
 		tty->driver->typed_room(tty);
 	wake_slave = tty->wake_slave;
 	wake_master = tty->wake_master;
-	raise = tty->raise;
+	// Before anybody else comes: what was typed later may change who is in the foreground.
+	if (tty->raise)
+		raise_all(tty, tty->raise);
 	tty->wake_slave = tty->wake_master = 0;
 	tty->raise = 0;
 	drained = tty->drained;
@@ -119,8 +120,6 @@ void tty_unlock(struct tty *tty)
 		waitq_wake(&tty->slave_waitq, wake_slave);
 	if (wake_master)
 		waitq_wake(&tty->master_waitq, wake_master);
-	if (raise)
-		raise_all(tty, raise);
 	if (drained)
 		tty->driver->drained(tty);
 	if (hang_up)

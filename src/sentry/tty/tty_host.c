@@ -91,11 +91,24 @@ static void host_drain(struct tty *tty)
 		tty->wake_slave |= POLLOUT_ALL;
 }
 
+// The host's size is the terminal's, over what a program may have set, when it has changed.
+static void take_size(struct tty *tty)
+{
+	struct tty_host *h = tty->priv;
+	struct winsize size;
+
+	if (ioctl(h->screen->fd, TIOCGWINSZ, &size) < 0 || memcmp(&size, &h->size, sizeof(size)) == 0)
+		return;
+	tty->size = h->size = size;
+	tty->raise |= SIGBIT(SIGWINCH);
+}
+
 static void fetch(struct tty *tty)
 {
 	struct tty_host *h = tty->priv;
 	char piece[READ_PIECE];
 
+	take_size(tty); // whom it concerns is in the foreground now; what is typed may put another there
 	while (!h->ended) {
 		ssize_t n;
 
@@ -217,16 +230,10 @@ static const struct tty_driver host_driver = {
 
 void tty_host_resized(struct tty *tty)
 {
-	struct tty_host *h = tty->priv;
-	struct winsize size;
-
-	if (tty->driver != &host_driver || ioctl(h->screen->fd, TIOCGWINSZ, &size) < 0)
+	if (tty->driver != &host_driver)
 		return;
 	tty_lock(tty);
-	if (memcmp(&size, &h->size, sizeof(size)) != 0) {
-		tty->size = h->size = size; // over what a program may have set
-		tty->raise |= SIGBIT(SIGWINCH);
-	}
+	take_size(tty);
 	tty_unlock(tty);
 }
 

@@ -78,7 +78,7 @@ struct tty {
 // tty.c
 struct tty *tty_create(const struct tty_driver *driver, void *priv);
 void tty_lock(struct tty *tty);
-void tty_unlock(struct tty *tty); // and then drains, wakes and raises what has come up
+void tty_unlock(struct tty *tty); // and raises, drains and wakes what has come up
 static inline void tty_want(struct tty *tty)
 {
 	if (tty->driver->wanted)
