@@ -60,7 +60,11 @@ class Runtime:
         return proc.returncode
 
     def bundle(self, spec, name="bundle"):
+        """A folder with this config.json. Without a path of its own a container of runc's would share its control group with all others of
+        the machine that have the same ID: they would be frozen and killed together."""
         folder = self.ctx.folder(name)
+        if self.where == "runc":
+            spec = {**spec, "linux": {"cgroupsPath": "/" + self.ctx.own_name(), **spec["linux"]}}
         with open(os.path.join(folder, "config.json"), "w") as f:
             f.write(spec if isinstance(spec, str) else json.dumps(spec))
         return folder

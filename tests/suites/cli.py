@@ -28,7 +28,7 @@ def both(ctx, where, spec, words=("run",), **more):
     found = []
     for runs in ("runc", where):
         oci = runtime(ctx, runs)
-        found.append(oci(*words, "-b", oci.bundle(spec), f"c{os.getpid()}", **more))
+        found.append(oci(*words, "-b", oci.bundle(spec), "c", **more))
     return found
 
 
@@ -201,7 +201,7 @@ def case_life(ctx, where):
             done = oci(*words)
             seen.append(([w for w in words if w != folder], done.status == 0))
             return done
-        seen.append(oci.detached("create", "-b", folder, "--pid-file", os.path.join(folder, "pid"), "l"))
+        assert oci.detached("create", "-b", folder, "--pid-file", os.path.join(folder, "pid"), "l") == 0
         state = oci.state_of("l")
         with open(os.path.join(folder, "pid")) as f:
             assert int(f.read()) == state["pid"]
@@ -317,10 +317,9 @@ def case_pause(ctx, where):
 
     def count():
         try:
-            with open(os.path.join(mark, "count")) as f:
-                return f.read()
+            return os.path.getsize(os.path.join(mark, "count"))
         except OSError:
-            return ""
+            return 0
     wait_for(count, "the first count")
     good(hull("pause", "p"))
     good(hull("kill", "p", "USR1"))
@@ -331,7 +330,7 @@ def case_pause(ctx, where):
     assert ctx.run(["sleep", "0.2"]) and not os.path.exists(os.path.join(mark, "started"))
     assert count() == before
     good(hull("resume", "p"))
-    wait_for(lambda: count() not in ("", before), "the count to go on")
+    wait_for(lambda: count() > before, "the count to go on")
     wait_for(lambda: os.path.exists(os.path.join(mark, "signal")), "the signal")
     wait_for(lambda: os.path.exists(os.path.join(mark, "started")), "the process that was started meanwhile")
     good(hull("pause", "p"))
@@ -542,7 +541,7 @@ def case_limits(ctx, where):
         return      # version 2's files have other names; Hull's handling of them isn't tested by this suite
     found = []
     for runs in ("runc", where):
-        oci, folder = runtime(ctx, runs), f"/hull-test-{os.getpid()}/{runs}-{ctx.args.hull_flag and 1 or 0}"
+        oci, folder = runtime(ctx, runs), "/" + ctx.own_name()
         spec = spec_of(ctx, SLEEP)
         spec["linux"] |= {"cgroupsPath": folder, "resources": {
             "memory": {"limit": 256 << 20}, "cpu": {"shares": 512, "quota": 50000, "period": 100000}, "pids": {"limit": 100}}}
@@ -552,11 +551,6 @@ def case_limits(ctx, where):
         finally:
             good(oci("delete", "--force", "c"))
         assert not os.path.exists("/sys/fs/cgroup/memory" + folder), "the group is still there"
-    for controller in ("memory", "cpu", "pids", "cpuset", "devices", "freezer", "blkio", "cpuacct", "systemd", "unified"):     # runc leaves the folder above
-        try:
-            os.rmdir(f"/sys/fs/cgroup/{controller}/hull-test-{os.getpid()}")
-        except OSError:
-            pass
     found[0]["pids.max"] = str(int(found[0]["pids.max"]) + 64)      # Hull's own threads
     assert found[0] == found[1], f"hull {found[1]}, runc {found[0]}"
 
@@ -566,11 +560,11 @@ def case_limits_hold(ctx, where):
         return
     hull = runtime(ctx, where)
     spec = spec_of(ctx, sh("head -c 200m /dev/zero | tail -c 190m | wc -c"))
-    spec["linux"]["resources"] = {"memory": {"limit": 64 << 20, "swap": 64 << 20}}
+    spec["linux"] |= {"cgroupsPath": "/" + ctx.own_name(), "resources": {"memory": {"limit": 64 << 20, "swap": 64 << 20}}}
     done = hull("run", "-b", hull.bundle(spec), "m")
     assert done.status is not None and done.out.strip() != str(190 << 20), done
     spec = spec_of(ctx, sh("i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; echo all"))
-    spec["linux"]["resources"] = {"pids": {"limit": 20}}
+    spec["linux"] |= {"cgroupsPath": "/" + ctx.own_name(), "resources": {"pids": {"limit": 20}}}
     done = hull("run", "-b", hull.bundle(spec), "p", seconds=60)
     assert done.status is not None and "all" not in done.out, done
     good(hull("delete", "--force", "m", "p"))

@@ -66,6 +66,12 @@ class Context:
         os.makedirs(path)
         return path
 
+    def own_name(self):
+        """A name that nothing else on this machine has: control groups, for instance, are everybody's."""
+        with self.mutex:
+            self.counter += 1
+            return "-".join([*self.scratch.split("/")[-2:], str(self.counter)])
+
     def hull(self, platform, *rest, root=None):
         """A hull command line."""
         flags = ["--root", root] if root else []

@@ -106,7 +106,7 @@ class Suite:
         with lock:
             if script not in self.oracles:
                 state = self.ctx.folder("runc-state")
-                name = f"hull-test-{os.getpid()}-{len(self.locks)}"
+                name = self.ctx.own_name()
                 _, done = self.run(script, "runc", ["runc", "--root", state, "run", name])
                 if done.status is None:
                     subprocess.run(["runc", "--root", state, "delete", "--force", name], check=False)
