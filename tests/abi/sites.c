@@ -141,6 +141,64 @@ CASE(straddles_a_page)
 	}
 }
 
+/* Code in two pages, of which one comes to be another or gets another protection. */
+static char *straddling(int fd, int at)
+{
+	char *p;
+
+	EQ(pwrite(fd, code_close, sizeof code_close, PAGE - at), sizeof code_close);
+	p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	run_often(p + PAGE - at, -EBADF);
+	return p;
+}
+
+static void dies_running(void *code)
+{
+	pid_t pid = CHILD({ run(code); });
+
+	KILLED(pid, SIGSEGV);
+}
+
+CASE(straddled_pages_part)
+{
+	for (int at = 1; at < 7; at++) {
+		int fd = memfd_create("code", 0);
+		char *p;
+
+		OK(ftruncate(fd, 2 * PAGE));
+		for (int page = 0; page < 2; page++) {
+			p = straddling(fd, at);
+			OK(madvise(p + page * PAGE, PAGE, MADV_DONTNEED));
+			run_often(p + PAGE - at, -EBADF);
+			CHECK(mmap(p + page * PAGE, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, page * PAGE) == p + page * PAGE);
+			run_often(p + PAGE - at, -EBADF);
+			OK(mprotect(p + page * PAGE, PAGE, PROT_NONE));
+			dies_running(p + PAGE - at);
+			OK(mprotect(p + (1 - page) * PAGE, PAGE, PROT_READ | PROT_WRITE)); /* which leaves the other as it is */
+			p[(1 - page) * PAGE] = p[(1 - page) * PAGE];
+			OK(mprotect(p + (1 - page) * PAGE, PAGE, PROT_READ | PROT_EXEC));
+			dies_running(p + PAGE - at);
+			OK(mprotect(p, 2 * PAGE, PROT_READ | PROT_EXEC));
+			run_often(p + PAGE - at, -EBADF);
+			OK(munmap(p + page * PAGE, PAGE));
+			dies_running(p + PAGE - at);
+			CHECK(mmap(p + page * PAGE, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, page * PAGE) == p + page * PAGE);
+			run_often(p + PAGE - at, -EBADF);
+			OK(munmap(p, 2 * PAGE));
+		}
+		p = straddling(fd, at);
+		OK(mprotect(p, 2 * PAGE, PROT_NONE));
+		OK(mprotect(p, PAGE, PROT_READ | PROT_WRITE));
+		p[0] = 0;
+		OK(mprotect(p, PAGE, PROT_READ | PROT_EXEC));
+		dies_running(p + PAGE - at);
+		OK(mprotect(p + PAGE, PAGE, PROT_READ | PROT_EXEC));
+		run_often(p + PAGE - at, -EBADF);
+		close(fd);
+	}
+}
+
 CASE(rewritten_with_mprotect)
 {
 	char *p = pages(1, PROT_READ | PROT_WRITE);

@@ -28,7 +28,8 @@
 #define SITES_CMP 1024
 #define SITES_MAX (SITES_KEEP + SITES_CMP)
 #define SITE_COUNTS 4096
-#define SITES_HEAD (SITE_COUNTS + 64)
+#define SITES_STRADDLING 64 // that lie in two pages
+#define SITES_HEAD (SITE_COUNTS + 192)
 #define SITE_BYTES 64 // a record
 #define SITE_RET 8    // offsets in it
 #define SITE_AFTER 16
@@ -77,6 +78,7 @@
 #define KIND_SEGS_MASK 0xff
 #define KIND_CPU_SHIFT 24 // the low 8 bits of where the stub runs
 #define KIND_SITE 0x10000 // with KIND_SYSCALL: it often comes from this site, which could be patched
+#define KIND_SIGNAL 0x200000 // with KIND_SYSCALL: it came by a signal
 #define KIND_SEG0 0x20000 // with KIND_SYSCALL: what an argument points to is there before the segments, at the data area's begin, seg0_len long
 #define KIND_SEG0_ARG_SHIFT 18
 #define KIND_SEG0_ARG_MASK 7
@@ -241,6 +243,8 @@ struct site { // a patched call site
 struct sites {
 	uint32_t busy; // somebody is patching
 	uint32_t nkeep, ncmp; // records in use of either half
+	uint32_t nstraddling;
+	uint16_t straddling[SITES_STRADDLING]; // their numbers
 	uint8_t counts[SITE_COUNTS]; // calls that came by signal, by a hash of their place
 	struct site site[SITES_MAX] __attribute__((aligned(SITE_BYTES)));
 };

@@ -319,8 +319,10 @@ void systrap_ctx_destroy(struct platform_ctx *ctx)
 	last = --as->nalive == 0;
 	mutex_unlock(&as->mu);
 	ctx->dying = true;
-	if (last)
+	if (last) {
+		log_debug("systrap: process %d made %lu calls, %lu of them by signal", (int)as->pid, (unsigned long)as->ncalls, (unsigned long)as->nsignalled);
 		as_kill_process(as);
+	}
 	if (!stopped) {
 		systrap_interrupt(ctx); // the poller ends it when it comes
 		return;

@@ -190,6 +190,8 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		for (int i = 0; i < 6; i++)
 			out->call.args[i] = s->args[i];
 		ctx->site_wanted = kind & KIND_SITE;
+		ctx->as->ncalls++;
+		ctx->as->nsignalled += !!(kind & KIND_SIGNAL);
 		if (kind & (KIND_SEG0 | KIND_SEGS_MASK << KIND_SEGS_SHIFT))
 			take_segs(ctx, kind, out->call.args);
 		break;

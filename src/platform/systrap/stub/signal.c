@@ -70,7 +70,7 @@ static void call(struct slot *s, uint64_t nr, const struct site *site)
 
 	take_call(s, nr < 0x40000000 ? nr : (uint64_t)-1);
 	if (wanted || !own_call(s)) {
-		slot_post(s, KIND_SYSCALL | (wanted ? KIND_SITE : 0) | prefetch(s));
+		slot_post(s, KIND_SYSCALL | KIND_SIGNAL | (wanted ? KIND_SITE : 0) | prefetch(s));
 		if (slot_turn(s) & STATE_FULL)
 			return;
 	}

@@ -6,8 +6,9 @@
 // patched: private, executable, not writable. If the application makes one writable later, it gets its own bytes back first.
 //
 // The page gets its private copy from the host, as for any write to a private mapping, so that a later MADV_DONTNEED or exec of the file
-// finds the file's own bytes. While other threads may run there, byte 0 is first an 06 too (the handler makes the call), and each step
-// waits until every processor has seen the one before: the host's mprotect interrupts them.
+// finds the file's own bytes. A site in two pages gets its bytes back before one of them goes alone. While other threads may run there, byte 0
+// is first an 06 too (the handler makes the call), and each step waits until every processor has seen the one before: the host's mprotect
+// interrupts them.
 #include "platform/systrap/stub/stub.h"
 
 #include <linux/futex.h>
@@ -48,28 +49,25 @@ static bool one_page(uint64_t addr)
 	return (addr & 4095) <= 4096 - JUMP_BYTES;
 }
 
-// What the site with its syscall instruction before `after` is, in *out. False: none that fits.
-static bool classify(uint64_t after, const struct code *c, struct site *out)
+// What a site of one of the shapes is, in *out, if it lies in one page or in two as it may. False: it isn't one.
+static bool shape(uint64_t after, const struct code *c, bool two_pages, struct site *out)
 {
 	const uint8_t *b = c->before, *n = c->behind;
 
-	*out = (struct site){.after = after, .ret = after};
-	if (b[7] != 0x0f || b[8] != 0x05)
-		return false;
-	if (b[2] == 0xb8 && imm_at(b + 3) < NR_LIMIT && one_page(after - 7)) {
+	if (b[2] == 0xb8 && imm_at(b + 3) < NR_LIMIT && (two_pages || one_page(after - 7))) {
 		out->kind = SITE_MOV;
 		out->addr = after - 7;
 		out->nr = imm_at(b + 3);
-	} else if (b[0] == 0x48 && b[1] == 0xc7 && b[2] == 0xc0 && imm_at(b + 3) < NR_LIMIT && one_page(after - 9)) {
+	} else if (b[0] == 0x48 && b[1] == 0xc7 && b[2] == 0xc0 && imm_at(b + 3) < NR_LIMIT && (two_pages || one_page(after - 9))) {
 		out->kind = SITE_MOVQ;
 		out->addr = after - 9;
 		out->nr = imm_at(b + 3);
-	} else if (n[0] == 0x48 && n[1] == 0x3d && one_page(after - 2)) {
+	} else if (n[0] == 0x48 && n[1] == 0x3d && (two_pages || one_page(after - 2))) {
 		out->kind = SITE_CMPQ;
 		out->addr = after - 2;
 		out->imm = imm_at(n + 2);
 		out->ret = after + 6;
-	} else if (n[0] == 0x3d && one_page(after - 2)) {
+	} else if (n[0] == 0x3d && (two_pages || one_page(after - 2))) {
 		out->kind = SITE_CMPL;
 		out->addr = after - 2;
 		out->imm = imm_at(n + 1);
@@ -77,6 +75,15 @@ static bool classify(uint64_t after, const struct code *c, struct site *out)
 	} else {
 		return false;
 	}
+	return true;
+}
+
+// What the site with its syscall instruction before `after` is, in *out. False: none that fits.
+static bool classify(uint64_t after, const struct code *c, struct site *out)
+{
+	*out = (struct site){.after = after, .ret = after};
+	if (c->before[7] != 0x0f || c->before[8] != 0x05 || (!shape(after, c, false, out) && !shape(after, c, true, out)))
+		return false;
 	for (unsigned i = 0; i < JUMP_BYTES; i++) {
 		unsigned at = out->addr + i - (after - sizeof(c->before));
 
@@ -115,9 +122,11 @@ static struct site *record(const struct site *like)
 	for (uint32_t i = 0; i < *used; i++)
 		if (same(&first[i], like))
 			return &first[i];
-	if (*used >= (keep ? SITES_KEEP : SITES_CMP))
+	if (*used >= (keep ? SITES_KEEP : SITES_CMP) || (!one_page(like->addr) && t->nstraddling == SITES_STRADDLING))
 		return 0;
 	first[*used] = *like;
+	if (!one_page(like->addr))
+		t->straddling[t->nstraddling++] = &first[*used] - t->site;
 	__atomic_store_n(used, *used + 1, __ATOMIC_RELEASE);
 	return &first[*used - 1];
 }
@@ -151,22 +160,22 @@ static bool live(const struct site *s)
 static void poke(uint64_t addr, const uint8_t bytes[JUMP_BYTES], int prot, bool alone)
 {
 	static const uint8_t trap = NO_OPCODE;
-	uint64_t page = addr & ~4095ull;
+	const uint64_t page = addr & ~4095ull, len = one_page(addr) ? 4096 : 8192;
 
-	if (stub_call3(SYS_mprotect, page, 4096, prot | PROT_READ | PROT_WRITE) < 0)
+	if (stub_call3(SYS_mprotect, page, len, prot | PROT_READ | PROT_WRITE) < 0)
 		return;
 	if (alone) {
 		stub_copy((void *)addr, bytes, JUMP_BYTES);
 	} else {
 		stub_copy((void *)addr, &trap, 1);
-		stub_call3(SYS_mprotect, page, 4096, prot);
-		stub_call3(SYS_mprotect, page, 4096, prot | PROT_READ | PROT_WRITE);
+		stub_call3(SYS_mprotect, page, len, prot);
+		stub_call3(SYS_mprotect, page, len, prot | PROT_READ | PROT_WRITE);
 		stub_copy((void *)(addr + 1), bytes + 1, JUMP_BYTES - 1);
-		stub_call3(SYS_mprotect, page, 4096, prot);
-		stub_call3(SYS_mprotect, page, 4096, prot | PROT_READ | PROT_WRITE);
+		stub_call3(SYS_mprotect, page, len, prot);
+		stub_call3(SYS_mprotect, page, len, prot | PROT_READ | PROT_WRITE);
 		stub_copy((void *)addr, bytes, 1);
 	}
-	stub_call3(SYS_mprotect, page, 4096, prot);
+	stub_call3(SYS_mprotect, page, len, prot);
 }
 
 void site_patch(uint64_t after, int prot, bool alone)
@@ -189,6 +198,11 @@ void site_patch(uint64_t after, int prot, bool alone)
 	__atomic_store_n(&t->busy, 0, __ATOMIC_RELEASE);
 }
 
+static bool overlaps(const struct site *s, uint64_t start, uint64_t end)
+{
+	return s->addr < end && s->addr + JUMP_BYTES > start;
+}
+
 // Gives the application's own bytes in [start, end) back, because it is going to move them or write there.
 void sites_restore(uint64_t start, uint64_t end)
 {
@@ -198,8 +212,22 @@ void sites_restore(uint64_t start, uint64_t end)
 		const struct site *first = t->site + half * SITES_KEEP;
 
 		for (uint32_t i = 0, n = half ? t->ncmp : t->nkeep; i < n && i < SITES_KEEP; i++)
-			if (first[i].addr >= start && first[i].addr < end && live(&first[i]))
+			if (overlaps(&first[i], start, end) && live(&first[i]))
 				poke(first[i].addr, first[i].old, first[i].prot, false);
+	}
+}
+
+// Likewise for those that lie in two pages, whose protections are to be alike for as long as they are patched, or of which one is going
+// to have other contents. prot: what the range is going to have; -1: something else than now, the code.
+void sites_part(uint64_t start, uint64_t end, int prot)
+{
+	const struct sites *t = SITES;
+
+	for (uint32_t i = 0; i < t->nstraddling && i < SITES_STRADDLING; i++) {
+		const struct site *s = &t->site[t->straddling[i] % SITES_MAX];
+
+		if (overlaps(s, start, end) && s->prot != prot && live(s))
+			poke(s->addr, s->old, s->prot, false);
 	}
 }
 

@@ -30,6 +30,7 @@ void stub_interrupted(struct slot *s) __attribute__((noreturn));
 bool site_wanted(uint64_t after);
 void site_patch(uint64_t after, int prot, bool alone);
 void sites_restore(uint64_t start, uint64_t end);
+void sites_part(uint64_t start, uint64_t end, int prot);
 const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
 const struct site *site_of_compare(uint64_t rip);
 bool site_is_back(uint64_t rip);
