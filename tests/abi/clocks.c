@@ -120,6 +120,28 @@ CASE(cpu_clocks)
 	EQ(clock_getcpuclockid(0x3fffff, &id), ESRCH);
 }
 
+static void *use_cpu(void *used)
+{
+	int64_t a = read_clock(CLOCK_THREAD_CPUTIME_ID), b;
+
+	while ((b = read_clock(CLOCK_THREAD_CPUTIME_ID)) < a + 20000000)
+		;
+	*(int64_t *)used = b - a;
+	return NULL;
+}
+
+CASE(an_ended_threads_cpu_time_stays_the_processs)
+{
+	int64_t a = read_clock(CLOCK_PROCESS_CPUTIME_ID), used, all;
+	pthread_t t;
+
+	EQ(pthread_create(&t, NULL, use_cpu, &used), 0);
+	EQ(pthread_join(t, NULL), 0);
+	all = read_clock(CLOCK_PROCESS_CPUTIME_ID) - a;
+	CHECK(all >= used);
+	CHECK(all < used + 1000000000);
+}
+
 CASE(resolution_and_errors)
 {
 	struct timespec ts;

@@ -180,6 +180,8 @@ struct slot {
 	uint32_t cpu;    // the stub's own: where it runs, as of its last event; CPU_UNBORN before it ran at all
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
 	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
+	uint64_t robust_list; // the stub's own: what the thread said
+	uint64_t cpu_ns;      // with SYS_exit: what the thread has used
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
 		uint32_t seen, word, wakes;
 	} futex;
@@ -194,7 +196,7 @@ struct slot {
 _Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64 && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
 	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
 
-// What is known of the private futexes of an address space, by a hash of their addresses. Who wakes counts that first, and looks for
+// What is known of the futexes on an address space's own memory, by a hash of their addresses. Who wakes counts that first, and looks for
 // waiters then; who waits becomes a waiter first, and looks then whether wakes were counted since the word was read.
 struct chan_futexes {
 	uint32_t on; // the stub may answer a wake of nobody

@@ -6,12 +6,12 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "host/cputime.h"
 #include "host/hostfd.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
@@ -33,42 +33,26 @@ static struct {
 int as_create_empty(struct platform_as **out_as)
 {
 	struct platform_as *as = kmem_alloc(&as_type);
-	const int on = 1;
-	int pair[2];
+	struct channel c;
+	int err;
 
 	if (!as)
 		return -ENOMEM;
-	mutex_init(&as->mu);
-	as->sock = as->stub_sock = as->chan_fd = -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		goto fail;
-	as->sock = pair[0];
-	as->stub_sock = pair[1];
-	as->chan_fd = memfd_create("channel", MFD_CLOEXEC);
-	if (as->chan_fd < 0 || ftruncate(as->chan_fd, CHAN_BYTES) < 0 ||
-	    setsockopt(as->sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-		goto fail;
-	as->chan = mmap(NULL, CHAN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, as->chan_fd, 0);
-	if (as->chan == MAP_FAILED) {
-		as->chan = NULL;
-		goto fail;
+	err = channel_take(&c);
+	if (err) {
+		kmem_free(&as_type, as);
+		return err;
 	}
+	mutex_init(&as->mu);
+	as->sock = c.sock;
+	as->stub_sock = c.stub_sock;
+	as->chan_fd = c.fd;
+	as->chan = c.at;
 	mutex_lock(&all.registry_mu);
 	LIST_INSERT_HEAD(&all.registry, as, registry_link);
 	mutex_unlock(&all.registry_mu);
 	*out_as = as;
 	return 0;
-fail:;
-	int err = -errno;
-
-	if (as->sock >= 0) {
-		close(as->sock);
-		close(as->stub_sock);
-	}
-	if (as->chan_fd >= 0)
-		close(as->chan_fd);
-	kmem_free(&as_type, as);
-	return err == -EMFILE || err == -ENFILE ? -EAGAIN : err;
 }
 
 void as_free(struct platform_as *as)
@@ -78,12 +62,7 @@ void as_free(struct platform_as *as)
 	mutex_unlock(&all.registry_mu);
 	op_cache_drop(as);
 	files_free(as);
-	munmap(as->chan, CHAN_BYTES);
-	close(as->sock);
-	if (as->stub_sock >= 0)
-		close(as->stub_sock);
-	if (as->chan_fd >= 0)
-		close(as->chan_fd);
+	channel_drop(&(struct channel){as->sock, as->stub_sock, as->chan_fd, as->chan});
 	kmem_free(&as_type, as);
 }
 
@@ -264,6 +243,7 @@ static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 	ctx->slot->self = CHAN_BASE + (uint64_t)index * SLOT_BYTES;
 	ctx->slot->state = STATE_EVENT; // as if it had come to us
 	ctx->slot->cpu = CPU_UNBORN;
+	ctx->made_ns = host_now_ns();
 	ctx->cpu = CPU_UNKNOWN;
 	err = systrap_events_add(ctx);
 	if (err) {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "host/cputime.h"
 #include "lib/container_of.h"
 #include "lib/log.h"
 
@@ -156,6 +157,14 @@ static void take_segs(struct platform_ctx *ctx, uint32_t kind, const uint64_t ar
 		take_seg(ctx, s->segs[i]);
 }
 
+// The thread's own word for what it has used; it can't be more than the time that it was there.
+static void take_used(struct platform_ctx *ctx)
+{
+	const uint64_t said = *(const volatile uint64_t *)&ctx->slot->cpu_ns;
+
+	ctx->used_ns = MIN(said, (uint64_t)(host_now_ns() - ctx->made_ns));
+}
+
 static void take_fault(const volatile struct slot *s, struct platform_event *out)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
@@ -194,6 +203,8 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		ctx->as->nsignalled += !!(kind & KIND_SIGNAL);
 		if (kind & (KIND_SEG0 | KIND_SEGS_MASK << KIND_SEGS_SHIFT))
 			take_segs(ctx, kind, out->call.args);
+		if (out->call.nr == SYS_exit)
+			take_used(ctx);
 		break;
 	case KIND_FAULT:
 		take_fault(s, out);
@@ -349,6 +360,8 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 		}
 	}
 	ev.idle++;
+	if (!ev.give_way && !ev.gave_way)
+		channel_work_ahead();
 	return NULL;
 }
 

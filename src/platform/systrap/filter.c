@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "abi/types.h"
@@ -128,6 +129,9 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 	at = begin_call(p, SYS_prctl);
 	need_arg(p, 0, PR_SET_PDEATHSIG, PR_SET_PDEATHSIG);
 	need_arg(p, 1, SIGKILL, SIGKILL);
+	end_call(p, at);
+	at = begin_call(p, SYS_clock_gettime); // what the thread has used
+	need_arg(p, 0, CLOCK_THREAD_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID);
 	end_call(p, at);
 	at = begin_call(p, SYS_membarrier); // on the process's own threads
 	need_arg(p, 0, MEMBARRIER_CMD_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);

@@ -144,6 +144,8 @@ static uint64_t cpu_ns(struct platform_ctx *ctx)
 {
 	struct platform_as *as = ctx->as;
 
+	if (ctx->used_ns)
+		return ctx->used_ns;
 	if (!as->spawned)
 		return host_process_cpu_ns(as_pid(as));
 	// A slot can lie about its thread, but /proc knows whose it is: an application can only mix its own threads up.

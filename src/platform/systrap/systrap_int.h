@@ -71,6 +71,8 @@ struct platform_ctx {
 	// The worker's:
 	uint16_t cpu;           // low 8 bits of where the stub ran, or CPU_UNKNOWN
 	bool unborn;            // resumed, and not seen to run since it was made
+	int64_t made_ns;        // when; by the monotonic clock
+	uint64_t used_ns;       // CPU time, at the call that ends the thread; else 0
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t ret;
@@ -97,6 +99,16 @@ struct platform_ctx {
 	uint32_t seg_hint;      // the last that was used: the next often follows it
 	struct slot_seg segs[SLOT_SEGS];
 };
+
+// channel.c
+struct channel {
+	int sock, stub_sock, fd;
+	uint8_t *at;
+};
+
+int channel_take(struct channel *out); // 0 or -errno
+void channel_drop(const struct channel *c); // with -1 for what isn't there any more
+void channel_work_ahead(void); // poller only: a piece of what is to be done when there is nothing else to do
 
 // template.c
 int systrap_template_create(struct platform_as **out_as); // starts the process that all others are made from

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -118,6 +119,43 @@ static void test_a_fork_has_its_own_memory(void **state)
 	systrap_ops.resume(ctx);
 	assert_ptr_equal(next_event(&ev), ctx);
 	assert_int_equal(ev.call.args[0], 6);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static int open_descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void test_channels_of_dead_processes_are_given_back(void **state)
+{
+	enum { FORKS = 40, SLACK = 8 };
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *child;
+	struct platform_event ev;
+	int before, tries = 0;
+
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	before = open_descriptors();
+	for (int i = 0; i < FORKS; i++) {
+		assert_int_equal(systrap_ops.fork(ctx, 5, &child), 0);
+		assert_int_equal(systrap_ops.flush(ctx), 0);
+		systrap_ops.resume(child);
+		assert_ptr_equal(next_event(&ev), child);
+		systrap_ops.ctx_destroy(child);
+	}
+	while (open_descriptors() > before + SLACK && tries++ < 10000) {
+		assert_null(systrap_ops.poll(&ev));
+		systrap_ops.in_the_way();
+		systrap_ops.prepare_sleep();
+		systrap_ops.after_sleep();
+		usleep(100);
+	}
+	assert_true(open_descriptors() <= before + SLACK);
 	systrap_ops.ctx_destroy(ctx);
 }
 
@@ -372,6 +410,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_arrive_and_results_go_back),
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
+		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),

@@ -123,11 +123,11 @@ struct futex_wait *futex_wait_create(struct task *t, int n)
 	return fw;
 }
 
-// Of a private futex, unless the operator wants to see every call.
+// Unless the operator wants to see every call. Of those on words of an application's own memory all are counted in one place, shared ones, too.
 static void note(struct task *t, const struct futex_key *key, enum platform_futex_note what)
 {
-	if (platform->futex_note && !(key->offset & 1) && !kernel()->strace)
-		platform->futex_note(t->ctx, key->offset, what);
+	if (platform->futex_note && !kernel()->strace)
+		platform->futex_note(t->ctx, key->offset & ~1ull, what);
 }
 
 static void link_locked(struct futex_bucket *b, struct futex_waiter *w)
@@ -228,7 +228,7 @@ static long wait_begin(struct task *t, uaddr_t addr, bool shared, uint32_t val, 
 	fw->w[0].key = key;
 	fw->w[0].bitset = bitset;
 	futex_enqueue(&fw->w[0]);
-	if (shared || !platform->futex_word || kernel()->strace || !platform->futex_word(t->ctx, addr, &now))
+	if (key.object != (uintptr_t)t->mm || !platform->futex_word || kernel()->strace || !platform->futex_word(t->ctx, addr, &now))
 		err = futex_read(t, addr, &now);
 	if (!err && now != val)
 		err = -EAGAIN;

@@ -157,7 +157,7 @@ static void add_message(struct area *a, bool contents)
 	add(a, (uint64_t)m->msg_control, m->msg_controllen, false);
 }
 
-// A wait's timeout, and the word of a private futex with the count of wakes from before it was read.
+// A wait's timeout, and its word with the count of wakes from before it was read.
 static void add_futex(struct area *a)
 {
 	struct slot *s = a->s;
@@ -167,10 +167,22 @@ static void add_futex(struct area *a)
 	s->futex.seen = 0;
 	if ((plain || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI) && s->args[3] - s->args[0] + 16 > 20)
 		add(a, s->args[3], sizeof(struct timespec), false);
-	if (!plain || !(op & FUTEX_PRIVATE_FLAG) || s->args[0] % 4)
+	if (!plain || s->args[0] % 4)
 		return;
 	s->futex.wakes = __atomic_load_n(&chan_futex((void *)CHAN_BASE, s->args[0])->wakes, __ATOMIC_ACQUIRE);
 	s->futex.seen = stub_copy(&s->futex.word, (const void *)s->args[0], 4) == 0;
+}
+
+// What the end of a thread needs: the head of its robust list, and its CPU time.
+static void add_exit(struct area *a)
+{
+	struct slot *s = a->s;
+	struct timespec ts;
+
+	add(a, s->robust_list, sizeof(struct robust_list_head), false);
+	s->cpu_ns = 0;
+	if (s->nr == SYS_exit && stub_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &ts) == 0)
+		s->cpu_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 uint32_t prefetch(struct slot *s)
@@ -184,6 +196,10 @@ uint32_t prefetch(struct slot *s)
 		add_frame(&a);
 	if (s->nr == SYS_futex)
 		add_futex(&a);
+	if (s->nr == SYS_exit || s->nr == SYS_exit_group)
+		add_exit(&a);
+	if (s->nr == SYS_set_robust_list)
+		s->robust_list = s->args[0];
 	shape = shapes[s->nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
