@@ -87,7 +87,7 @@ void channel_drop(const struct channel *c)
 		destroy(c);
 }
 
-void channel_work_ahead(void)
+void channel_work_ahead(bool quiet)
 {
 	struct channel c;
 	bool make, unmake;
@@ -96,7 +96,7 @@ void channel_work_ahead(void)
 		return;
 	mutex_lock(&ahead.mu);
 	make = !ahead.has_spare;
-	unmake = !make && ahead.nwaste > 0;
+	unmake = !make && ahead.nwaste > 0 && quiet;
 	if (unmake)
 		c = ahead.waste[--ahead.nwaste];
 	ahead.work = ahead.nwaste > 0;

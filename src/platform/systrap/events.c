@@ -26,6 +26,7 @@ enum {
 	CHILDREN_EVERY = 1024, // polls between two looks for ended processes
 	FLUSH_SPINS = 2000,
 	FLUSH_LIMIT_S = 20, // then the stub is taken for hostile
+	QUIET = 100,       // polls in vain
 	UNBORN_YIELD = 16, // polls in vain, while somebody has been made that has not run yet
 	UNBORN_SLEEP = 600,
 };
@@ -361,7 +362,7 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 	}
 	ev.idle++;
 	if (!ev.give_way && !ev.gave_way)
-		channel_work_ahead();
+		channel_work_ahead(ev.idle > QUIET);
 	return NULL;
 }
 

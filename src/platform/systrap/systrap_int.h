@@ -108,7 +108,7 @@ struct channel {
 
 int channel_take(struct channel *out); // 0 or -errno
 void channel_drop(const struct channel *c); // with -1 for what isn't there any more
-void channel_work_ahead(void); // poller only: a piece of what is to be done when there is nothing else to do
+void channel_work_ahead(bool quiet); // poller only: a piece of what is to be done when nothing happens, or hasn't for a while
 
 // template.c
 int systrap_template_create(struct platform_as **out_as); // starts the process that all others are made from

@@ -33,18 +33,21 @@ enum {
 #define STACK_TO_MMAP_GAP (136ull << 20) // between the stack's top and where mappings start, at least
 #define PIE_BASE 0x555555554000ull
 
+// What one execve needs of random numbers, in one host call.
+struct randoms {
+	uint32_t stack, mmap, exe, brk;
+	uint8_t at_random[16];
+};
+
 // Where the parts of the new program lie.
 struct layout {
 	uaddr_t exe_bias, interp_bias, entry, stack_top, stack_bottom, vdso;
 	bool secure;
+	struct randoms random;
 };
 
-static uint64_t random_pages(uint64_t below)
+static uint64_t random_pages(uint32_t r, uint64_t below)
 {
-	uint32_t r;
-
-	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
-		r = 0;
 	return (r % below) * PAGE_SIZE;
 }
 
@@ -90,17 +93,15 @@ static int zero_tails(struct task *t, const struct elf_image *elf, uaddr_t bias)
 	return err;
 }
 
-// A range for a position-independent image: reserved, so that the pieces can be placed in it.
-static int reserve(struct task *t, const struct elf_image *elf, uaddr_t hint, uaddr_t *out_bias)
+// A range for a position-independent image. Nobody else maps anything there before it is.
+static int find_range(struct task *t, const struct elf_image *elf, uaddr_t hint, uaddr_t *out_bias)
 {
 	uaddr_t at;
-	int err = mm_map(t, hint, elf->high - elf->low + elf->align - PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			 NULL, 0, NULL, NULL, &at);
+	int err = mm_find_place(t->mm, hint, elf->high - elf->low + elf->align - PAGE_SIZE, &at);
 
-	if (err)
-		return err;
-	*out_bias = ((at + elf->align - 1) & ~(elf->align - 1)) - elf->low;
-	return mm_unmap(t, at, elf->high - elf->low + elf->align - PAGE_SIZE);
+	if (!err)
+		*out_bias = ((at + elf->align - 1) & ~(elf->align - 1)) - elf->low;
+	return err;
 }
 
 static int map_program(struct task *t, struct image *img, struct layout *l)
@@ -110,11 +111,13 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 	uint64_t stack_limit = task_rlimit(t, RLIMIT_STACK), stack_len = MIN(MAX(stack_limit, (uint64_t)STACK_MIN), (uint64_t)STACK_MAX);
 	int err;
 
-	l->stack_top = APP_MAX - PAGE_SIZE - random_pages(STACK_RANDOM_PAGES);
+	if (getrandom(&l->random, sizeof(l->random), 0) != sizeof(l->random))
+		log_warning("no random numbers for a new program");
+	l->stack_top = APP_MAX - PAGE_SIZE - random_pages(l->random.stack, STACK_RANDOM_PAGES);
 	l->stack_bottom = l->stack_top - (stack_len & PAGE_MASK);
-	mm->mmap_top = l->stack_top - MAX(STACK_TO_MMAP_GAP, stack_len + (1 << 20)) - random_pages(MMAP_RANDOM_PAGES);
+	mm->mmap_top = l->stack_top - MAX(STACK_TO_MMAP_GAP, stack_len + (1 << 20)) - random_pages(l->random.mmap, MMAP_RANDOM_PAGES);
 	if (img->elf.pie) {
-		err = reserve(t, &img->elf, PIE_BASE + random_pages(EXE_RANDOM_PAGES), &l->exe_bias);
+		err = find_range(t, &img->elf, PIE_BASE + random_pages(l->random.exe, EXE_RANDOM_PAGES), &l->exe_bias);
 		if (err)
 			return err;
 	}
@@ -122,7 +125,7 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 	l->entry = l->exe_bias + img->elf.entry;
 	if (!err && img->interp) {
 		if (img->interp_elf.pie)
-			err = reserve(t, &img->interp_elf, 0, &l->interp_bias);
+			err = find_range(t, &img->interp_elf, 0, &l->interp_bias);
 		err = err ?: map_image(t, img->interp, &img->interp_elf, l->interp_bias);
 		l->entry = l->interp_bias + img->interp_elf.entry;
 	}
@@ -133,7 +136,7 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 	err = err ?: vdso_map(t, &l->vdso);
 	if (err)
 		return err;
-	brk = l->exe_bias + img->elf.high + random_pages(1 << 13);
+	brk = l->exe_bias + img->elf.high + random_pages(l->random.brk, 1 << 13);
 	mutex_lock(&mm->mu);
 	mm->brk_start = mm->brk = brk;
 	mm->code_start = l->exe_bias + img->elf.low;
@@ -225,8 +228,7 @@ static int build_stack(struct task *t, struct image *img, const struct layout *l
 	memcpy(image + (at - sp), platform_name, sizeof(platform_name));
 	at += sizeof(platform_name);
 	random_at = at;
-	if (getrandom(image + (at - sp), 16, 0) != 16)
-		log_warning("no random bytes for AT_RANDOM");
+	memcpy(image + (at - sp), l->random.at_random, sizeof(l->random.at_random));
 	auxv = p;
 	if (l->vdso)
 		p = aux(p, AT_SYSINFO_EHDR, l->vdso);

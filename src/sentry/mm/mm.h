@@ -72,6 +72,8 @@ void mm_put(struct mm *mm);
 
 // All below: t is the task being handled, and its mm. 0 or -errno; -EAGAINNOW/-EBLOCKED pass through when another thread's
 // operations are still under way (a handler returns them).
+// Where len bytes that are mapped next would be placed. 0 or the errno that mmap answers.
+int mm_find_place(struct mm *mm, uaddr_t hint, uint64_t len, uaddr_t *out_addr);
 // addr: a hint, or the place with MAP_FIXED. The mapping's address through out_addr. backing NULL: anonymous (MAP_SHARED anonymous
 // gets a memfd here). Takes backing->hostfd over in any case. file: borrowed.
 int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t file_offset,

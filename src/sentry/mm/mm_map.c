@@ -133,6 +133,16 @@ int mm_map_locked(struct task *t, uaddr_t hint, const struct vma *proto, uint64_
 	return 0;
 }
 
+int mm_find_place(struct mm *mm, uaddr_t hint, uint64_t len, uaddr_t *out_addr)
+{
+	int err;
+
+	mutex_lock(&mm->mu);
+	err = mm_choose_place_locked(mm, hint, len, 0, out_addr);
+	mutex_unlock(&mm->mu);
+	return err;
+}
+
 int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t file_offset,
 	   struct vm_backing *backing, const char *name, uaddr_t *out_addr)
 {

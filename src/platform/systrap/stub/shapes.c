@@ -173,8 +173,8 @@ static void add_futex(struct area *a)
 	s->futex.seen = stub_copy(&s->futex.word, (const void *)s->args[0], 4) == 0;
 }
 
-// What the end of a thread needs: the head of its robust list, and its CPU time.
-static void add_exit(struct area *a)
+// What the end of a thread or of its memory needs: the head of its robust list, and its CPU time.
+static void add_end(struct area *a)
 {
 	struct slot *s = a->s;
 	struct timespec ts;
@@ -196,8 +196,8 @@ uint32_t prefetch(struct slot *s)
 		add_frame(&a);
 	if (s->nr == SYS_futex)
 		add_futex(&a);
-	if (s->nr == SYS_exit || s->nr == SYS_exit_group)
-		add_exit(&a);
+	if (s->nr == SYS_exit || s->nr == SYS_exit_group || s->nr == SYS_execve || s->nr == SYS_execveat)
+		add_end(&a);
 	if (s->nr == SYS_set_robust_list)
 		s->robust_list = s->args[0];
 	shape = shapes[s->nr];
