@@ -112,11 +112,16 @@ static void *owner(struct platform_ctx *ctx)
 	return ctx->owner;
 }
 
+static struct platform_as *template_as;
+
 static int init(void)
 {
-	struct platform_as *as;
+	return systrap_events_init() ?: systrap_template_create(&template_as) ?: context_init(template_as);
+}
 
-	return systrap_events_init() ?: systrap_template_create(&as) ?: context_init(as);
+static int start(void)
+{
+	return systrap_template_wait(template_as) ?: systrap_events_start();
 }
 
 static void fini(void)
@@ -160,7 +165,7 @@ static uaddr_t vdso(void)
 const struct platform_ops systrap_ops = {
 	.name = "systrap",
 	.init = init,
-	.start = systrap_events_start,
+	.start = start,
 	.fini = fini,
 	.poll = systrap_poll,
 	.prepare_sleep = systrap_prepare_sleep,

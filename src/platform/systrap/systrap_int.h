@@ -112,6 +112,7 @@ void channel_work_ahead(bool quiet); // poller only: a piece of what is to be do
 
 // template.c
 int systrap_template_create(struct platform_as **out_as); // starts the process that all others are made from
+int systrap_template_wait(struct platform_as *as);        // until it is there: the sentry has more to do meanwhile
 extern struct stub_param *stub_param; // the sentry's writable view
 extern int stub_doorbell;             // what a stub writes to
 extern uaddr_t stub_vdso;

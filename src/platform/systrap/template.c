@@ -251,7 +251,7 @@ static int start_process(struct start *st)
 int systrap_template_create(struct platform_as **out_as)
 {
 	struct start st;
-	int err, status;
+	int err;
 
 	if (!(getauxval(AT_HWCAP2) & 2)) { // HWCAP2_FSGSBASE
 		log_error("systrap: this machine or its kernel lacks FSGSBASE; use --platform=ptrace");
@@ -270,13 +270,20 @@ int systrap_template_create(struct platform_as **out_as)
 	close(st.as->chan_fd);
 	close(st.as->stub_sock);
 	st.as->chan_fd = st.as->stub_sock = -1;
-	while (!as_pid(st.as)) { // its first message says that it is there
+	*out_as = st.as;
+	return 0;
+}
+
+int systrap_template_wait(struct platform_as *as)
+{
+	int status;
+
+	while (!as_pid(as)) { // its first message says that it is there
 		if (waitpid(stub_group, &status, WNOHANG) == stub_group) {
 			log_error("systrap: the template ended: %s", WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "killed");
 			return -ECHILD;
 		}
-		poll(&(struct pollfd){.fd = st.as->sock, .events = POLLIN}, 1, 10);
+		poll(&(struct pollfd){.fd = as->sock, .events = POLLIN}, 1, 10);
 	}
-	*out_as = st.as;
 	return 0;
 }

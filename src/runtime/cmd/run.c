@@ -83,7 +83,8 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 						 .pid_file = o->pid_file,
 						 .console_socket = o->console_socket,
 						 .preserve_fds = o->preserve_fds,
-						 .foreground = !o->detach},
+						 .foreground = !o->detach,
+						 .begin = true},
 			  &life, err);
 	if (ret == 0 && life_begin(&life, err) < 0) {
 		struct err *ignored = NULL;

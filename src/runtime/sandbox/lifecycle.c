@@ -104,6 +104,47 @@ static int enter_cgroups(const struct settings *s, struct life *l, int *fds, int
 	return l->state.cgroups ? state_save(&l->state, err) : 0;
 }
 
+static bool has_hooks_before_start(const struct oci_spec *spec)
+{
+	return spec->hooks.prestart.count || spec->hooks.create_runtime.count || spec->hooks.create_container.count;
+}
+
+static int await_reply(struct life *l, int64_t seq, json_t **out, struct err **err)
+{
+	struct control_client *c = &l->sandbox.client;
+	json_t *reply = seq < 0 ? NULL : control_reply(c, seq);
+
+	if (!reply) {
+		err_set(err, "%s", c->error);
+		return strstr(c->error, "unexpectedly") && l->sandbox.sentry > 0 ? sandbox_explain(&l->sandbox, err) : -1;
+	}
+	if (out)
+		*out = reply;
+	else
+		json_decref(reply);
+	return 0;
+}
+
+// Asks for the process to be prepared and, where nothing is to happen in between, to begin.
+static int send_process(const struct life_options *o, struct life *l, struct err **err)
+{
+	const struct oci_process *p = &l->spec.process;
+	struct stdio_plan io = STDIO_PLAN_NONE;
+	json_t *args;
+	int ret = process_set_home(&l->spec, l->bundle.root, err) ?: stdio_plan(p->terminal, p, o->console_socket, !o->foreground, o->preserve_fds, &io, err);
+
+	l->tty_fd = io.tty_fd;
+	if (ret == 0) {
+		args = plan_process(o->id, p, p->terminal);
+		json_object_set_new(args, "terminalFds", json_integer(io.terminal_fds));
+		l->prepare_seq = control_send(&l->sandbox.client, "prepare", args, io.fds, io.nfds);
+	}
+	stdio_plan_fini(&io);
+	if (ret == 0 && o->begin && !o->pid_file && l->prepare_seq > 0)
+		l->begin_seq = control_send(&l->sandbox.client, "begin", json_pack("{ss}", "container", o->id), NULL, 0);
+	return ret;
+}
+
 static int start_sandbox(const struct settings *s, const struct life_options *o, struct life *l, struct err **err)
 {
 	struct plan plan = {0};
@@ -125,24 +166,18 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 		close(launch.log_fd);
 	for (int i = 0; i < launch.ncgroups; i++)
 		close(cgroup_fds[i]);
-	// A sentry that is just beginning answers later: what there is to record is recorded meanwhile.
+	// A sentry that is just beginning answers later: what there is to record is recorded meanwhile, and what can be asked for already is.
 	if (ret == 0) {
-		struct control_client *c = &l->sandbox.client;
-		int64_t seq = control_send(c, "create", json_incref(plan.create), &l->sandbox.gofer_fd, 1);
-		json_t *reply = NULL;
-
-		ret = state_process_find(l->sandbox.sentry, &l->state.sentry, err) ?:
-		      state_process_find(l->sandbox.gofer, &l->state.gofer, err) ?: state_save(&l->state, err);
-		profile_mark(PROFILE_COMMAND_RECORDED);
-		if (ret == 0 && (seq < 0 || !(reply = control_reply(c, seq)))) {
-			ret = err_set(err, "%s", c->error);
-			if (strstr(c->error, "unexpectedly"))
-				sandbox_explain(&l->sandbox, err);
-		}
-		profile_mark(PROFILE_COMMAND_CREATED);
-		json_decref(reply);
+		l->create_seq = control_send(&l->sandbox.client, "create", json_incref(plan.create), &l->sandbox.gofer_fd, 1);
 		close(l->sandbox.gofer_fd);
 		l->sandbox.gofer_fd = -1;
+		if (!has_hooks_before_start(&l->spec))
+			ret = send_process(o, l, err);
+		ret = ret ?: state_process_find(l->sandbox.sentry, &l->state.sentry, err) ?:
+		      state_process_find(l->sandbox.gofer, &l->state.gofer, err) ?: state_save(&l->state, err);
+		profile_mark(PROFILE_COMMAND_RECORDED);
+		ret = ret ?: await_reply(l, l->create_seq, NULL, err);
+		profile_mark(PROFILE_COMMAND_CREATED);
 	}
 	plan_fini(&plan);
 	return ret;
@@ -150,19 +185,9 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 
 static int prepare_process(const struct life_options *o, struct life *l, struct err **err)
 {
-	const struct oci_process *p = &l->spec.process;
-	struct stdio_plan io = STDIO_PLAN_NONE;
-	json_t *args;
-	int ret = process_set_home(&l->spec, l->bundle.root, err) ?: stdio_plan(p->terminal, p, o->console_socket, !o->foreground, o->preserve_fds, &io, err);
+	int ret = l->prepare_seq ? 0 : send_process(o, l, err);
 
-	l->tty_fd = io.tty_fd;
-	if (ret == 0) {
-		args = plan_process(o->id, p, p->terminal);
-		json_object_set_new(args, "terminalFds", json_integer(io.terminal_fds));
-		if (control_call(&l->sandbox.client, "prepare", args, io.fds, io.nfds, NULL) < 0)
-			ret = err_set(err, "%s", l->sandbox.client.error);
-	}
-	stdio_plan_fini(&io);
+	ret = ret ?: await_reply(l, l->prepare_seq, NULL, err);
 	profile_mark(PROFILE_COMMAND_PREPARED);
 	return ret;
 }
@@ -186,7 +211,7 @@ static int make(const struct settings *s, const struct life_options *o, struct l
 	st->status = STATE_CREATED;
 	if (o->pid_file && life_write_pid_file(o->pid_file, l->sandbox.sentry, err) < 0)
 		return -1;
-	return state_save(st, err);
+	return l->begin_seq ? 0 : state_save(st, err); // it is running soon
 }
 
 int life_create(const struct settings *s, const struct life_options *o, struct life *out, struct err **err)
@@ -211,11 +236,15 @@ int life_create(const struct settings *s, const struct life_options *o, struct l
 	return -1;
 }
 
-static int begin(struct state *s, struct control_client *c, struct err **err)
+// seq: of the request, 0: it is to be sent.
+static int begin(struct state *s, struct control_client *c, int64_t seq, struct err **err)
 {
 	json_t *reply;
 
-	if (control_call(c, "begin", json_pack("{ss}", "container", s->id), NULL, 0, &reply) < 0)
+	if (!seq)
+		seq = control_send(c, "begin", json_pack("{ss}", "container", s->id), NULL, 0);
+	reply = seq < 0 ? NULL : control_reply(c, seq);
+	if (!reply)
 		return err_set(err, "%s", c->error);
 	s->init_pid = json_integer_value(json_object_get(reply, "pid"));
 	json_decref(reply);
@@ -232,7 +261,7 @@ static int run_poststart(struct state *s, const struct oci_spec *spec, struct er
 
 int life_begin(struct life *l, struct err **err)
 {
-	return begin(&l->state, &l->sandbox.client, err) ?: run_poststart(&l->state, &l->spec, err);
+	return begin(&l->state, &l->sandbox.client, l->begin_seq, err) ?: run_poststart(&l->state, &l->spec, err);
 }
 
 int life_start(struct state *s, struct err **err)
@@ -246,7 +275,7 @@ int life_start(struct state *s, struct err **err)
 		return err_set(err, "cannot start container %s: it is %s", s->id, state_status_name(s->status));
 	ret = life_connect(s, &c, err);
 	if (ret == 0) {
-		ret = begin(s, &c, err);
+		ret = begin(s, &c, 0, err);
 		control_client_fini(&c);
 	}
 	if (ret == 0) {
@@ -262,18 +291,25 @@ int life_start(struct state *s, struct err **err)
 	return ret;
 }
 
-// Kills a process and waits until it is gone, its parent's business aside.
-static int end_process(const struct state_process *p, struct err **err)
+// Kills a process. Its pidfd, or -1: it is gone.
+static int kill_process(const struct state_process *p)
 {
 	int pidfd = state_process_lives(p) ? syscall(SYS_pidfd_open, p->pid, 0) : -1;
+
+	// The pid might have been given to another process between the look and the opening.
+	if (pidfd >= 0 && state_process_lives(p))
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	return pidfd;
+}
+
+// Waits until a process that was killed is gone, its parent's business aside. pidfd is closed.
+static int await_end(const struct state_process *p, int pidfd, struct err **err)
+{
 	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
 	int n;
 
 	if (pidfd < 0)
 		return 0;
-	// The pid might have been given to another process between the look and the opening.
-	if (state_process_lives(p))
-		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 	n = poll(&pfd, 1, END_TIMEOUT_MS);
 	close(pidfd);
 	waitpid(p->pid, NULL, WNOHANG); // if it is ours
@@ -293,7 +329,10 @@ bool life_is_ending(struct state *s)
 
 int life_remove(struct state *s, struct err **err)
 {
-	if (end_process(&s->sentry, err) < 0 || end_process(&s->gofer, err) < 0)
+	int sentry = kill_process(&s->sentry), gofer = kill_process(&s->gofer);
+	int ret = await_end(&s->sentry, sentry, err);
+
+	if (await_end(&s->gofer, gofer, err) < 0 || ret < 0)
 		return -1;
 	cgroup_remove(s->cgroups);
 	profile_mark(PROFILE_COMMAND_REMOVED);

@@ -12,6 +12,7 @@ struct settings;
 struct life_options {
 	const char *id, *bundle, *pid_file, *console_socket;
 	bool foreground; // the sandbox ends with this command
+	bool begin; // life_begin() follows
 	int preserve_fds;
 };
 
@@ -21,6 +22,7 @@ struct life {
 	struct state state; // locked
 	struct sandbox sandbox;
 	int tty_fd; // this command's terminal when the process has it; else -1
+	int64_t create_seq, prepare_seq, begin_seq; // requests that were sent; 0: not yet
 };
 
 // `create`: on failure nothing is left behind. out is to be given to life_fini() in any case.
