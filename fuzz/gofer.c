@@ -172,7 +172,7 @@ static void call(struct gofer_client *c, unsigned op)
 	switch (op) {
 	case GOFER_ATTACH: gofer_attach(c, 0, entries, &attached); break;
 	case GOFER_WALK:
-		gofer_walk(c, 1, names, 2, entries, &n);
+		gofer_walk(c, 1, names, 2, entries, &n, NULL);
 		if (n > 2)
 			abort();
 		break;

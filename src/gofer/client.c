@@ -168,13 +168,17 @@ int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_
 }
 
 int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *names, uint32_t count, struct gofer_entry *out_entries,
-	       uint32_t *out_found)
+	       uint32_t *out_found, char **out_link)
 {
 	struct gofer_walked walked = {0};
+	const char *target = NULL;
 	struct trip t;
+	size_t len;
 	int err;
 
 	*out_found = 0;
+	if (out_link)
+		*out_link = NULL;
 	begin(&t, c, GOFER_WALK, node);
 	for (uint32_t i = 0; i < count; i++)
 		put_name(&t, names[i]);
@@ -182,10 +186,17 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 	if (!err && msg_get_obj(&t.rp, &walked) && walked.found <= count && walked.stopped <= 0) {
 		for (uint32_t i = 0; i < walked.found; i++)
 			msg_get_obj(&t.rp, &out_entries[i]);
+		target = msg_get_str(&t.rp, GOFER_PATH_MAX + 1, &len);
+		if (target && len && out_link)
+			*out_link = kmem_strndup(target, len); // without memory it is asked for again
 	} else if (!err) {
 		t.rp.bad = true;
 	}
 	err = end_plain(&t, err);
+	if (err && out_link) {
+		kmem_bytes_free(*out_link);
+		*out_link = NULL;
+	}
 	if (err)
 		return err;
 	*out_found = walked.found;

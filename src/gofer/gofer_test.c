@@ -93,7 +93,7 @@ static uint64_t walk1(struct fixture *f, uint64_t from, struct gofer_name name)
 	struct gofer_entry entry;
 	uint32_t found;
 
-	assert_int_equal(gofer_walk(&f->client, from, &name, 1, &entry, &found), 0);
+	assert_int_equal(gofer_walk(&f->client, from, &name, 1, &entry, &found, NULL), 0);
 	assert_int_equal(found, 1);
 	return entry.node;
 }
@@ -108,7 +108,7 @@ static void reads_files(void **state)
 	int fd;
 
 	start(&f, true);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 4, entries, &found), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 4, entries, &found, NULL), 0);
 	assert_int_equal(found, 3);
 	assert_true(S_ISREG(entries[2].attr.mode));
 	assert_int_equal(entries[2].attr.size, 6);
@@ -117,7 +117,7 @@ static void reads_files(void **state)
 	assert_memory_equal(buf, "hello\n", 6);
 	close(fd);
 	path[1] = NAME("missing");
-	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found), -ENOENT);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL), -ENOENT);
 	assert_int_equal(found, 1);
 	assert_int_equal(gofer_readlink(&f.client, walk1(&f, f.root.node, NAME("in")), buf, sizeof(buf)), 3);
 	assert_memory_equal(buf, "a/b", 3);
@@ -135,15 +135,15 @@ static void never_leaves_the_tree(void **state)
 	int fd;
 
 	start(&f, true);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, through, 2, entries, &found), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, through, 2, entries, &found, NULL), 0);
 	assert_int_equal(found, 1); // stops at the symlink
 	assert_true(S_ISLNK(entries[0].attr.mode));
 	assert_int_equal(gofer_open(&f.client, entries[0].node, O_RDONLY, &fd), -ENXIO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(".."), 1, entries, &found), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("."), 1, entries, &found), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("a/b"), 1, entries, &found), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(""), 1, entries, &found), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &(struct gofer_name){"a\0b", 3}, 1, entries, &found), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(".."), 1, entries, &found, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("."), 1, entries, &found, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("a/b"), 1, entries, &found, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(""), 1, entries, &found, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &(struct gofer_name){"a\0b", 3}, 1, entries, &found, NULL), -EPROTO);
 	stop(&f);
 }
 
@@ -176,7 +176,7 @@ static void survives_symlink_races(void **state)
 	start(&f, true);
 	assert_int_equal(pthread_create(&swapper, NULL, swap_links, NULL), 0);
 	for (int i = 0; i < 2000; i++) {
-		gofer_walk(&f.client, f.root.node, path, 2, entries, &found);
+		gofer_walk(&f.client, f.root.node, path, 2, entries, &found, NULL);
 		assert_true(found < 2);
 		if (found)
 			gofer_forget(&f.client, entries[0].node);
@@ -252,7 +252,7 @@ static void changes_writable_trees(void **state)
 	assert_int_equal(gofer_tmpfile(&f.client, f.root.node, &file, &entry, &fd), 0);
 	close(fd);
 	assert_int_equal(gofer_link(&f.client, f.root.node, NAME("named"), entry.node, &attr), 0);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("named"), 1, &entry, &found), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("named"), 1, &entry, &found, NULL), 0);
 	assert_int_equal(gofer_fsync(&f.client, f.root.node), 0);
 	dir.mode = S_IFCHR | 0666;
 	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("dev"), &dir, &entry, &fd), -EPERM);

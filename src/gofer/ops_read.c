@@ -83,6 +83,14 @@ int op_attach(struct op_call *c)
 	return 0;
 }
 
+static void put_target(struct msg_out *out, int fd)
+{
+	char target[GOFER_PATH_MAX + 1];
+	ssize_t n = fd < 0 ? 0 : readlinkat(fd, "", target, sizeof(target));
+
+	msg_put_str(out, target, n < 0 ? 0 : (size_t)n);
+}
+
 // The names were all looked at before the first step: a bad one leaves no nodes behind.
 int op_walk(struct op_call *c)
 {
@@ -114,6 +122,7 @@ int op_walk(struct op_call *c)
 	}
 	c->rq->p = c->rq->end;
 	memcpy(c->out->buf + head, &walked, sizeof(walked));
+	put_target(c->out, walked.found && S_ISLNK(from.mode) ? from.fd : -1);
 	return 0;
 }
 

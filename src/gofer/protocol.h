@@ -22,7 +22,7 @@ enum {
 
 enum gofer_op {
 	GOFER_ATTACH = 1, // node unused; gofer_attach -> gofer_entry of the root, gofer_attached
-	GOFER_WALK,       // node: where from; string per component -> gofer_walked, gofer_entry for each one found
+	GOFER_WALK,       // node: where from; string per component -> gofer_walked, gofer_entry for each one found, string: where the last leads
 	GOFER_GETATTR,    // -> gofer_attr
 	GOFER_OPEN,       // gofer_open -> the descriptor; regular files only
 	GOFER_READLINK,   // -> string
@@ -91,6 +91,7 @@ struct gofer_walked {
 	uint32_t found; // components; entries behind it
 	int32_t stopped; // why no further: 0 (all found, or the last one found is no directory), -ENOENT, …
 };
+// The string is the target of the last entry if that is a symbolic link, else empty; empty too where it couldn't be read.
 
 struct gofer_open {
 	uint32_t flags; // O_RDONLY or O_RDWR or O_WRONLY, O_NOATIME, O_SYNC, O_DSYNC

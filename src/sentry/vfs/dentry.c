@@ -242,6 +242,39 @@ int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentr
 	return err;
 }
 
+void dentry_ahead(struct dentry *dir, const char *path)
+{
+	struct dentry *d;
+
+	if (!dir->inode->ops->ahead)
+		return;
+	d = dentry_cached(dir, path, (size_t)(strchrnul(path, '/') - path));
+	if (d)
+		dentry_put(d);
+	else
+		dir->inode->ops->ahead(dir, path);
+}
+
+int dentry_lookup_ahead(struct dentry *dir, const char *path, size_t len, struct dentry **out)
+{
+	*out = cached_valid(dir, path, len);
+	if (*out)
+		return 0;
+	if (dir->inode->ops->ahead && path[len] == '/')
+		dir->inode->ops->ahead(dir, path);
+	return dentry_lookup(dir, path, len, out);
+}
+
+struct dentry *dentry_enter(struct dentry *dir, const char *name, size_t len, struct inode *inode)
+{
+	struct dentry *d = alloc(dir->sb, dir, name, len, inode);
+
+	if (d)
+		d = insert(d);
+	dentry_put(dir);
+	return d;
+}
+
 void dentry_prime(struct dentry *dir, const char *name, size_t len, struct inode *inode)
 {
 	struct dentry *d = alloc(dir->sb, dir, name, len, inode);

@@ -70,6 +70,9 @@ struct inode {
 // NULL slots answer the errno in parentheses. All are called with dir->mu (or inode->mu) held unless said otherwise; permissions, type and
 // name checks (length, "." and "..") were done by the VFS. The task's credentials are in current cred, passed where ownership needs it.
 struct inode_ops {
+	// dir doesn't know the first component of path, whose further ones will be asked for next, as far as they exist: what comes at little cost can be
+	// entered into the cache (dentry_enter). mu not held. (nothing)
+	void (*ahead)(struct dentry *dir, const char *path);
 	// Finds name in dir: sets *out_inode (a new reference), or -ENOENT. (-ENOTDIR)
 	int (*lookup)(struct inode *dir, const char *name, size_t len, struct inode **out_inode);
 	// Makes a file of mode's type (S_IFREG, S_IFDIR, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK). (-EROFS)

@@ -81,6 +81,12 @@ struct dentry *dentry_create_unhashed(struct dentry *parent, const char *name, s
 struct dentry *dentry_cached(struct dentry *dir, const char *name, size_t len);
 // The child, from the cache or the file system; a negative one is an answer, too. 0 or -errno.
 int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentry **out);
+// The same for the first component of path, on the way to the others.
+int dentry_lookup_ahead(struct dentry *dir, const char *path, size_t len, struct dentry **out);
+void dentry_ahead(struct dentry *dir, const char *path); // inode_ops.ahead, if the first component isn't cached
+// Enters an inode (taken over; NULL: there is none) under a name that may be cached already: what is there stays. Gives dir back, answers the
+// child, counted. NULL: no memory.
+struct dentry *dentry_enter(struct dentry *dir, const char *name, size_t len, struct inode *inode);
 int dentry_lookup_locked(struct dentry *dir, const char *name, size_t len, struct dentry **out); // dir's inode->mu is held
 // A just made inode (taken over) appears under the name: the cached negative becomes it. Counted; NULL: no memory.
 struct dentry *dentry_instantiate(struct dentry *dir, const char *name, size_t len, struct inode *inode);

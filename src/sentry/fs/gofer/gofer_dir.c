@@ -8,11 +8,12 @@
 #include <sys/statvfs.h>
 
 #include "abi/errno.h"
+#include "gofer/message.h"
 #include "lib/kmem.h"
 #include "sentry/fs/gofer/gofer_int.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { POS_FIRST = 2, NO_ENTRY = UINT32_MAX, ENTRIES_FIRST = 16, GAPS_WORTH_IT = 256, ROOM_AT_ONCE = 64, ROOM_TRIES = 64 };
+enum { POS_FIRST = 2, NO_ENTRY = UINT32_MAX, ENTRIES_FIRST = 16, GAPS_WORTH_IT = 256, ROOM_AT_ONCE = 64, ROOM_TRIES = 64, AHEAD_MAX = 16 };
 
 struct entry {
 	struct gofer_attr attr; // mode 0: to be asked for (gone with the first look-up: the inode knows better from then on)
@@ -216,6 +217,7 @@ int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct ino
 	struct gofer_entry entry;
 	uint32_t found;
 	uint64_t node;
+	char *link = NULL;
 	int err;
 
 	if (!S_ISDIR(dir->attr.mode))
@@ -225,12 +227,80 @@ int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct ino
 	if (err)
 		return err > 0 ? 0 : err;
 	err = gofer_inode_node(gofer_inode(dir), &node);
-	err = err ?: AWAY(gofer_walk(gofer_client(dir), node, &component, 1, &entry, &found));
+	err = err ?: AWAY(gofer_walk(gofer_client(dir), node, &component, 1, &entry, &found, &link));
+	if (!err && found != 1)
+		err = -EIO;
+	err = err ?: gofer_inode_of(dir->sb, &entry, out_inode);
 	if (err)
-		return err;
-	if (found != 1)
-		return -EIO;
-	return gofer_inode_of(dir->sb, &entry, out_inode);
+		kmem_bytes_free(link);
+	else
+		gofer_inode_link(*out_inode, link);
+	return err;
+}
+
+// The components at the start of path that one WALK may take: neither "." nor "..".
+static uint32_t split(const char *path, struct gofer_name *out, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (; n < max; n++) {
+		const char *end;
+
+		path += strspn(path, "/");
+		end = strchrnul(path, '/');
+		if (!msg_name_ok(path, (size_t)(end - path)))
+			break;
+		out[n] = (struct gofer_name){path, (size_t)(end - path)};
+		path = end;
+	}
+	return n;
+}
+
+// Gives dir back; the child, counted, or NULL. link: what *link is goes to it.
+static struct dentry *enter(struct dentry *dir, const struct gofer_name *name, const struct gofer_entry *entry, char **link)
+{
+	struct inode *inode;
+
+	if (!dentry_inode(dir) || gofer_inode_of(dentry_inode(dir)->sb, entry, &inode) < 0) {
+		dentry_put(dir);
+		return NULL;
+	}
+	if (link) {
+		gofer_inode_link(inode, *link);
+		*link = NULL;
+	}
+	return dentry_enter(dir, name->s, name->len, inode);
+}
+
+// In trees that nobody changes: neither others (shared) nor we (read-only, as under an overlay). So what comes may be entered at any time.
+void gofer_dir_ahead(struct dentry *dir, const char *rest)
+{
+	struct inode *root = dentry_inode(dir);
+	struct gofer_name names[AHEAD_MAX];
+	struct gofer_entry entries[AHEAD_MAX];
+	struct dentry *at = dentry_get(dir);
+	uint32_t count, found, i;
+	char *link;
+	uint64_t node;
+	int err;
+
+	if (gofer_sb(root)->shared || !(root->sb->flags & ST_RDONLY) || (count = split(rest, names, AHEAD_MAX)) < 2 ||
+	    gofer_inode_node(gofer_inode(root), &node)) {
+		dentry_put(at);
+		return;
+	}
+	make_room(gofer_sb(root)->conn);
+	err = AWAY(gofer_walk(gofer_client(root), node, names, count, entries, &found, &link));
+	for (i = 0; i < found; i++) {
+		if (!at)
+			gofer_forget(gofer_client(root), entries[i].node);
+		else
+			at = enter(at, &names[i], &entries[i], i + 1 == found ? &link : NULL);
+	}
+	kmem_bytes_free(link);
+	if (at && err == -ENOENT && found < count)
+		at = dentry_enter(at, names[found].s, names[found].len, NULL);
+	dentry_put(at);
 }
 
 // In a shared tree a name holds for as long as the host agrees.

@@ -147,6 +147,19 @@ int gofer_inode_of(struct super_block *sb, const struct gofer_entry *entry, stru
 	return 0;
 }
 
+void gofer_inode_link(struct inode *inode, char *target)
+{
+	struct gofer_inode *gi = gofer_inode(inode);
+
+	mutex_lock(&inode->mu);
+	if (!gi->link && S_ISLNK(inode->attr.mode)) {
+		gi->link = target;
+		target = NULL;
+	}
+	mutex_unlock(&inode->mu);
+	kmem_bytes_free(target);
+}
+
 int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_attr *attr, struct inode **out)
 {
 	char *copy = kmem_strndup(name, len);
@@ -187,7 +200,7 @@ int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node)
 	if (err)
 		return err;
 	name = (struct gofer_name){gi->from_name, strlen(gi->from_name)};
-	err = AWAY(gofer_walk(&gsb->conn->client, dir, &name, 1, &entry, &found));
+	err = AWAY(gofer_walk(&gsb->conn->client, dir, &name, 1, &entry, &found, NULL));
 	if (err)
 		return err;
 	if (entry.attr.dev != gi->dev || entry.attr.ino != gi->ino) {
@@ -319,7 +332,7 @@ static int inode_readlink(struct inode *inode, char *dst, size_t cap)
 }
 
 #define GOFER_OPS_SLOTS \
-	.lookup = gofer_dir_lookup, .create = gofer_dir_create, .symlink = gofer_dir_symlink, .link = gofer_dir_link, \
+	.ahead = gofer_dir_ahead, .lookup = gofer_dir_lookup, .create = gofer_dir_create, .symlink = gofer_dir_symlink, .link = gofer_dir_link, \
 	.unlink = gofer_dir_unlink, .rmdir = gofer_dir_rmdir, .rename = gofer_dir_rename, .tmpfile = gofer_dir_tmpfile, \
 	.readlink = inode_readlink, .getattr = gofer_getattr_locked, .setattr = gofer_setattr_locked, .open = gofer_file_open, \
 	.getxattr = gofer_getxattr_locked, .setxattr = gofer_setxattr_locked, .listxattr = gofer_listxattr_locked, \

@@ -12,6 +12,8 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/vfs/vfs.h"
 
+struct dentry;
+
 enum { GOFER_TABLE_BUCKETS = 4096, GOFER_IDLE_FILES_MAX = 1024 };
 
 struct gofer_conn {
@@ -75,6 +77,8 @@ static inline struct gofer_client *gofer_client(struct inode *inode)
 extern const struct inode_ops gofer_inode_ops, gofer_inode_ops_shared;
 // The inode of a walked entry, counted. Takes entry->node over in any case. 0 or -ENOMEM.
 int gofer_inode_of(struct super_block *sb, const struct gofer_entry *entry, struct inode **out);
+// Where a symbolic link leads, as the gofer said unasked. Takes target (kmem_bytes; NULL is allowed).
+void gofer_inode_link(struct inode *inode, char *target);
 // The inode of a listed name of dir, whose node is walked to later.
 int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_attr *attr, struct inode **out);
 // The node, walked to if need be; inode.mu isn't needed, the answer stays valid while the inode is held. 0 or -errno.
@@ -89,6 +93,7 @@ extern const struct file_ops gofer_dir_ops;
 void gofer_listing_free(struct gofer_listing *l);
 int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode);
 bool gofer_dir_revalidate(struct dentry *d);
+void gofer_dir_ahead(struct dentry *dir, const char *rest);
 // gofer_change.c
 int gofer_dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
 		     struct inode **out_inode);

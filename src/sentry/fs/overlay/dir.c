@@ -14,6 +14,15 @@ enum { TREE_ENTRIES_MAX = 1 << 16, TREE_DEPTH_MAX = 64 };
 
 static int bring_up_tree(struct overlay_node *n, int *budget, int depth);
 
+// For the layer below; names that the upper one hides are rare.
+static void dir_ahead(struct dentry *dir, const char *path)
+{
+	struct overlay_node *d = overlay_node(dentry_inode(dir));
+
+	if (d->lower)
+		dentry_ahead(d->lower, path);
+}
+
 static int dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode)
 {
 	struct overlay_node *d = overlay_node(dir), *n;
@@ -270,7 +279,7 @@ static int dir_rename(struct inode *old_dir, const char *old_name, size_t old_le
 }
 
 const struct inode_ops overlay_dir_ops = {
-	.lookup = dir_lookup,
+	.ahead = dir_ahead, .lookup = dir_lookup,
 	.create = dir_create,
 	.symlink = dir_symlink,
 	.link = dir_link,
