@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "gofer/client.h"
+#include "lib/kmem.h"
 #include "gofer/gofer.h"
 #include "gofer/message.h"
 #include "lib/log.h"
@@ -103,7 +104,7 @@ static void reads_files(void **state)
 	struct gofer_name path[] = {NAME("a"), NAME("b"), NAME("file"), NAME("beyond")};
 	struct gofer_entry entries[4];
 	struct fixture f;
-	char buf[32];
+	char buf[32], *link;
 	uint32_t found;
 	int fd;
 
@@ -116,6 +117,11 @@ static void reads_files(void **state)
 	assert_int_equal(read(fd, buf, sizeof(buf)), 6);
 	assert_memory_equal(buf, "hello\n", 6);
 	close(fd);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("in"), 1, entries, &found, &link), 0);
+	assert_string_equal(link, "a/b"); // a link's target comes along
+	kmem_bytes_free(link);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, &link), 0);
+	assert_null(link);
 	path[1] = NAME("missing");
 	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL), -ENOENT);
 	assert_int_equal(found, 1);

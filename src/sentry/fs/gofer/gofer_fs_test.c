@@ -146,6 +146,39 @@ static void known_names_cost_nothing(void **state)
 	stop(&f);
 }
 
+// Nobody changes a read-only tree: a path is one message, one more behind a link, which nobody has to read. In others each name is one.
+static void paths_are_walked_ahead(void **state)
+{
+	struct fixture f;
+	struct path p, q;
+	uint64_t before;
+
+	start(&f, true, false);
+	sh("mkdir -p a/b/c && echo hello >a/b/c/file && ln -s a/b/c way");
+	before = trips(&f);
+	p = must_find(&f, "a/b/c/file");
+	assert_int_equal(trips(&f), before + 1);
+	assert_true(S_ISREG(dentry_inode(p.dentry)->attr.mode));
+	q = must_find(&f, "way/file");
+	assert_ptr_equal(p.dentry, q.dentry);
+	assert_int_equal(trips(&f), before + 2);
+	path_put(&q);
+	assert_int_equal(lookup(&f, "dir/none/x", &q), -ENOENT);
+	assert_int_equal(lookup(&f, "dir/none", &q), -ENOENT);
+	assert_int_equal(trips(&f), before + 3);
+	q = must_find(&f, "dir/../many/./0001");
+	path_put(&q);
+	path_put(&p);
+	stop(&f);
+	start(&f, false, false);
+	sh("mkdir -p a/b/c");
+	before = trips(&f);
+	p = must_find(&f, "a/b/c");
+	assert_int_equal(trips(&f), before + 3);
+	path_put(&p);
+	stop(&f);
+}
+
 static void a_listing_answers_lookups(void **state)
 {
 	struct inode_attr attr;
@@ -306,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_names_cost_nothing),
+		cmocka_unit_test(paths_are_walked_ahead),
 		cmocka_unit_test(a_listing_answers_lookups),
 		cmocka_unit_test(files_are_read_and_kept_open),
 		cmocka_unit_test(changes_reach_the_host),
