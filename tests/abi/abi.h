@@ -200,14 +200,13 @@ __attribute__((unused)) static void msleep(int ms)
 		;
 }
 
-/* The state letter of /proc/PID/stat; 0 where there is no such process. */
-__attribute__((unused)) static char proc_state(pid_t pid)
+/* The state letter of a stat file of /proc; 0 where there is no such process. */
+__attribute__((unused)) static char stat_state(const char *path)
 {
-	char path[64], buf[512];
+	char buf[512];
 	int fd, n;
 	char *p;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
@@ -218,6 +217,23 @@ __attribute__((unused)) static char proc_state(pid_t pid)
 	buf[n] = 0;
 	p = strrchr(buf, ')');
 	return p ? p[2] : 0;
+}
+
+__attribute__((unused)) static char proc_state(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	return stat_state(path);
+}
+
+/* Of a thread of this process. */
+__attribute__((unused)) static char thread_state(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+	return stat_state(path);
 }
 
 /* Makes a file with this content and mode. */

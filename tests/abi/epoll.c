@@ -258,11 +258,13 @@ CASE(add_while_waiting)
 }
 
 static volatile int woken;
+static volatile pid_t waiters[3];
 
 static void *exclusive_waiter(void *arg)
 {
 	struct epoll_event ev;
 
+	waiters[(long)arg] = syscall(SYS_gettid);
 	EQ(epoll_wait(ep, &ev, 1, 10000), 1);
 	__atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
 	return NULL;
@@ -274,10 +276,11 @@ CASE(edge_wakes_one_thread)
 	pthread_t t[3];
 
 	watch(e, EPOLLIN | EPOLLET);
-	for (int i = 0; i < 3; i++)
-		pthread_create(&t[i], NULL, exclusive_waiter, NULL);
+	for (long i = 0; i < 3; i++) {
+		pthread_create(&t[i], NULL, exclusive_waiter, (void *)i);
+		EVENTUALLY(waiters[i] && thread_state(waiters[i]) == 'S');
+	}
 	for (int i = 1; i <= 3; i++) {
-		msleep(5);
 		OK(eventfd_write(e, 1));
 		EVENTUALLY(woken == i);
 	}

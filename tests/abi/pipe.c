@@ -482,18 +482,21 @@ CASE(splice_into_broken_pipe_kills)
 /* A call that waits goes on with its file, whatever other threads do to the descriptor. */
 static int closed_fd;
 static int blocked_result;
+static volatile pid_t reader;
 
 static void *read_closed(void *arg)
 {
 	uint64_t v = 0;
 
+	reader = syscall(SYS_gettid);
 	blocked_result = read(closed_fd, &v, 8);
 	return NULL;
 }
 
 static void wait_until_blocked(void)
 {
-	usleep(100000);
+	EVENTUALLY(reader && thread_state(reader) == 'S');
+	reader = 0;
 }
 
 CASE(closed_while_it_is_read)

@@ -86,7 +86,7 @@ CASE(blocking_read_woken_by_child)
 	sigset_t set = block(SIGCHLD, 0);
 	int fd = OK(signalfd(-1, &set, 0));
 	struct signalfd_siginfo si;
-	pid_t p = CHILD({ msleep(20); _exit(3); });
+	pid_t me = getpid(), p = CHILD({ EVENTUALLY(proc_state(me) == 'S'); _exit(3); });
 
 	EQ(read(fd, &si, sizeof si), sizeof si);
 	EQ(si.ssi_signo, SIGCHLD);

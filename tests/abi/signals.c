@@ -755,7 +755,22 @@ CASE(blocked_fault_kills)
 	KILLED(p, SIGSEGV);
 }
 
-/* Restart rules: a child sends SIGUSR1 once the case sleeps, then makes the call able to finish. */
+/* Restart rules: a child sends SIGUSR1 once the case sleeps, then, when it has been taken and the case sleeps again, makes the call able to
+ * finish. */
+
+static bool pending_in(pid_t pid, int sig)
+{
+	char path[64], *text, *line;
+	bool is;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	text = get_file(path);
+	line = strstr(text, "\nShdPnd:\t");
+	CHECK(line);
+	is = strtoull(line + strlen("\nShdPnd:\t"), NULL, 16) >> (sig - 1) & 1;
+	free(text);
+	return is;
+}
 
 static pid_t interrupter(int fd)
 {
@@ -765,7 +780,7 @@ static pid_t interrupter(int fd)
 		EVENTUALLY(proc_state(me) == 'S');
 		OK(kill(me, SIGUSR1));
 		if (fd >= 0) {
-			msleep(30);
+			EVENTUALLY(!pending_in(me, SIGUSR1) && proc_state(me) == 'S');
 			tell(fd);
 		}
 	});
@@ -871,9 +886,12 @@ CASE(nanosleep_goes_on_after_stop)
 
 CASE(wait_restarts)
 {
+	int p[2];
+
 	handle(SIGUSR1, SA_RESTART);
-	pid_t k = CHILD({ msleep(100); _exit(3); });
-	pid_t i = interrupter(-1);
+	OK(pipe(p));
+	pid_t k = CHILD({ hear(p[0]); _exit(3); });
+	pid_t i = interrupter(p[1]);
 	EXITED(k, 3);
 	EQ(count, 1);
 	EXITED(i, 0);

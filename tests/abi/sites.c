@@ -442,7 +442,7 @@ static void *alarmer(void *arg)
 	pthread_t target = *(pthread_t *)arg;
 
 	for (int i = 0; i < 3; i++) {
-		usleep(20000);
+		EVENTUALLY(hits == i && proc_state(getpid()) == 'S');
 		pthread_kill(target, SIGUSR1);
 	}
 	return NULL;

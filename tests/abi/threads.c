@@ -281,9 +281,12 @@ CASE(cancel_in_blocking_call)
 	CHECK(r == PTHREAD_CANCELED);
 }
 
+static volatile int spins;
+
 static void *spinner(void *arg)
 {
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	spins = 1;
 	for (;;)
 		asm volatile("pause");
 	return NULL;
@@ -295,7 +298,7 @@ CASE(cancel_of_running_thread)
 	void *r;
 
 	pthread_create(&t, NULL, spinner, NULL);
-	msleep(5);
+	EVENTUALLY(spins);
 	EQ(pthread_cancel(t), 0);
 	EQ(pthread_join(t, &r), 0);
 	CHECK(r == PTHREAD_CANCELED);

@@ -1,6 +1,7 @@
 """The verbs: what they do, print and answer, compared with runc in the same bundle where both mean the same."""
 import concurrent.futures
 import functools
+import glob
 import json
 import os
 import re
@@ -281,13 +282,23 @@ def case_short_exec(ctx, where):
     assert statuses == list(range(20)), statuses
 
 
+def has_socket(pid):
+    for path in glob.glob(f"/proc/{pid}/fd/*"):
+        try:
+            if os.readlink(path).startswith("socket:"):
+                return True
+        except OSError:     # closed meanwhile
+            pass
+    return False
+
+
 def case_wait(ctx, where):
     hull = runtime(ctx, where)
     assert hull.detached("run", "-d", "-b", hull.bundle(spec_of(ctx, SLEEP)), "w") == 0
     waiting = [subprocess.Popen(hull.argv("wait", "w"), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) for _ in range(3)]
-    for p in waiting:       # each has its connection when the sandbox holds another descriptor for it
-        wait_for(lambda: process_state(p.pid) == "S", "a waiting command")
-    good(hull("exec", "w", "true"))
+    for p in waiting:       # each has asked when it has a connection and sleeps
+        wait_for(lambda: has_socket(p.pid) and process_state(p.pid) == "S", "a waiting command")
+    good(hull("exec", "w", "true"))     # what came before has been read then
     good(hull("kill", "w", "KILL"))
     outs = [p.communicate(timeout=30)[0] for p in waiting]
     assert all(json.loads(o) == {"id": "w", "exitStatus": 137} for o in outs), outs
