@@ -390,6 +390,19 @@ CASE(arguments_too_many)
 	ERR(execv(self, argv), E2BIG);
 }
 
+CASE(arguments_many_and_short)
+{
+	char *argv[1002] = { "x", "--short" }, *envp[1001] = { NULL };
+
+	for (int n = 100; n <= 1000; n += n < 150 ? 1 : 50) {
+		for (int i = 2; i <= n; i++)
+			argv[i] = envp[i - 2] = i % 2 ? "odd" : "e";
+		argv[n] = NULL;
+		EQ(helper(argv, NULL), 0);
+		EQ(helper(argv, envp), 0);
+	}
+}
+
 CASE(empty_argv_gets_one)
 {
 	char *argv[] = { NULL };
@@ -541,6 +554,9 @@ void abi_helper(int argc, char **argv)
 		WANT((int)strlen(argv[3]) == atoi(argv[2]));
 	} else if (!strcmp(argv[1], "--count")) {
 		WANT(argc == 3 + atoi(argv[2]) && strlen(argv[argc - 1]) == 999);
+	} else if (!strcmp(argv[1], "--short")) {
+		for (int i = 2; i < argc; i++)
+			WANT(!strcmp(argv[i], i % 2 ? "odd" : "e"));
 	} else if (!strcmp(argv[1], "--cmdline")) {
 		check_cmdline();
 	} else if (!strcmp(argv[1], "--nostack")) {

@@ -139,7 +139,7 @@ void ctx_gone(struct platform_ctx *ctx)
 
 static void take_seg(struct platform_ctx *ctx, struct slot_seg seg)
 {
-	if (seg.offset > SLOT_DATA_BYTES || seg.len > SLOT_DATA_BYTES - seg.offset)
+	if (ctx->nsegs == ARRAY_LEN(ctx->segs) || seg.offset > SLOT_DATA_BYTES || seg.len > SLOT_DATA_BYTES - seg.offset)
 		return;
 	ctx->segs[ctx->nsegs++] = seg;
 	ctx->data_used = MIN(MAX(ctx->data_used, (seg.offset + seg.len + 63) & ~63u), (uint32_t)SLOT_DATA_BYTES);

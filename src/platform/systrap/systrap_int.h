@@ -97,7 +97,7 @@ struct platform_ctx {
 	uint32_t file_hint;     // which it used last
 	uint32_t nsegs;         // of the call's arguments, checked
 	uint32_t seg_hint;      // the last that was used: the next often follows it
-	struct slot_seg segs[SLOT_SEGS];
+	struct slot_seg segs[1 + SLOT_SEGS]; // the first argument's is not among the slot's
 };
 
 // channel.c
