@@ -9,6 +9,18 @@ enum { OFTEN = 60, PAGE = 4096 };
 
 /* mov $nr,%eax; syscall; ret, and beside it the shapes of a libc's wrappers */
 #define ENTER "\n\t.globl "
+/* rdi: uint64_t[16] in and out: rbx rbp r12-r15 rsi rdx r10 r8 r9, flags, rax out; 16 bytes deep in the red zone, too */
+#define SITE_ALL(name, call) ENTER name "\n" \
+    ".balign 64\n" name ":\n\tpush %rbx\n\tpush %rbp\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\tpush %rdi\n" \
+    "\tpushq 88(%rdi)\n\tmov 0(%rdi), %rbx\n\tmov 8(%rdi), %rbp\n\tmov 16(%rdi), %r12\n\tmov 24(%rdi), %r13\n\tmov 32(%rdi), %r14\n" \
+    "\tmov 40(%rdi), %r15\n\tmov 48(%rdi), %rsi\n\tmov 56(%rdi), %rdx\n\tmov 64(%rdi), %r10\n\tmov 72(%rdi), %r8\n\tmov 80(%rdi), %r9\n" \
+    "\tpopfq\n\tmov %rbx, -16(%rsp)\n\tmov %rbp, -120(%rsp)\n\tmov $-1, %rdi\n\t" call "\n" \
+    "\tmov -16(%rsp), %rcx\n\tmov -120(%rsp), %r11\n\tpushfq\n\tcld\n\tmov 8(%rsp), %rdi\n\tpopq 88(%rdi)\n" \
+    "\tmov %rbx, 0(%rdi)\n\tmov %rbp, 8(%rdi)\n\tmov %r12, 16(%rdi)\n\tmov %r13, 24(%rdi)\n\tmov %r14, 32(%rdi)\n\tmov %r15, 40(%rdi)\n" \
+    "\tmov %rsi, 48(%rdi)\n\tmov %rdx, 56(%rdi)\n\tmov %r10, 64(%rdi)\n\tmov %r8, 72(%rdi)\n\tmov %r9, 80(%rdi)\n\tmov %rax, 96(%rdi)\n" \
+    "\tmov %rcx, 104(%rdi)\n\tmov %r11, 112(%rdi)\n" \
+    "\tpop %rdi\n\tpop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %rbp\n\tpop %rbx\n\tret\n"
+
 asm(".text"
     ENTER "site_mov, site_mov_middle\n"
     ".balign 64\nsite_mov:\n\tmov $3, %eax\nsite_mov_middle:\n\tsyscall\n\tret"
@@ -19,21 +31,27 @@ asm(".text"
     "\tsbb %rdx, %rdx\n\tret"
     ENTER "site_cmpl\n"
     ".balign 64\nsite_cmpl:\n\tmov %rdi, %rax\n\tmov %rsi, %rdi\n\tsyscall\n\tcmp $-4095, %eax\n\tjae 1f\n\tret\n1:\tmov $-1, %rax\n\tret"
-    ENTER "site_all\n"
-    /* rdi: uint64_t[16] in and out: rbx rbp r12-r15 rsi rdx r10 r8 r9, flags, rax out; 16 bytes deep in the red zone, too */
-    ".balign 64\nsite_all:\n\tpush %rbx\n\tpush %rbp\n\tpush %r12\n\tpush %r13\n\tpush %r14\n\tpush %r15\n\tpush %rdi\n"
-    "\tpushq 88(%rdi)\n\tmov 0(%rdi), %rbx\n\tmov 8(%rdi), %rbp\n\tmov 16(%rdi), %r12\n\tmov 24(%rdi), %r13\n\tmov 32(%rdi), %r14\n"
-    "\tmov 40(%rdi), %r15\n\tmov 48(%rdi), %rsi\n\tmov 56(%rdi), %rdx\n\tmov 64(%rdi), %r10\n\tmov 72(%rdi), %r8\n\tmov 80(%rdi), %r9\n"
-    "\tpopfq\n\tmov %rbx, -16(%rsp)\n\tmov %rbp, -120(%rsp)\n\tmov $-1, %rdi\n"
-    "\tmov $3, %eax\n\tsyscall\n"
-    "\tmov -16(%rsp), %rcx\n\tmov -120(%rsp), %r11\n\tpushfq\n\tcld\n\tmov 8(%rsp), %rdi\n\tpopq 88(%rdi)\n"
-    "\tmov %rbx, 0(%rdi)\n\tmov %rbp, 8(%rdi)\n\tmov %r12, 16(%rdi)\n\tmov %r13, 24(%rdi)\n\tmov %r14, 32(%rdi)\n\tmov %r15, 40(%rdi)\n"
-    "\tmov %rsi, 48(%rdi)\n\tmov %rdx, 56(%rdi)\n\tmov %r10, 64(%rdi)\n\tmov %r8, 72(%rdi)\n\tmov %r9, 80(%rdi)\n\tmov %rax, 96(%rdi)\n"
-    "\tmov %rcx, 104(%rdi)\n\tmov %r11, 112(%rdi)\n"
-    "\tpop %rdi\n\tpop %r15\n\tpop %r14\n\tpop %r13\n\tpop %r12\n\tpop %rbp\n\tpop %rbx\n\tret\n");
+    SITE_ALL("site_all", "mov $3, %eax\n\tsyscall")
+    SITE_ALL("site_lea_all", "mov $3, %eax\n\tlea 0x7654321(%r8), %rdi\n\tsyscall")
+    SITE_ALL("site_lea_rip_all", "mov $3, %eax\n\tlea 0x7654321(%rip), %rdi\n\tsyscall")
+    ENTER "site_lea\n"
+    ".balign 64\nsite_lea:\n\tpush %rbx\n\tmov %rdi, %rax\n\tlea -0x1234(%rsi), %rbx\n\tlea 0x1234(%rbx), %rdi\n\tsyscall\n"
+    "\tpop %rbx\n\tret"
+    ENTER "site_lea_r13, site_lea_r12, site_lea_rip\n"
+    ".balign 64\nsite_lea_r13:\n\tpush %r13\n\tmov $21, %eax\n\tlea -0x1234(%rsi), %r13\n\tlea 0x1234(%r13), %rsi\n\tsyscall\n\tpop %r13\n\tret\n"
+    "site_lea_r12:\n\tpush %r12\n\tmov $21, %eax\n\tlea -0x1234(%rsi), %r12\n\tlea 0x1234(%r12), %rsi\n\tsyscall\n\tpop %r12\n\tret\n"
+    "site_lea_rip:\n\tmov $21, %eax\n\txor %esi, %esi\n\tlea 1f(%rip), %rdi\n\tsyscall\n\tret\n1:\t.asciz \"/\""
+    ENTER "site_lea_cmp\n"
+    ".balign 64\nsite_lea_cmp:\n\tmov %rdi, %rax\n\tmov %rsi, %r9\n\tlea 0x1000(%r9), %rdi\n\tsyscall\n\tcmp $-4095, %rax\n\tjae 1f\n\tret\n"
+    "1:\tmov $-1, %rax\n\tret"
+    ENTER "site_not_mov\n" /* the last bytes of mov $700,%r8d look like mov $700,%eax */
+    ".balign 64\nsite_not_mov:\n\tmov $9, %eax\n\tmov $2, %r10d\n\txor %r9d, %r9d\n\tmov $700, %r8d\n\tsyscall\n\tret\n");
 
 long site_mov(long fd), site_movq(long fd), site_cmp(long nr, long a), site_cmpl(long nr, long a);
-void site_all(uint64_t regs[16]);
+void site_all(uint64_t regs[16]), site_lea_all(uint64_t regs[16]), site_lea_rip_all(uint64_t regs[16]);
+long site_lea(long nr, long a), site_lea_r12(const char *path, long mode), site_lea_r13(const char *path, long mode), site_lea_rip(void);
+long site_lea_cmp(long nr, long a), site_not_mov(void *addr, size_t len, long prot);
+static void (*const all_sites[])(uint64_t regs[16]) = {site_all, site_lea_all, site_lea_rip_all};
 extern char site_mov_middle[], site_movq_middle[], site_cmp_call[], site_cmp_middle[];
 
 static long call_at(void *at, long rax, long rdi)
@@ -54,6 +72,16 @@ CASE(results_and_arguments)
 		EQ(site_cmp(SYS_getppid, 0), getppid());
 		EQ(site_cmpl(SYS_close, -1), -1);
 		EQ(site_cmpl(SYS_getpid, 0), getpid());
+		EQ(site_lea(SYS_close, -1), -EBADF);
+		EQ(site_lea(SYS_getpid, 0), getpid());
+		EQ(site_lea_r12("/", 0), 0);
+		EQ(site_lea_r12("/", 0x100), -EINVAL);
+		EQ(site_lea_r13("/", 0), 0);
+		EQ(site_lea_r13("/", 0x100), -EINVAL);
+		EQ(site_lea_rip(), 0);
+		EQ(site_lea_cmp(SYS_close, -1 - 0x1000), -1);
+		EQ(site_lea_cmp(SYS_getppid, 0), getppid());
+		EQ(site_not_mov(NULL, PAGE, PROT_READ), -EBADF);
 		EQ(site_cmp(100000, 0), -ENOSYS);
 		EQ(site_cmp(-1, 0), -ENOSYS);
 	}
@@ -63,13 +91,13 @@ CASE(registers_flags_and_red_zone)
 {
 	static const uint64_t flags[] = {0x202, 0xad7, 0x203, 0xa02, 0x242, 0x282, 0x606, 0x216, 0xed7};
 
-	for (int i = 0; i < OFTEN * 2; i++) {
+	for (int i = 0; i < OFTEN * 6; i++) {
 		uint64_t r[16], want[16];
 		for (int j = 0; j < 11; j++)
 			r[j] = 0x0123456789abcdef * (j + 3) + i;
-		r[11] = flags[i % 9];
+		r[11] = flags[i / 3 % 9];
 		memcpy(want, r, sizeof r);
-		site_all(r);
+		all_sites[i % 3](r);
 		for (int j = 0; j < 11; j++)
 			EQ(r[j], want[j]);
 		EQ(r[11] & 0xed7, want[11] & 0xed7);
@@ -100,6 +128,7 @@ CASE(jump_into_the_middle)
 		EQ(call_at(site_mov_middle, SYS_getpid, 0), getpid());
 		EQ(call_at(site_movq_middle, SYS_getpid, 0), getpid());
 		EQ(call_at(site_cmp_call, SYS_getpid, 0), getpid());
+		EQ(site_lea(SYS_close, -1), -EBADF);
 		EQ(call_at(site_cmp_middle, 77, 0), 77);
 		EQ(call_at(site_cmp_middle, -77, 0), -77);
 	}
@@ -320,6 +349,20 @@ CASE(threads_race_through_new_sites)
 /* mov %esi,%eax; syscall; cmp $-4095,%rax; ret */
 static const uint8_t code_cmp[] = {0x89, 0xf0, 0x0f, 5, 0x48, 0x3d, 1, 0xf0, 0xff, 0xff, 0xc3};
 
+/* mov $3,%eax; lea 0x1000(%rsi),%rdi; syscall; ret */
+static const uint8_t code_lea[] = {0xb8, 3, 0, 0, 0, 0x48, 0x8d, 0xbe, 0, 0x10, 0, 0, 0x0f, 5, 0xc3};
+
+static void *lea_racer(void *arg)
+{
+	for (int r = 0; r < ROUNDS; r++) {
+		pthread_barrier_wait(&race_start);
+		for (int i = 0; i < CALLS; i++)
+			if (((long (*)(long, long))(race_code + r * 16))(0, -1 - 0x1000) != -EBADF)
+				return (void *)1;
+	}
+	return arg;
+}
+
 static void *cmp_racer(void *arg)
 {
 	for (int r = 0; r < ROUNDS; r++) {
@@ -331,24 +374,34 @@ static void *cmp_racer(void *arg)
 	return arg;
 }
 
-CASE(threads_come_back_to_new_sites)
+static void race(const uint8_t *code, size_t len, void *(*racer_of)(void *))
 {
 	for (int again = 0; again < 5; again++) {
 		pthread_t t[THREADS];
 
 		race_code = pages(1, PROT_READ | PROT_WRITE);
 		for (int r = 0; r < ROUNDS; r++)
-			memcpy(race_code + r * 16, code_cmp, sizeof code_cmp);
+			memcpy(race_code + r * 16, code, len);
 		OK(mprotect(race_code, PAGE, PROT_READ | PROT_EXEC));
 		pthread_barrier_init(&race_start, NULL, THREADS);
 		for (int i = 0; i < THREADS; i++)
-			CHECK(pthread_create(&t[i], NULL, cmp_racer, NULL) == 0);
+			CHECK(pthread_create(&t[i], NULL, racer_of, NULL) == 0);
 		for (int i = 0; i < THREADS; i++) {
 			void *bad;
 			CHECK(pthread_join(t[i], &bad) == 0);
 			CHECK(!bad);
 		}
 	}
+}
+
+CASE(threads_come_back_to_new_sites)
+{
+	race(code_cmp, sizeof code_cmp, cmp_racer);
+}
+
+CASE(threads_race_through_new_sites_with_a_lea)
+{
+	race(code_lea, sizeof code_lea, lea_racer);
 }
 
 CASE(fork_amid_new_sites)
@@ -415,7 +468,7 @@ CASE(signals_amid_calls)
 			r[j] = 0x9e3779b97f4a7c15 * (j + 1) + i;
 		r[11] = i & 1 ? 0x202 : 0xad7;
 		memcpy(want, r, sizeof r);
-		site_all(r);
+		all_sites[i % 3](r);
 		CHECK(memcmp(r, want, 88) == 0);
 		EQ(r[11] & 0xcd5, want[11] & 0xcd5);
 		EQ((long)r[12], -EBADF);
@@ -483,12 +536,16 @@ CASE(an_own_gs_base)
 	asm volatile("wrgsbase %0" ::"r"(area));
 	run_often(site_mov, -EBADF);
 	run_often(site_movq, -EBADF);
-	for (int i = 0; i < OFTEN; i++)
+	for (int i = 0; i < OFTEN; i++) {
 		EQ(site_cmp(SYS_close, -1), -EBADF);
+		EQ(site_lea(SYS_close, -1), -EBADF);
+	}
 	for (size_t i = 0; i < sizeof area / sizeof area[0]; i++)
 		EQ(area[i], 0);
 	asm volatile("wrgsbase %0" ::"r"(8ul));
 	run_often(site_mov, -EBADF);
+	for (int i = 0; i < OFTEN; i++)
+		EQ(site_lea(SYS_close, -1), -EBADF);
 	for (int i = 0; i < OFTEN; i++)
 		EQ(site_cmp(SYS_getpid, 0), getpid());
 	asm volatile("wrgsbase %0" ::"r"(0ul));

@@ -23,10 +23,12 @@
 #define SITE_TABLE 0x60000
 #define SITE_TABLE_BYTES 0x4000
 
-// Call sites by what becomes of the flags: the first half of the table keeps them, the second half's next instruction is a comparison.
+// Call sites by what must be kept on the way in: the flags, as the number is the site's own; nothing but the number, as the next instruction
+// is a comparison; both.
 #define SITES_KEEP 1024
-#define SITES_CMP 1024
-#define SITES_MAX (SITES_KEEP + SITES_CMP)
+#define SITES_CMP 768
+#define SITES_BOTH 256
+#define SITES_MAX (SITES_KEEP + SITES_CMP + SITES_BOTH)
 #define SITE_COUNTS 4096
 #define SITES_STRADDLING 64 // that lie in two pages
 #define SITES_HEAD (SITE_COUNTS + 192)
@@ -38,8 +40,9 @@
 #define SITE_KIND 32
 #define SITE_MOV 1   // mov $nr,%eax; syscall
 #define SITE_MOVQ 2  // mov $nr,%rax; syscall
-#define SITE_CMPQ 3  // syscall; cmp $imm,%rax
-#define SITE_CMPL 4  // syscall; cmp $imm,%eax
+#define SITE_LEA 3   // lea disp(%reg),%reg; syscall
+#define SITE_CMPQ 4  // syscall; cmp $imm,%rax
+#define SITE_CMPL 5  // syscall; cmp $imm,%eax
 #define SITE_TRAMPOLINE_BYTES 16
 
 #define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
@@ -232,6 +235,8 @@ struct stub_header {
 	uint64_t trampolines;
 };
 
+enum { SITE_PARTS = 3, SITE_RIP = 16 };
+
 struct site { // a patched call site
 	uint64_t addr;  // where the jump is
 	uint64_t ret;   // where a fast call goes on
@@ -239,12 +244,13 @@ struct site { // a patched call site
 	uint32_t nr, imm;
 	uint8_t kind, prot;
 	uint8_t old[7]; // what the jump replaced
-	uint8_t pad[SITE_BYTES - 41];
+	uint8_t to, from; // SITE_LEA's registers, by their numbers in instructions; from: SITE_RIP, too. imm is the distance.
+	uint8_t pad[SITE_BYTES - 43];
 };
 
 struct sites {
 	uint32_t busy; // somebody is patching
-	uint32_t nkeep, ncmp; // records in use of either half
+	uint32_t used[SITE_PARTS]; // records in use of each part
 	uint32_t nstraddling;
 	uint16_t straddling[SITES_STRADDLING]; // their numbers
 	uint8_t counts[SITE_COUNTS]; // calls that came by signal, by a hash of their place

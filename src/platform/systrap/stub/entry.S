@@ -89,9 +89,9 @@ stub_window_start:
 stub_window_end:
 1:	call	stub_interrupted
 
-// --- in by a patched call site: rcx is the site's record, r11 free; where flags are kept, so is rax, and the number is the record's
+// --- in by a patched call site: rcx is the site's record, r11 free; rax, too, where flags are kept and the number is the record's
 
-	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_end, stub_probe_keep, stub_probe_cmp
+	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_both, stub_slow_end, stub_probe_keep, stub_probe_cmp, stub_probe_both
 stub_fast_keep:
 	lahf
 	seto	%al
@@ -134,11 +134,46 @@ stub_probe_cmp:
 2:	mov	RSP(%r11), %rsp
 	jmp	stub_slow_cmp
 
+	// Here the flags go into the low bits of rcx, below the record's address.
+stub_fast_both:
+	mov	%rax, %r11
+	lahf
+	seto	%al
+	shl	$16, %rcx
+	mov	%ax, %cx
+	mov	%r11, %rax
+	rdgsbase %r11
+stub_probe_both:
+	cmp	%r11, SLOT_SELF(%r11)
+	jne	stub_slow_both
+	mov	%rsp, RSP(%r11)
+	lea	SLOT_DATA(%r11), %rsp
+	pushfq
+	testl	$FLAGS_UNUSUAL, (%rsp)
+	jnz	7f
+	mov	%rdx, RDX(%r11)
+	mov	%rax, RAX(%r11)
+	movzbl	%ch, %edx
+	movzbl	%cl, %eax
+	shl	$11, %eax
+	or	%edx, %eax
+	popq	EFLAGS(%r11)
+	andl	$~FLAGS_RESULT, EFLAGS(%r11)
+	or	%eax, EFLAGS(%r11)
+	mov	RDX(%r11), %rdx
+	mov	RAX(%r11), %rax
+	shr	$16, %rcx
+	jmp	3f
+7:	mov	RSP(%r11), %rsp
+	jmp	stub_slow_both
+
 	// Traps for the handler, which knows the state at each.
 stub_slow_start:
 stub_slow_keep:
 	ud2
 stub_slow_cmp:
+	ud2
+stub_slow_both:
 	ud2
 stub_slow_end:
 
@@ -173,6 +208,7 @@ stub_slow_end:
 	mov	%r11, %rbx
 	mov	%rcx, %rbp
 	mov	%r11, %rdi
+	mov	%rcx, %rsi
 	call	stub_fast_call
 	mov	%rbx, %rdi
 	test	%al, %al
@@ -229,6 +265,12 @@ stub_trampolines:
 	.rept	SITES_CMP
 	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
 	jmp	stub_fast_cmp
+	.balign	SITE_TRAMPOLINE_BYTES
+	.set	i, i + 1
+	.endr
+	.rept	SITES_BOTH
+	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
+	jmp	stub_fast_both
 	.balign	SITE_TRAMPOLINE_BYTES
 	.set	i, i + 1
 	.endr

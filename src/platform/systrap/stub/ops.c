@@ -119,7 +119,9 @@ static long run(struct slot *s, const struct slot_op *op)
 		sites_part(a[0], a[0] + a[1], -1);
 		return stub_call2(SYS_munmap, a[0], a[1]);
 	case OP_CLEAR:
-		SITES->nkeep = SITES->ncmp = SITES->nstraddling = 0;
+		SITES->nstraddling = 0;
+		for (int i = 0; i < SITE_PARTS; i++)
+			SITES->used[i] = 0;
 		stub_call2(SYS_munmap, 0, SITE_TABLE);
 		return stub_call2(SYS_munmap, SITE_TABLE + SITE_TABLE_BYTES, STUB_TEXT - (SITE_TABLE + SITE_TABLE_BYTES));
 	case OP_PROTECT:

@@ -10,7 +10,8 @@
 #pragma GCC visibility push(hidden) // addressed directly: there is no table to look them up in
 extern const char stub_text_end[], stub_window_start[], stub_window_end[], stub_window2_start[], stub_window2_end[];
 extern const char stub_guard_start[], stub_guard_end[], stub_guard_fault[];
-extern const char stub_slow_start[], stub_slow_keep[], stub_slow_cmp[], stub_slow_end[], stub_probe_keep[], stub_probe_cmp[];
+extern const char stub_slow_start[], stub_slow_keep[], stub_slow_cmp[], stub_slow_both[], stub_slow_end[];
+extern const char stub_probe_keep[], stub_probe_cmp[], stub_probe_both[];
 extern const char stub_trampolines[], stub_trampolines_end[];
 #pragma GCC visibility pop
 
@@ -55,12 +56,7 @@ static void take_call(struct slot *s, uint64_t nr)
 	struct stub_regs *r = &s->regs;
 
 	s->nr = r->orig_rax = nr;
-	s->args[0] = r->rdi;
-	s->args[1] = r->rsi;
-	s->args[2] = r->rdx;
-	s->args[3] = r->r10;
-	s->args[4] = r->r8;
-	s->args[5] = r->r9;
+	slot_take_args(s);
 }
 
 // A call by SIGSYS, or from a patched site whose way in ended at a trap. slot_turn() has yet to come.
@@ -84,18 +80,20 @@ static void at_site(struct stub_regs *r, const struct site *site)
 	r->r11 = r->eflags;
 }
 
-// The application's registers at a trap of the way in: rcx is the site's record, and flags may be in ax.
-static const struct site *undo_entry(struct stub_regs *r, bool keep)
+// The application's registers at a trap of the way in. rcx is the site's record, and flags may be in ax, or in the low bits of rcx.
+static const struct site *undo_entry(struct stub_regs *r, uint64_t rip)
 {
-	const struct site *site = (const struct site *)r->rcx;
-	uint64_t ah = r->rax >> 8 & 0xff, of = r->rax & 1;
+	const bool keep = rip == (uint64_t)stub_slow_keep || rip == (uint64_t)stub_probe_keep;
+	const bool both = rip == (uint64_t)stub_slow_both || rip == (uint64_t)stub_probe_both;
+	const struct site *site = (const struct site *)(both ? r->rcx >> 16 : r->rcx);
+	const uint64_t ax = both ? r->rcx : r->rax, ah = ax >> 8 & 0xff, of = ax & 1;
 
 	if ((uint64_t)site < (uint64_t)SITES->site || (uint64_t)site >= (uint64_t)(SITES->site + SITES_MAX))
 		stub_call1(SYS_exit_group, 1); // an application that jumped in here
-	if (keep) {
+	if (keep || both)
 		r->eflags = (r->eflags & ~0x8d5ull) | (ah & 0xd5) | of << 11;
+	if (keep)
 		r->rax = site->nr;
-	}
 	at_site(r, site);
 	return site;
 }
@@ -104,14 +102,14 @@ static const struct site *undo_entry(struct stub_regs *r, bool keep)
 static bool patched(struct slot *s, int sig, const greg_t *g)
 {
 	const uint64_t rip = g[REG_RIP];
-	const bool probe = rip == (uint64_t)stub_probe_keep || rip == (uint64_t)stub_probe_cmp;
+	const bool probe = rip == (uint64_t)stub_probe_keep || rip == (uint64_t)stub_probe_cmp || rip == (uint64_t)stub_probe_both;
 	struct stub_regs *r = &s->regs;
 	const struct site *site;
 	bool has_nr;
 
 	if (within(rip, stub_slow_start, stub_slow_end) || (probe && (sig == SIGSEGV || sig == SIGBUS))) {
 		save_regs(s, g);
-		site = undo_entry(r, rip == (uint64_t)stub_slow_keep || rip == (uint64_t)stub_probe_keep);
+		site = undo_entry(r, rip);
 	} else if (within(rip, stub_trampolines, stub_trampolines_end) && sig == SIGTRAP) { // an application that steps itself
 		site = SITES->site + (rip - (uint64_t)stub_trampolines) / SITE_TRAMPOLINE_BYTES;
 		save_regs(s, g);
@@ -133,6 +131,8 @@ static bool patched(struct slot *s, int sig, const greg_t *g)
 	} else {
 		return false;
 	}
+	if (site->kind == SITE_LEA)
+		site_lea(site, r);
 	call(s, r->rax, site);
 	return true;
 }

@@ -1,9 +1,10 @@
 // Call sites, and how one is patched: a system call that came by SIGSYS often enough becomes a jump to a trampoline.
 //
-// Two shapes are what libcs compile to: `mov $nr,%eax; syscall`, and `syscall; cmp $imm,%rax`. Seven bytes of either are replaced by
-// `jmp *SITE_TABLE+8n`, with byte 2 an e5 and byte 5 an 06. So whoever jumps into the middle, to the old syscall or the old cmp, finds
-// an instruction that traps (06 is none, e5 is an IN), and the signal handler does what was there. The sentry says which pages may be
-// patched: private, executable, not writable. If the application makes one writable later, it gets its own bytes back first.
+// Three shapes are what libcs compile to: `mov $nr,%eax; syscall`, `syscall; cmp $imm,%rax`, and `lea disp(%reg),%reg; syscall`. Seven
+// bytes of them are replaced by `jmp *SITE_TABLE+8n`, with byte 2 an e5 and byte 5 an 06. So whoever jumps into the middle, to the old
+// syscall or the old cmp, finds an instruction that traps (06 is none, e5 is an IN), and the signal handler does what was there. Of the
+// third it is the lea alone: its syscall stays. The sentry says which pages may be patched: private, executable, not writable. If the
+// application makes one writable later, it gets its own bytes back first.
 //
 // The page gets its private copy from the host, as for any write to a private mapping, so that a later MADV_DONTNEED or exec of the file
 // finds the file's own bytes. A site in two pages gets its bytes back before one of them goes alone. While other threads may run there, byte 0
@@ -49,12 +50,36 @@ static bool one_page(uint64_t addr)
 	return (addr & 4095) <= 4096 - JUMP_BYTES;
 }
 
+static bool is_rex(uint8_t byte)
+{
+	return (byte & 0xf0) == 0x40;
+}
+
+// lea disp32(%reg),%reg of 64 bits that makes an argument from a register which the way in leaves alone.
+static bool is_lea(const uint8_t *b, struct site *out)
+{
+	enum { REX_W = 0x48, REX_R = 4, REX_B = 1, SP = 4, CX = 1, R11 = 11 };
+	static const uint16_t arguments = 1 << 7 | 1 << 6 | 1 << 2 | 1 << 10 | 1 << 8 | 1 << 9;
+	const unsigned mod = b[2] >> 6, rm = b[2] & 7;
+
+	if ((b[0] & ~(REX_R | REX_B)) != REX_W || b[1] != 0x8d || rm == SP)
+		return false;
+	out->to = (b[2] >> 3 & 7) | (b[0] & REX_R ? 8 : 0);
+	out->from = mod == 0 ? SITE_RIP : rm | (b[0] & REX_B ? 8 : 0);
+	if (!(mod == 2 || (mod == 0 && rm == 5)) || !(arguments >> out->to & 1) || out->from == CX || out->from == R11)
+		return false;
+	out->kind = SITE_LEA;
+	out->addr = out->after - 9;
+	out->imm = imm_at(b + 3);
+	return true;
+}
+
 // What a site of one of the shapes is, in *out, if it lies in one page or in two as it may. False: it isn't one.
 static bool shape(uint64_t after, const struct code *c, bool two_pages, struct site *out)
 {
 	const uint8_t *b = c->before, *n = c->behind;
 
-	if (b[2] == 0xb8 && imm_at(b + 3) < NR_LIMIT && (two_pages || one_page(after - 7))) {
+	if (b[2] == 0xb8 && !is_rex(b[1]) && imm_at(b + 3) < NR_LIMIT && (two_pages || one_page(after - 7))) {
 		out->kind = SITE_MOV;
 		out->addr = after - 7;
 		out->nr = imm_at(b + 3);
@@ -72,7 +97,7 @@ static bool shape(uint64_t after, const struct code *c, bool two_pages, struct s
 		out->addr = after - 2;
 		out->imm = imm_at(n + 1);
 		out->ret = after + 5;
-	} else {
+	} else if (!is_lea(b, out) || !(two_pages || one_page(after - 9))) {
 		return false;
 	}
 	return true;
@@ -106,23 +131,28 @@ bool site_wanted(uint64_t after)
 	return read_code(after, &c) && classify(after, &c, &s);
 }
 
+static const struct {
+	uint16_t first, len;
+} parts[SITE_PARTS] = {{0, SITES_KEEP}, {SITES_KEEP, SITES_CMP}, {SITES_KEEP + SITES_CMP, SITES_BOTH}};
+
 static bool same(const struct site *a, const struct site *b)
 {
-	return a->addr == b->addr && a->after == b->after && a->ret == b->ret && a->nr == b->nr && a->imm == b->imm && a->kind == b->kind;
+	return a->addr == b->addr && a->after == b->after && a->ret == b->ret && a->nr == b->nr && a->imm == b->imm && a->kind == b->kind &&
+	       a->to == b->to && a->from == b->from;
 }
 
 // A record for a site like this: never one that may be in use for something else.
 static struct site *record(const struct site *like)
 {
+	const unsigned n = like->kind <= SITE_MOVQ ? 0 : like->kind >= SITE_CMPQ ? 1 : 2;
 	struct sites *t = SITES;
-	bool keep = like->kind <= SITE_MOVQ;
-	struct site *first = t->site + (keep ? 0 : SITES_KEEP);
-	uint32_t *used = keep ? &t->nkeep : &t->ncmp;
+	struct site *first = t->site + parts[n].first;
+	uint32_t *used = &t->used[n];
 
 	for (uint32_t i = 0; i < *used; i++)
 		if (same(&first[i], like))
 			return &first[i];
-	if (*used >= (keep ? SITES_KEEP : SITES_CMP) || (!one_page(like->addr) && t->nstraddling == SITES_STRADDLING))
+	if (*used >= parts[n].len || (!one_page(like->addr) && t->nstraddling == SITES_STRADDLING))
 		return 0;
 	first[*used] = *like;
 	if (!one_page(like->addr))
@@ -206,12 +236,10 @@ static bool overlaps(const struct site *s, uint64_t start, uint64_t end)
 // Gives the application's own bytes in [start, end) back, because it is going to move them or write there.
 void sites_restore(uint64_t start, uint64_t end)
 {
-	struct sites *t = SITES;
+	for (unsigned part = 0; part < SITE_PARTS; part++) {
+		const struct site *first = SITES->site + parts[part].first;
 
-	for (uint32_t half = 0; half < 2; half++) {
-		const struct site *first = t->site + half * SITES_KEEP;
-
-		for (uint32_t i = 0, n = half ? t->ncmp : t->nkeep; i < n && i < SITES_KEEP; i++)
+		for (uint32_t i = 0, n = SITES->used[part]; i < n && i < parts[part].len; i++)
 			if (overlaps(&first[i], start, end) && live(&first[i]))
 				poke(first[i].addr, first[i].old, first[i].prot, false);
 	}
@@ -247,15 +275,14 @@ static bool has_old(const struct site *s)
 // or the jump.
 static const struct site *find_being_written(uint64_t addr)
 {
-	struct sites *t = SITES;
 	uint8_t first;
 
 	if (stub_copy(&first, (const void *)addr, 1) < 0)
 		return 0;
-	for (uint32_t half = 0; half < 2; half++) {
-		const struct site *s = t->site + half * SITES_KEEP;
+	for (unsigned part = 0; part < SITE_PARTS; part++) {
+		const struct site *s = SITES->site + parts[part].first;
 
-		for (uint32_t i = 0, n = half ? t->ncmp : t->nkeep; i < n && i < SITES_KEEP; i++)
+		for (uint32_t i = 0, n = SITES->used[part]; i < n && i < parts[part].len; i++)
 			if (s[i].addr == addr && (first == NO_OPCODE || live(&s[i]) || has_old(&s[i])))
 				return &s[i];
 	}
@@ -318,4 +345,16 @@ void site_compare(const struct site *s, struct stub_regs *r)
 		asm("cmp %2, %1; pushfq; pop %0" : "=&r"(flags) : "r"((uint32_t)r->rax), "r"(s->imm) : "cc");
 	r->eflags = (r->eflags & ~(uint64_t)FLAGS_RESULT) | (flags & FLAGS_RESULT);
 	r->rip = s->ret;
+}
+
+// Does what the instruction before s's call did.
+void site_lea(const struct site *s, struct stub_regs *r)
+{
+#define REG(name) offsetof(struct stub_regs, name) / 8
+	static const uint8_t at[16] = {REG(rax), REG(rcx), REG(rdx), REG(rbx), REG(rsp), REG(rbp), REG(rsi), REG(rdi),
+				       REG(r8), REG(r9), REG(r10), REG(r11), REG(r12), REG(r13), REG(r14), REG(r15)};
+	uint64_t *regs = (uint64_t *)r;
+	uint64_t from = s->from == SITE_RIP ? s->addr + JUMP_BYTES : regs[at[s->from % 16]];
+
+	regs[at[s->to % 16]] = from + (uint64_t)(int64_t)(int32_t)s->imm;
 }

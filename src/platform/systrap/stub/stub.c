@@ -42,6 +42,18 @@ static void note_cpu(struct slot *s)
 	s->cpu = PARAM->spinning ? this_cpu() : 0;
 }
 
+void slot_take_args(struct slot *s)
+{
+	const struct stub_regs *r = &s->regs;
+
+	s->args[0] = r->rdi;
+	s->args[1] = r->rsi;
+	s->args[2] = r->rdx;
+	s->args[3] = r->r10;
+	s->args[4] = r->r8;
+	s->args[5] = r->r9;
+}
+
 void slot_post(struct slot *s, uint32_t kind)
 {
 	note_cpu(s);
@@ -130,9 +142,14 @@ uint32_t slot_turn(struct slot *s)
 	}
 }
 
-bool stub_fast_call(struct slot *s); // for entry.S: true if only rax and what system calls clobber changed
-bool stub_fast_call(struct slot *s)
+// For entry.S: true if only rax, the arguments' registers and what system calls clobber changed.
+bool stub_fast_call(struct slot *s, const struct site *site);
+bool stub_fast_call(struct slot *s, const struct site *site)
 {
+	if (site->kind == SITE_LEA) {
+		site_lea(site, &s->regs);
+		slot_take_args(s);
+	}
 	if (own_call(s))
 		return true;
 	slot_post(s, KIND_SYSCALL | prefetch(s));

@@ -35,12 +35,14 @@ const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
 const struct site *site_of_compare(uint64_t rip);
 bool site_is_back(uint64_t rip);
 void site_compare(const struct site *s, struct stub_regs *r);
+void site_lea(const struct site *s, struct stub_regs *r);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 bool move_run(struct slot *s);     // likewise: what STATE_MOVE says. Short is failed, since the answer says that all was moved
 
+void slot_take_args(struct slot *s); // of a call, from the registers
 void slot_post(struct slot *s, uint32_t kind); // an event for the sentry
 uint32_t slot_turn(struct slot *s);            // waits and serves until the application may go on; the answer's state
 // After spinning in vain, or leaving it out. *spin is how many times not to (or not for long), and above 16 bits how many were last; 0 if it paid.
