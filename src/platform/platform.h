@@ -156,8 +156,8 @@ struct platform_ops {
 	// Atomic compare and exchange of a 32-bit word in application memory, now. 0 or -EFAULT; *actual is the old value.
 	int (*cmpxchg32)(struct platform_ctx *ctx, uaddr_t addr, uint32_t expected, uint32_t desired, uint32_t *actual);
 
-	// --- files that the application's process reads by itself, so that the bytes don't travel; file_move NULL: it can't.
-	// Queued: all of [addr, addr+len) is read from file at offset, by the host's rules and on descriptors that the process keeps:
+	// --- files that the application's process reads and writes by itself, so that the bytes don't travel; file_move NULL: it can't.
+	// Queued: all of [addr, addr+len) is read from file at offset (or written), by the host's rules and on descriptors that the process keeps:
 	// false if it doesn't keep this one (yet), and nothing is queued. Fails (PLATFORM_TAG_FILE) if not all of it was moved, whatever the
 	// reason. One a call.
 	bool (*file_move)(struct platform_ctx *ctx, struct hostfd *file, uaddr_t addr, size_t len, uint64_t offset, bool write);

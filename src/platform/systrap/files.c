@@ -1,4 +1,4 @@
-// Files that a stub reads by itself: the sentry decides what is read from where, and the bytes go straight to the application.
+// Files that a stub reads and writes by itself: the sentry decides what goes where, and the bytes take the shortest way.
 //
 // The stub keeps descriptors of them, each at an index of our choice. Its threads carry their operations out in no order, so a place isn't
 // given to another file while some context may still use what is there (a pin, until its next event), and a file that was sent is used
@@ -101,6 +101,8 @@ bool systrap_file_move(struct platform_ctx *ctx, struct hostfd *file, uaddr_t ad
 	ctx->move.index = (uint32_t)index;
 	ctx->move.offset = offset;
 	ctx->move.write = write;
+	if (write)
+		*(volatile uint32_t *)&ctx->slot->left_fd = (uint32_t)*(volatile uint64_t *)&ctx->slot->args[0] + 1;
 	return true;
 }
 

@@ -22,7 +22,7 @@
 #include "lib/container_of.h"
 #include "platform/systrap/systrap_int.h"
 
-enum { PROG_MAX = 128 };
+enum { PROG_MAX = 192 };
 
 struct prog {
 	struct sock_filter code[PROG_MAX];
@@ -114,6 +114,9 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 	load(p, offsetof(struct seccomp_data, nr));
 
 	at = begin_call(p, SYS_pread64); // what it was given to read
+	need_fd(p, STUB_FD_FILES, STUB_FD_FILES_LEN);
+	end_call(p, at);
+	at = begin_call(p, SYS_pwrite64); // and to write
 	need_fd(p, STUB_FD_FILES, STUB_FD_FILES_LEN);
 	end_call(p, at);
 	at = begin_call(p, SYS_futex); // wait and wake on its own memory

@@ -42,8 +42,10 @@ int systrap_copy_in(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len
 	size_t left;
 	const uint8_t *here = find_seg(ctx, src, len, &left);
 
-	if (!here)
+	if (!here) {
+		*(volatile uint32_t *)&ctx->slot->left_fd = 0; // it may be that which was left out
 		return host_copy(ctx, dst, src, len, false);
+	}
 	memcpy(dst, here, len);
 	return 0;
 }

@@ -64,6 +64,8 @@ long rw_settle(struct task *t, uint64_t moved)
 			t->call.left.fixed = true; // somebody has gone on from there
 		mutex_unlock(&f->pos_mu);
 	}
+	if (f && f->ops->left_undone)
+		f->ops->left_undone(f);
 	file_put(f);
 	t->call.left.again = true;
 	t->call.io.done_bytes = 0;

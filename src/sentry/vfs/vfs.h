@@ -265,6 +265,7 @@ struct file_ops {
 	int (*fallocate)(struct file *f, int mode, int64_t offset, int64_t len); // (-EOPNOTSUPP)
 	int (*flush)(struct file *f, struct task *t); // each close of a descriptor (0)
 	void (*release)(struct file *f); // the last reference is gone: free priv
+	void (*left_undone)(struct file *f); // a write that was left to the platform (uio_leave) was done in part only, or not at all (nothing)
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)
 	bool host_backed; // read and write may sleep in the host (regular host files): away is marked by the file

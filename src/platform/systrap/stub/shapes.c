@@ -11,7 +11,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472 };
+enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472, LEFT_MIN = 1024 };
 
 #define INT(n) 0
 #define UINT(n) 0
@@ -185,8 +185,17 @@ static void add_end(struct area *a)
 		s->cpu_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+// Such a write is likely to be left to us: no need to bring its bytes along, unless they are few.
+static bool write_left(const struct slot *s)
+{
+	if (s->left_fd != (uint32_t)s->args[0] + 1)
+		return false;
+	return s->nr == SYS_write || s->nr == SYS_pwrite64 || s->nr == SYS_writev || s->nr == SYS_pwritev || s->nr == SYS_pwritev2;
+}
+
 uint32_t prefetch(struct slot *s)
 {
+	const bool left = write_left(s);
 	struct area a = {.s = s};
 	const uint32_t *shape;
 
@@ -210,14 +219,15 @@ uint32_t prefetch(struct slot *s)
 			add_arg(&a, i, STR_MAX, true);
 			break;
 		case IN_BUF:
-			add_arg(&a, i, s->args[aux], false);
+			if (!left || s->args[aux] < LEFT_MIN)
+				add_arg(&a, i, s->args[aux], false);
 			break;
 		case IN_OBJ:
 			add_arg(&a, i, aux, false);
 			break;
 		case IN_IOV:
 		case IN_IOV_ARRAY:
-			add_iov(&a, addr, s->args[aux], kind == IN_IOV);
+			add_iov(&a, addr, s->args[aux], kind == IN_IOV && !left);
 			break;
 		case IN_STRV:
 			add_strv(&a, addr);

@@ -30,12 +30,13 @@ int tmpfs_get_seals(struct file *f)
 int tmpfs_add_seals(struct file *f, uint32_t seals)
 {
 	struct tmpfs_node *n = sealable(f);
-	uint32_t of_host = seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+	uint32_t of_host = seals & TMPFS_HOST_SEALS;
 	int err = 0;
 
 	if (!n || (seals & ~(uint32_t)SEALS_KNOWN))
 		return -EINVAL;
 	mutex_lock(&n->inode.mu);
+	tmpfs_settle_locked(n);
 	if (n->file.seals & F_SEAL_SEAL)
 		err = -EPERM;
 	// The host knows the mappings: it refuses while one may be written through, and keeps others from coming.

@@ -13,8 +13,7 @@
 #include "sentry/fs/tmpfs/tmpfs_int.h"
 #include "sentry/mm/mm.h"
 
-// The charge against the size limit, in whole pages. 0 or -ENOSPC.
-static int charge(struct super_block *sb, uint64_t old_size, uint64_t new_size)
+int tmpfs_charge(struct super_block *sb, uint64_t old_size, uint64_t new_size)
 {
 	struct tmpfs_sb *tsb = tmpfs_sb(sb);
 	int64_t delta = (int64_t)PAGE_ALIGN(new_size) - (int64_t)PAGE_ALIGN(old_size);
@@ -30,7 +29,7 @@ static int charge(struct super_block *sb, uint64_t old_size, uint64_t new_size)
 static int to_host(struct tmpfs_node *n)
 {
 	size_t size = MIN(n->inode.attr.size, n->file.small_cap);
-	int fd;
+	int fd, seals;
 
 	if (n->file.host)
 		return 0;
@@ -38,6 +37,12 @@ static int to_host(struct tmpfs_node *n)
 	if (fd < 0)
 		return -ENOSPC;
 	if (ftruncate(fd, n->inode.attr.size) < 0 || (size && pwrite(fd, n->file.small, size, 0) != (ssize_t)size)) {
+		close(fd);
+		return -ENOSPC;
+	}
+	// Of what the host keeps from those who have it open, nothing is in our way: it is looked at here first.
+	seals = (int)(n->file.seals & TMPFS_HOST_SEALS);
+	if (seals && fcntl(fd, F_ADD_SEALS, seals) < 0) {
 		close(fd);
 		return -ENOSPC;
 	}
@@ -70,14 +75,16 @@ static int grow_small(struct tmpfs_node *n, size_t len)
 
 int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 {
-	uint64_t old = n->inode.attr.size;
+	uint64_t old;
 	int err;
 
+	tmpfs_settle_locked(n);
+	old = n->inode.attr.size;
 	if (size > INT64_MAX)
 		return -EFBIG;
 	if ((size < old && (n->file.seals & F_SEAL_SHRINK)) || (size > old && (n->file.seals & F_SEAL_GROW)))
 		return -EPERM;
-	err = charge(n->inode.sb, old, size);
+	err = tmpfs_charge(n->inode.sb, old, size);
 	if (err)
 		return err;
 	if (!n->file.host && size > TMPFS_SMALL_MAX)
@@ -89,7 +96,7 @@ int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 	else if (!err && n->file.small)
 		memset(n->file.small + size, 0, MIN(old, n->file.small_cap) - MIN(size, n->file.small_cap));
 	if (err) {
-		charge(n->inode.sb, size, old);
+		tmpfs_charge(n->inode.sb, size, old);
 		return err;
 	}
 	n->inode.attr.size = size;
@@ -103,6 +110,8 @@ int tmpfs_getattr(struct inode *inode, struct inode_attr *out)
 	struct tmpfs_node *n = tmpfs_node(inode);
 	struct stat st;
 
+	if (S_ISREG(inode->attr.mode))
+		tmpfs_settle_locked(n);
 	if (S_ISREG(inode->attr.mode) && n->file.host && (n->file.blocks_stale || n->file.mapped) &&
 	    fstat(n->file.host->fd, &st) == 0) {
 		inode->attr.blocks = (uint64_t)st.st_blocks;
@@ -114,7 +123,7 @@ int tmpfs_getattr(struct inode *inode, struct inode_attr *out)
 
 void tmpfs_file_free(struct tmpfs_node *n)
 {
-	charge(n->inode.sb, n->inode.attr.size, 0);
+	tmpfs_charge(n->inode.sb, n->inode.attr.size, 0);
 	kmem_bytes_free(n->file.small);
 	// A stub may keep a descriptor: the memory goes all the same.
 	if (n->file.host && (hostfd_is_shared(n->file.host) || (n->file.readonly && hostfd_is_shared(n->file.readonly))) &&
@@ -122,21 +131,6 @@ void tmpfs_file_free(struct tmpfs_node *n)
 		log_warning("tmpfs: a file's memory stays until who had it open ends: %m");
 	hostfd_put(n->file.host);
 	hostfd_put(n->file.readonly);
-}
-
-// The memfd on a descriptor that can do no more than its file may. NULL: the host has none.
-static struct hostfd *readonly_locked(struct tmpfs_node *n)
-{
-	if (!n->file.readonly)
-		n->file.readonly = hostfd_readonly(n->file.host);
-	return n->file.readonly;
-}
-
-static bool leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, uint64_t len)
-{
-	if (!n->file.readonly && !(uio_leaves(u, len) && readonly_locked(n)))
-		return false;
-	return uio_leave(u, n->file.readonly, pos, len, false);
 }
 
 static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
@@ -152,7 +146,7 @@ static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 			uint64_t rest = u->resid - len;
 
 			u->resid = len;
-			if (u->where != UIO_HERE && leave_read_locked(n, u, *pos, len))
+			if (u->where != UIO_HERE && tmpfs_leave_read_locked(n, u, *pos, len))
 				done = (int64_t)len;
 			else
 				done = uio_host_read(u, n->file.host->fd, *pos);
@@ -174,9 +168,12 @@ static int64_t file_write_at(struct file *f, struct uio *u, int64_t *pos)
 	struct tmpfs_node *n = tmpfs_node(f->inode);
 	uint64_t end, old;
 	int64_t done;
+	bool left = false;
 	int err = 0;
 
 	mutex_lock(&n->inode.mu);
+	if (!tmpfs_grown_by(n, u->task))
+		tmpfs_settle_locked(n);
 	if (f->flags & O_APPEND)
 		*pos = n->inode.attr.size;
 	old = n->inode.attr.size;
@@ -188,13 +185,17 @@ static int64_t file_write_at(struct file *f, struct uio *u, int64_t *pos)
 		err = -EPERM;
 	else if (*pos < 0 || __builtin_add_overflow((uint64_t)*pos, u->resid, &end) || end > INT64_MAX)
 		err = -EFBIG;
+	else if (u->where != UIO_HERE && tmpfs_leave_write_locked(f, u, *pos, end))
+		left = true;
 	else if (end > old)
 		err = tmpfs_file_resize(n, end);
 	if (err) {
 		mutex_unlock(&n->inode.mu);
 		return err;
 	}
-	if (n->file.host) {
+	if (left) {
+		done = (int64_t)(end - (uint64_t)*pos);
+	} else if (n->file.host) {
 		done = uio_host_write(u, n->file.host->fd, *pos);
 		n->file.blocks_stale = true;
 	} else {
@@ -221,7 +222,7 @@ static int file_mmap(struct file *f, uint64_t offset, uint64_t len, int prot, bo
 
 	mutex_lock(&n->inode.mu);
 	err = to_host(n);
-	if (!err && readonly && !readonly_locked(n))
+	if (!err && readonly && !tmpfs_readonly_locked(n))
 		err = -ENFILE;
 	if (!err && shared && (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))) {
 		if (prot & PROT_WRITE)
@@ -244,6 +245,7 @@ static int64_t file_seek(struct file *f, int64_t offset, int whence)
 	int64_t size, at;
 
 	mutex_lock(&n->inode.mu);
+	tmpfs_settle_locked(n);
 	size = n->inode.attr.size;
 	if (offset < 0 || offset >= size)
 		at = -ENXIO;
@@ -255,9 +257,21 @@ static int64_t file_seek(struct file *f, int64_t offset, int whence)
 	return at;
 }
 
+static int64_t size_now(struct file *f)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+	int64_t size;
+
+	mutex_lock(&n->inode.mu);
+	tmpfs_settle_locked(n);
+	size = (int64_t)n->inode.attr.size;
+	mutex_unlock(&n->inode.mu);
+	return size;
+}
+
 static int64_t file_llseek(struct file *f, int64_t offset, int whence)
 {
-	int64_t base = whence == SEEK_CUR ? f->pos : whence == SEEK_END ? (int64_t)f->inode->attr.size : 0, at;
+	int64_t base = whence == SEEK_CUR ? f->pos : whence == SEEK_END ? size_now(f) : 0, at;
 
 	if (whence == SEEK_DATA || whence == SEEK_HOLE)
 		at = file_seek(f, offset, whence);
@@ -281,6 +295,7 @@ static int file_fallocate(struct file *f, int mode, int64_t offset, int64_t len)
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	mutex_lock(&n->inode.mu);
+	tmpfs_settle_locked(n);
 	size = n->inode.attr.size;
 	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
 		if (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
@@ -305,4 +320,5 @@ const struct file_ops tmpfs_file_ops = {
 	.llseek = file_llseek,
 	.mmap = file_mmap,
 	.fallocate = file_fallocate,
+	.left_undone = tmpfs_left_undone,
 };

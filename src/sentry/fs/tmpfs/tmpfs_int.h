@@ -7,6 +7,8 @@
 
 enum { TMPFS_SMALL_MAX = 32 << 10 }; // contents up to this stay in kernel memory
 
+#define TMPFS_HOST_SEALS (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_GROW) // that the host is told of
+
 struct tmpfs_entry {
 	RB_ENTRY(tmpfs_entry) by_name, by_pos;
 	struct tmpfs_node *node; // counted by its inode
@@ -37,6 +39,13 @@ struct tmpfs_node {
 			struct hostfd *host, *readonly; // readonly: a descriptor for readers, once there was one
 			bool blocks_stale, mapped; // only the host knows the blocks in use; shared mappings change them unseen
 			uint32_t seals; // F_SEAL_*
+			// A task's own process is to write up to here, beyond the host's end of the file; end 0: all is as attr says.
+			struct {
+				uint64_t end;
+				int tid;
+				uint64_t start_ns; // of the task
+				pid_t host_pid;
+			} growth;
 		} file;
 		char *link; // symlink's target
 	};
@@ -70,6 +79,14 @@ extern const struct file_ops tmpfs_file_ops;
 int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size); // inode.mu held: 0, -ENOSPC, -EFBIG, -EPERM (seals)
 int tmpfs_getattr(struct inode *inode, struct inode_attr *out);
 void tmpfs_file_free(struct tmpfs_node *n);
+int tmpfs_charge(struct super_block *sb, uint64_t old_size, uint64_t new_size); // against the size limit, in whole pages. 0 or -ENOSPC
+// tmpfs_leave.c. inode.mu is held
+struct hostfd *tmpfs_readonly_locked(struct tmpfs_node *n); // borrowed; the memfd, but only for reading. NULL: the host has none
+bool tmpfs_leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, uint64_t len); // see uio_leave
+bool tmpfs_leave_write_locked(struct file *f, struct uio *u, int64_t pos, uint64_t end);
+void tmpfs_settle_locked(struct tmpfs_node *n); // from here on attr.size is the host's
+bool tmpfs_grown_by(const struct tmpfs_node *n, const struct task *t);
+void tmpfs_left_undone(struct file *f); // (takes it)
 // tmpfs_dir.c
 extern const struct file_ops tmpfs_dir_file_ops;
 extern const struct inode_ops tmpfs_dir_ops;
