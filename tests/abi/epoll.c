@@ -305,6 +305,24 @@ CASE(max_events_rotates)
 	EQ(seen, 15);
 }
 
+CASE(many_at_once)
+{
+	enum { MANY = 300 };
+	static struct epoll_event ev[2 * MANY];
+	bool seen[MANY + 200] = { false };
+	int n;
+
+	for (int i = 0; i < MANY; i++)
+		watch(OK(eventfd(i % 3 != 0, 0)), EPOLLIN);
+	EQ(epoll_wait(ep, ev, 100, 0), 100);
+	n = OK(epoll_wait(ep, ev, 2 * MANY, 0));
+	EQ(n, MANY - MANY / 3);
+	for (int i = 0; i < n; i++) {
+		CHECK(!seen[ev[i].data.fd]);
+		seen[ev[i].data.fd] = true;
+	}
+}
+
 CASE(pwait_timeouts_and_mask)
 {
 	struct epoll_event ev;

@@ -3,6 +3,7 @@
 
 #include "abi/errno.h"
 #include "lib/container_of.h"
+#include "lib/kmem.h"
 #include "sentry/fs/eventpoll/eventpoll.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/kernel.h"
@@ -10,7 +11,7 @@
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs.h"
 
-enum { HARVEST_MAX = 64 }; // at once; the rest stays ready
+enum { HARVEST_INLINE = 64 };
 
 static long epoll_install(struct task *t, bool cloexec)
 {
@@ -71,13 +72,22 @@ static void mask_end(struct task *t)
 	mutex_unlock(&kernel()->tasks_mu);
 }
 
+// In one go, since who is still ready queues up again.
 static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
 {
-	struct epoll_event events[HARVEST_MAX];
-	int n = eventpoll_harvest(ep, events, MIN(max, HARVEST_MAX));
+	struct epoll_event few[HARVEST_INLINE], *events = few;
+	int room = MIN(max, eventpoll_watched(ep));
+	long n;
 
-	if (n > 0 && copy_out(t, out, events, n * sizeof(events[0])))
-		return -EFAULT;
+	if (room > HARVEST_INLINE)
+		events = kmem_bytes((size_t)room * sizeof(*events));
+	if (!events)
+		return -ENOMEM;
+	n = eventpoll_harvest(ep, events, room);
+	if (n > 0 && copy_out(t, out, events, (size_t)n * sizeof(*events)))
+		n = -EFAULT;
+	if (events != few)
+		kmem_bytes_free(events);
 	return n;
 }
 

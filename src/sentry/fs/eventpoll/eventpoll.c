@@ -50,6 +50,7 @@ struct eventpoll {
 	struct file *file; // its own; not counted
 	struct mutex mu;
 	RB_HEAD(epitems, epitem) items; // Guarded by mu.
+	_Atomic int nitems; // Changed under mu.
 	struct mutex ready_mu; // taken under wait queues' locks
 	struct ready_list ready; // Guarded by ready_mu.
 	struct waitq waitq; // epoll_wait's and poll's sleepers
@@ -157,6 +158,7 @@ static void item_remove_locked(struct epitem *it)
 		TAILQ_REMOVE(&ep->ready, it, ready_link);
 	mutex_unlock(&ep->ready_mu);
 	RB_REMOVE(epitems, &ep->items, it);
+	ep->nitems--;
 	mutex_lock(&it->file->epolls->mu);
 	LIST_REMOVE(it, file_link);
 	mutex_unlock(&it->file->epolls->mu);
@@ -191,6 +193,7 @@ static int ctl_add_locked(struct eventpoll *ep, int fd, struct file *f, const st
 		return err;
 	}
 	RB_INSERT(epitems, &ep->items, it);
+	ep->nitems++;
 	table.item = it;
 	ready = file_poll(f, &table.table);
 	if (table.overflow) {
@@ -343,6 +346,11 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 	if (more)
 		waitq_wake(&ep->waitq, POLLIN_ALL); // the next sleeper has work too
 	return n;
+}
+
+int eventpoll_watched(struct file *ep_file)
+{
+	return ((struct eventpoll *)ep_file->priv)->nitems;
 }
 
 struct waitq *eventpoll_waitq(struct file *ep_file)

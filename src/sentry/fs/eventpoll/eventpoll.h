@@ -16,6 +16,7 @@ bool file_is_eventpoll(struct file *f);
 int eventpoll_ctl(struct file *ep_file, int op, int fd, struct file *f, const struct epoll_event *event);
 // Takes up to max events; how many there were.
 int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int max);
+int eventpoll_watched(struct file *ep_file); // how many it watches just now
 struct waitq *eventpoll_waitq(struct file *ep_file); // woken when something becomes ready
 // f's last reference is gone and f->epolls is set: nobody watches it any more. Called before its release.
 void eventpoll_forget(struct file *f);
