@@ -11,7 +11,7 @@ import signal
 import subprocess
 
 from .bundles import config, process_state, root_folder, run_cases, runtime, wait_for
-from .job import Job
+from .job import Job, kill_tree
 
 SLEEP = ["sh", "-c", "exec sleep 1000"]
 
@@ -535,6 +535,28 @@ def case_profile_start(ctx, where):
         assert hull(*words).err == ""
 
 
+def case_perf_map(ctx, where):
+    """tools/perf-map names the stub's functions for perf; on a platform without stubs it says that there is none."""
+    cli = subprocess.Popen(ctx.hull(where, "do", "--", *sh("echo go; exec sleep 1000")), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL)
+    try:
+        cli.stdout.readline()
+        done = ctx.run([os.path.join(ctx.source, "tools/perf-map"), "--build", ctx.args.build, str(cli.pid)])
+        if where == "ptrace":
+            assert done.status != 0 and "no stub" in done.err, done
+            return
+        assert done.status == 0, done.err
+        paths = [f"/tmp/perf-{pid}.map" for pid in done.out.strip().split(",")]
+        for path in paths:
+            with open(path) as f:
+                assert re.search(r"^7fff0000[0-9a-f]+ [0-9a-f]+ hull_slot_turn$", f.read(), re.M), path
+            os.unlink(path)
+    finally:
+        kill_tree(cli.pid)
+        cli.wait()
+        cli.stdout.close()
+
+
 def limits_of(ctx, where, folder):
     """What the control groups of a running container say, of runc or Hull: the host's own files."""
     found = {}
@@ -587,7 +609,7 @@ GROUPS = {
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],
-    "texts": [case_help, case_spec, case_log, case_profile_start],
+    "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map],
 }
 
 
