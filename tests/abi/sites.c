@@ -430,6 +430,7 @@ CASE(fork_amid_new_sites)
 }
 
 static volatile sig_atomic_t hits;
+static volatile uint64_t seen_by_handler;
 static volatile bool handler_sees_bad;
 static volatile bool stop;
 
@@ -441,6 +442,40 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 	if (rip > start && rip < start + 7 && rip != start + 5) /* inside an instruction */
 		handler_sees_bad = true;
 	hits++;
+}
+
+/* kill(2), and what libc returns from handlers by: both go on elsewhere than behind their call. */
+static void spoil(int sig)
+{
+	asm volatile("pcmpeqd %%xmm7, %%xmm7\n\tpcmpeqd %%xmm15, %%xmm15\n\tcmp %%rax, %%rax" ::: "xmm7", "xmm15", "cc");
+	seen_by_handler = sig;
+	hits++;
+}
+
+CASE(calls_that_go_on_elsewhere)
+{
+	struct sigaction sa = {.sa_handler = spoil};
+	long ret, pid = getpid();
+
+	OK(sigaction(SIGUSR1, &sa, NULL));
+	for (int i = 0; i < OFTEN; i++) {
+		uint64_t in[2] = {0x1111111111111111u * (i % 15), ~0ull - i}, out[2], rbx = i * 3, r9 = i * 5, flags;
+
+		asm volatile("movdqu %[in], %%xmm7\n\tmov %[r9], %%r9\n\tsub $128, %%rsp\n\tmov $62, %%eax\n\tstc\n\tsyscall\n\tpushfq\n\tpop %[flags]\n\t"
+			     "add $128, %%rsp\n\tmov %%r9, %[r9]\n\tmovdqu %%xmm7, %[out]"
+			     : "=a"(ret), [out] "=m"(out), "+b"(rbx), [r9] "+m"(r9), [flags] "=&r"(flags)
+			     : "D"(pid), "S"((long)SIGUSR1), [in] "m"(in)
+			     : "rcx", "r11", "r9", "xmm7", "memory", "cc");
+		EQ(ret, 0);
+		EQ(hits, 2 * i + 1);
+		EQ(seen_by_handler, SIGUSR1);
+		CHECK(memcmp(in, out, sizeof in) == 0);
+		EQ(rbx, i * 3);
+		EQ(r9, i * 5);
+		EQ(flags & 1, 1);
+		OK(kill(pid, SIGUSR1));
+		EQ(hits, 2 * i + 2);
+	}
 }
 
 static void *signaller(void *arg)

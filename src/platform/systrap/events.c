@@ -200,6 +200,8 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		for (int i = 0; i < 6; i++)
 			out->call.args[i] = s->args[i];
 		ctx->site_wanted = kind & KIND_SITE;
+		if (ctx->site_wanted)
+			ctx->site_after = s->regs.rip;
 		ctx->as->ncalls++;
 		ctx->as->nsignalled += !!(kind & KIND_SIGNAL);
 		if (kind & (KIND_SEG0 | KIND_SEGS_MASK << KIND_SEGS_SHIFT))
@@ -473,12 +475,12 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 static void allow_patch(struct platform_ctx *ctx)
 {
 	enum { AROUND = 16 };
-	const uint64_t after = *(const volatile uint64_t *)&ctx->slot->regs.rip;
+	const uint64_t after = ctx->site_after;
 	struct slot_op *op;
 	int prot;
 
 	ctx->site_wanted = false;
-	if (ctx->regs_set || ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND)
+	if (ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND)
 		return;
 	prot = kernel_code_prot(ctx->owner, after - AROUND, 2 * AROUND);
 	op = prot ? op_queue(ctx, OP_PATCH, 0) : NULL;

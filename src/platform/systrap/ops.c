@@ -209,6 +209,7 @@ int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag)
 
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag)
 {
+	ctx->site_wanted = false;
 	return queue(ctx, OP_CLEAR, op_tag, NULL, 0);
 }
 

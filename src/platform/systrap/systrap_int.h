@@ -75,6 +75,7 @@ struct platform_ctx {
 	uint64_t used_ns;       // CPU time, at the call that ends the thread; else 0
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
+	uint64_t site_after;    // what follows it
 	uint64_t ret;
 	uint32_t nops;
 	struct {                // the answer's only op, as long as it is one: a copy, which line 0 has room for. len 0: none
