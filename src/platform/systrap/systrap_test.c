@@ -253,7 +253,7 @@ static void test_copies_of_all_sizes_go_along_in_order(void **state)
 		expect_bytes(ctx, DATA, bytes, len);
 		place = systrap_ops.copy_out_reserve(ctx, DATA, len); // with less than was reserved, and a second one over it
 		assert_non_null(place);
-		memcpy(place, bytes + 1, len);
+		memcpy(place, bytes + 1, len - 1);
 		systrap_ops.copy_out_commit(ctx, len - 1);
 		assert_int_equal(systrap_ops.copy_out(ctx, DATA, other, len), 0);
 		systrap_ops.resume(ctx);
