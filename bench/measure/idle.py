@@ -9,7 +9,8 @@ def rows(args):
     def row(name, what, unit, **more):
         return Row(name, what, "idle", unit, **more)
 
-    return {"idle": [row("idle-memory", f"memory (PSS) of one of {args.sandboxes} sandboxes", "KiB", beyond=True, limit=1536),
+    return {"idle": [row("idle-memory", f"memory (PSS) of one of {args.sandboxes} sandboxes", "KiB", beyond=True,
+                         limit=1536 if args.sandboxes >= 20 else None),
                      row("idle-rss", "resident memory of its sentry alone", "KiB"),
                      row("idle-threads", "threads of the host", "", beyond=True, limit=5),
                      row("idle-cpu", f"CPU time over {args.idle_seconds} s", "us", beyond=True, limit=0)]}

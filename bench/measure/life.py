@@ -42,50 +42,72 @@ class Life:
             self.bench.note(system, number, "run", seconds * 1e3)
 
     def steps(self, system, number, names):
-        containers = self.bench.containers
-        bundle, container = containers.bundle(system, ["/mnt/bench-micro", "--idle"]), containers.name()
-        pid_file = os.path.join(bundle, "pid")
-        here, there = os.pipe()
-        step = None
-
-        def timed(verb, *args, then=lambda: None, **files):
-            nonlocal step
-            step, begin = verb, time.monotonic()
-            proc = subprocess.Popen(system.command(verb, *args), stdin=subprocess.DEVNULL, **files)
-            if processes.wait_reaping(proc, containers.limit) != 0:
-                raise OSError(f"{verb} ended with status {proc.returncode}")
-            then()
-            if verb in names:
-                self.bench.note(system, number, verb, (time.monotonic() - begin) * 1e3)
-
-        def said():
-            if os.read(here, 64) != b"ready\n":
-                raise OSError("the program didn't start")
-
+        bundle = self.bench.containers.bundle(system, ["/mnt/bench-micro", "--idle"])
+        one = OneLife(self.bench, system, bundle)
         try:
-            timed("create", "--bundle", bundle, "--pid-file", pid_file, container, stdout=there, stderr=there)
-            os.close(there)
-            there = None
-            with open(pid_file) as f:
-                pidfd = os.pidfd_open(int(f.read()))
-            timed("start", container, then=said)
-            timed("exec", container, "/bin/true")
-            timed("kill", container, "KILL", then=lambda: gone(pidfd, containers.limit))
-            os.close(pidfd)
-            processes.reap_adopted(None)
-            timed("delete", container)
+            for verb, ms in one.steps():
+                if verb in names:
+                    self.bench.note(system, number, verb, ms)
         except (OSError, ValueError) as problem:
-            system.broken[step] = str(problem)
-            containers.end(system, container)
+            system.broken[one.verb] = str(problem)
+            self.bench.containers.end(system, one.container)
         finally:
-            os.close(here)
-            if there is not None:
-                os.close(there)
-            containers.drop(bundle)
+            one.close()
+            self.bench.containers.drop(bundle)
 
 
-def gone(pidfd, limit):
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    if not poll.poll(limit * 1000):
-        raise OSError("the process lives on")
+class OneLife:
+    """One container, whose program writes to a pipe; what its commands say goes to another, and is told if one fails."""
+
+    def __init__(self, bench, system, bundle):
+        self.system, self.bundle, self.limit = system, bundle, bench.containers.limit
+        self.container, self.verb, self.pidfd = bench.containers.name(), None, None
+        self.out, self.into = os.pipe()
+        self.said, self.say = os.pipe2(os.O_NONBLOCK)
+
+    def steps(self):
+        """Pairs of a verb and how many ms it took."""
+        pid_file = os.path.join(self.bundle, "pid")
+        yield self.step("create", "--bundle", self.bundle, "--pid-file", pid_file, self.container, out=self.into)
+        os.close(self.into)     # so that a program which ends early is noticed
+        self.into = None
+        with open(pid_file) as f:
+            self.pidfd = os.pidfd_open(int(f.read()))
+        yield self.step("start", self.container, then=self.wait_ready)
+        yield self.step("exec", self.container, "/bin/true")
+        yield self.step("kill", self.container, "KILL", then=self.wait_gone)
+        processes.reap_adopted(None)
+        yield self.step("delete", self.container)
+
+    def step(self, verb, *args, out=None, then=lambda: None):
+        self.verb, begin = verb, time.monotonic()
+        proc = subprocess.Popen(self.system.command(verb, *args), stdin=subprocess.DEVNULL, stdout=out or self.say,
+                                stderr=out or self.say)
+        if processes.wait_reaping(proc, self.limit) != 0:
+            raise OSError(self.last_words() or f"{verb} ended with status {proc.returncode}")
+        then()
+        return verb, (time.monotonic() - begin) * 1e3
+
+    def last_words(self):
+        os.set_blocking(self.out, False)
+        for end in (self.said, self.out):
+            try:
+                return os.read(end, 65536).decode(errors="replace").strip().splitlines()[-1]
+            except (BlockingIOError, IndexError):
+                pass
+        return None
+
+    def wait_ready(self):
+        if os.read(self.out, 64) != b"ready\n":
+            raise OSError("the program didn't start")
+
+    def wait_gone(self):
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        if not poll.poll(self.limit * 1000):
+            raise OSError("the process lives on")
+
+    def close(self):
+        for fd in (self.out, self.into, self.said, self.say, self.pidfd):
+            if fd is not None:
+                os.close(fd)
