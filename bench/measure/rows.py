@@ -46,12 +46,12 @@ RATIOS = {
 }
 
 # What a row is made of at best on systrap, as it is built. A call that the sentry answers is a hand-over there and back: by spinning at best.
-# A read is then the host's own call, made by the stub, and so is a change of memory; bytes written come out of another CPU's cache.
+# Reading and writing a file, and changing memory, is then the host's own call, made by the stub.
 BOUNDS = {
     **{row: {"host-spin": 1} for row in ("sigprocmask", "epoll-none", "read-zero", "stat", "stat-none",
                                          "epoll")},
-    **{row: {"own": 1, "host-spin": 1} for row in ("pread-4k", "pread-4k-tmpfs", "read-4k", "read-128k")},
-    "pwrite-4k-tmpfs": {"host-spin-4k": 1}, "write-tmpfs": {"own": 1, "host-spin-128k": 1}, "write-root": {"own": 1, "host-spin-128k": 1},
+    **{row: {"own": 1, "host-spin": 1} for row in ("pread-4k", "pread-4k-tmpfs", "pwrite-4k-tmpfs", "read-4k", "read-128k",
+                                                   "write-tmpfs", "write-root")},
     "open-close": {"host-spin": 2}, "create-unlink": {"host-spin": 3},
     "pipe": {"host-spin": 2}, "unix": {"host-spin": 2}, "eventfd-epoll": {"host-spin": 3},
     "list-lstat": {"host-spin": 1000},
