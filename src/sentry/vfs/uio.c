@@ -15,7 +15,7 @@
 
 enum {
 	BOUNCE_BYTES = 64 << 10,
-	LEAVE_MIN = 1024, // less is copied sooner than a process asks its host for it
+	LEAVE_MIN = 512, // less is copied sooner than a process asks its host for it
 	LEAVE_AT_ONCE = 32 << 10, // so much pays for passing a descriptor
 };
 

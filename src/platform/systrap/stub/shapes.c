@@ -11,7 +11,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472, LEFT_MIN = 1024 };
+enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472, LEFT_MIN = 512 };
 
 #define INT(n) 0
 #define UINT(n) 0
