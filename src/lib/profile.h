@@ -18,7 +18,8 @@
 	X(SENTRY, "sentry", "forked")                           \
 	X(SENTRY_NAMESPACES, "sentry", "namespaces and root made") \
 	X(SENTRY_CREDENTIALS, "sentry", "credentials dropped")  \
-	X(SENTRY_PLATFORM, "sentry", "platform up")             \
+	X(SENTRY_GOES_ON, "sentry", "told to go on")            \
+	X(SENTRY_PLATFORM, "sentry", "platform's template made") \
 	X(SENTRY_KERNEL, "sentry", "kernel made")               \
 	X(SENTRY_FILTER, "sentry", "filter loaded")             \
 	X(SENTRY_CREATE, "sentry", "request: create")           \

@@ -84,27 +84,20 @@ static int start_command(struct sandbox *b, struct plan *plan, const struct oci_
 	return 0;
 }
 
-static int run_command(const struct settings *s, struct plan *plan, const struct oci_process *p, struct err **err)
+static int run_command(struct sandbox *sandbox, int log_fd, struct plan *plan, const struct oci_process *p, struct err **err)
 {
-	struct launch_options launch = {.settings = s,
-					.name = ID,
-					.trees = plan->trees,
-					.ntrees = plan->ntrees,
-					.listen_fd = -1,
-					.log_fd = -1,
-					.foreground = true};
+	struct launch_options launch = {.name = ID, .trees = plan->trees, .ntrees = plan->ntrees, .listen_fd = -1, .log_fd = log_fd};
 	struct stdio_plan io = STDIO_PLAN_NONE;
-	struct sandbox sandbox;
 	int pid = 0, status = 0, ret;
 
-	if (settings_open_debug_log(s, "do", &launch.log_fd, err) < 0 || sandbox_launch(&launch, &sandbox, err) < 0)
+	if (sandbox_launch(&launch, sandbox, err) < 0)
 		return -1;
-	ret = stdio_plan_as_found(&io, err) ?: start_command(&sandbox, plan, p, &io, &pid, err);
+	ret = stdio_plan_as_found(&io, err) ?: start_command(sandbox, plan, p, &io, &pid, err);
 	stdio_plan_fini(&io);
-	if (ret == 0 && foreground_wait(&sandbox.client, ID, pid, io.tty_fd, &status, err) < 0)
-		ret = sandbox_explain(&sandbox, err);
+	if (ret == 0 && foreground_wait(&sandbox->client, ID, pid, io.tty_fd, &status, err) < 0)
+		ret = sandbox_explain(sandbox, err);
 	terminal_restore();
-	sandbox_kill(&sandbox);
+	sandbox_kill(sandbox);
 	profile_mark(PROFILE_COMMAND_REMOVED);
 	return ret < 0 ? -1 : status;
 }
@@ -115,7 +108,8 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 	char *cwd = getcwd(NULL, 0);
 	struct plan plan = {0};
 	struct oci_process process;
-	int ret;
+	struct sandbox sandbox = SANDBOX_NONE;
+	int log_fd = -1, ret;
 
 	if (argc < 1) {
 		free(cwd);
@@ -127,7 +121,16 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 	if (process.cwd[0] != '/')
 		ret = err_set(err, "--cwd: \"%s\" is not an absolute path", process.cwd);
 	else
-		ret = plan_host(s, ID, o->root ?: "/", &plan, err) < 0 ? -1 : run_command(s, &plan, &process, err);
+		ret = settings_open_debug_log(s, "do", &log_fd, err) ?:
+		      sandbox_prefork(&(struct prefork_options){.settings = s, .name = ID, .log_fd = log_fd, .foreground = true}, &sandbox, err);
+	if (ret == 0 && plan_host(s, ID, o->root ?: "/", &plan, err) < 0)
+		ret = -1;
+	if (ret == 0)
+		ret = run_command(&sandbox, log_fd, &plan, &process, err);
+	else
+		sandbox_kill(&sandbox);
+	if (log_fd >= 0)
+		close(log_fd);
 	plan_fini(&plan);
 	free(cwd);
 	return ret;

@@ -191,7 +191,7 @@ static int sentry_main(const void *config)
 	return boot_main(config);
 }
 
-static int start_sentry(const struct launch_options *o, int null_fd, int control_fd, int ready_fd, struct sandbox *s, struct err **err)
+static int start_sentry(const struct prefork_options *o, int null_fd, int control_fd, int ready_fd, struct sandbox *s, struct err **err)
 {
 	const struct settings *st = o->settings;
 	// Words of the command, which the title will lie over.
@@ -204,15 +204,12 @@ static int start_sentry(const struct launch_options *o, int null_fd, int control
 		.log = o->log_fd >= 0,
 		.log_json = st->log_json,
 		.strace = st->strace,
-		.listens = o->listen_fd >= 0,
 	};
-	struct child c = {.part = "boot", .name = o->name, .main = sentry_main, .arg = &config, .nfds = BOOT_FDS,
-			  .cgroup_fds = o->cgroup_fds, .ncgroups = o->ncgroups};
+	struct child c = {.part = "boot", .name = o->name, .main = sentry_main, .arg = &config, .nfds = BOOT_FDS};
 
 	c.fds[0] = c.fds[1] = null_fd;
 	// A failed assertion's message should reach somebody.
 	c.fds[2] = o->log_fd >= 0 ? o->log_fd : o->foreground ? 2 : null_fd;
-	c.fds[BOOT_FD_LISTEN] = o->listen_fd >= 0 ? o->listen_fd : null_fd;
 	c.fds[BOOT_FD_CONTROL] = control_fd;
 	c.fds[BOOT_FD_LOG] = o->log_fd >= 0 ? o->log_fd : null_fd;
 	c.fds[BOOT_FD_READY] = ready_fd;
@@ -223,34 +220,77 @@ static int start_sentry(const struct launch_options *o, int null_fd, int control
 	return s->sentry < 0 ? -1 : 0;
 }
 
-int sandbox_launch(const struct launch_options *o, struct sandbox *out, struct err **err)
+int sandbox_prefork(const struct prefork_options *o, struct sandbox *out, struct err **err)
 {
-	int control[2] = {-1, -1}, gofer[2] = {-1, -1}, ready[2] = {-1, -1}, ret = -1;
+	int control[2] = {-1, -1}, ready[2] = {-1, -1}, ret = -1;
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	profile_mark(PROFILE_COMMAND_PLANNED);
-	*out = (struct sandbox){.sentry = -1, .gofer = -1, .gofer_fd = -1, .client.reader.fd = -1};
+	*out = SANDBOX_NONE;
 	if (null_fd < 0)
 		err_set(err, "cannot open /dev/null: %m");
-	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0 ||
-		 socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer) < 0 || pipe2(ready, O_CLOEXEC) < 0)
+	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0 || pipe2(ready, O_CLOEXEC) < 0)
 		err_set(err, "cannot make a socket pair: %m");
 	else
-		ret = start_sentry(o, null_fd, control[1], ready[1], out, err) ?: start_gofer(o, null_fd, gofer[1], ready[0], out, err);
+		ret = start_sentry(o, null_fd, control[1], ready[1], out, err);
 	control_client_init(&out->client, control[0]);
-	out->gofer_fd = gofer[0];
-	close_all((int[]){control[1], gofer[1], ready[0], ready[1], null_fd, o->listen_fd}, 6);
+	out->ready_fd = ready[0];
+	close_all((int[]){control[1], ready[1], null_fd}, 3);
 	if (ret < 0)
 		sandbox_kill(out);
+	return ret;
+}
+
+// Only then does it make processes, which are to be in the groups, too.
+static int enter_cgroups(const struct launch_options *o, pid_t sentry, struct err **err)
+{
+	for (int i = 0; i < o->ncgroups; i++)
+		if (dprintf(o->cgroup_fds[i], "%d", (int)sentry) < 0)
+			return err_set(err, "the sentry cannot enter its control group: %m");
+	return 0;
+}
+
+// Tells the sentry to go on, and gives it the socket that it is to listen at, if any.
+static int let_go(struct sandbox *s, int listen_fd, struct err **err)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *c;
+
+	if (listen_fd >= 0) {
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&msg);
+		*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(c), &listen_fd, sizeof(int));
+	}
+	return sendmsg(s->client.reader.fd, &msg, MSG_NOSIGNAL) == 1 ? 0 : sandbox_explain(s, err);
+}
+
+int sandbox_launch(const struct launch_options *o, struct sandbox *s, struct err **err)
+{
+	int gofer[2] = {-1, -1}, null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), ret;
+
+	profile_mark(PROFILE_COMMAND_PLANNED);
+	if (null_fd < 0)
+		ret = err_set(err, "cannot open /dev/null: %m");
+	else if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer) < 0)
+		ret = err_set(err, "cannot make a socket pair: %m");
+	else
+		ret = enter_cgroups(o, s->sentry, err) ?: let_go(s, o->listen_fd, err) ?: start_gofer(o, null_fd, gofer[1], s->ready_fd, s, err);
+	s->gofer_fd = gofer[0];
+	close_all((int[]){gofer[1], s->ready_fd, null_fd, o->listen_fd}, 4);
+	s->ready_fd = -1;
+	if (ret < 0)
+		sandbox_kill(s);
 	return ret;
 }
 
 void sandbox_release(struct sandbox *s)
 {
 	control_client_fini(&s->client);
-	if (s->gofer_fd >= 0)
-		close(s->gofer_fd);
-	s->gofer_fd = -1;
+	close_all((int[]){s->gofer_fd, s->ready_fd}, 2);
+	s->gofer_fd = s->ready_fd = -1;
 }
 
 static int reap(pid_t *pid)
@@ -286,8 +326,6 @@ int sandbox_explain(struct sandbox *s, struct err **err)
 		return err_set(err, "the sentry was killed: it made a host call that its filter forbids");
 	if (WIFSIGNALED(status))
 		return err_set(err, "the sentry was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-	if (WEXITSTATUS(status) == 126)
-		return err_set(err, "the sentry could not enter its control group");
 	if (WEXITSTATUS(status) == 127)
 		return err_set(err, "the sentry could not be started: too few descriptors");
 	return err_set(err, "the sentry ended with status %d; see --debug-log", WEXITSTATUS(status));

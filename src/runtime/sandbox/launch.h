@@ -19,14 +19,19 @@ struct launch_tree {
 	bool readonly, recursive;
 };
 
-struct launch_options {
+struct prefork_options {
 	const struct settings *settings;
 	const char *name; // for ps: the container's ID
+	int log_fd;       // borrowed; -1: none
+	bool foreground;  // the sandbox ends with the caller
+};
+
+struct launch_options {
+	const char *name; // as before
 	const struct launch_tree *trees;
 	int ntrees;
 	int listen_fd; // taken over; -1: none
 	int log_fd;    // borrowed; -1: none
-	bool foreground; // the sandbox ends with the caller
 	const int *cgroup_fds; // cgroup.procs files that both processes enter before they begin; borrowed
 	int ncgroups;
 };
@@ -35,9 +40,14 @@ struct sandbox {
 	struct control_client client;
 	pid_t sentry, gofer;
 	int gofer_fd; // the sentry's end of its socket, to be sent with `create`
+	int ready_fd; // what the gofer will wait at
 };
+#define SANDBOX_NONE ((struct sandbox){.sentry = -1, .gofer = -1, .gofer_fd = -1, .ready_fd = -1, .client.reader.fd = -1})
 
-int sandbox_launch(const struct launch_options *options, struct sandbox *out, struct err **err);
+// The sentry alone, which makes its namespaces while the caller finds out what it is to run. On failure nothing is left in either.
+int sandbox_prefork(const struct prefork_options *options, struct sandbox *out, struct err **err);
+// The rest. Takes listen_fd over in any case.
+int sandbox_launch(const struct launch_options *options, struct sandbox *s, struct err **err);
 // Ends what was launched, at once, and waits for it.
 void sandbox_kill(struct sandbox *s);
 // Lets go of the descriptors; the processes live on.

@@ -149,9 +149,8 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 {
 	struct plan plan = {0};
 	int cgroup_fds[CGROUP_DIRS_MAX];
-	struct launch_options launch = {.settings = s, .name = o->id, .foreground = o->foreground, .listen_fd = -1, .log_fd = -1};
-	int ret = plan_bundle(s, o->id, &l->bundle, &l->spec, &plan, err) ?:
-		  settings_open_debug_log(s, "boot", &launch.log_fd, err);
+	struct launch_options launch = {.name = o->id, .listen_fd = -1, .log_fd = l->log_fd};
+	int ret = plan_bundle(s, o->id, &l->bundle, &l->spec, &plan, err);
 
 	if (ret == 0) {
 		launch.listen_fd = listen_control(&l->state, err);
@@ -162,8 +161,6 @@ static int start_sandbox(const struct settings *s, const struct life_options *o,
 	launch.trees = plan.trees;
 	launch.ntrees = plan.ntrees;
 	ret = ret ?: sandbox_launch(&launch, &l->sandbox, err);
-	if (launch.log_fd >= 0)
-		close(launch.log_fd);
 	for (int i = 0; i < launch.ncgroups; i++)
 		close(cgroup_fds[i]);
 	// A sentry that is just beginning answers later: what there is to record is recorded meanwhile, and what can be asked for already is.
@@ -214,17 +211,31 @@ static int make(const struct settings *s, const struct life_options *o, struct l
 	return l->begin_seq ? 0 : state_save(st, err); // it is running soon
 }
 
+static int prefork(const struct settings *s, const struct life_options *o, struct life *l, struct err **err)
+{
+	return settings_open_debug_log(s, "boot", &l->log_fd, err) ?:
+	       sandbox_prefork(&(struct prefork_options){.settings = s, .name = o->id, .log_fd = l->log_fd, .foreground = o->foreground},
+			       &l->sandbox, err);
+}
+
 int life_create(const struct settings *s, const struct life_options *o, struct life *out, struct err **err)
 {
 	*out = (struct life){.tty_fd = -1,
 			     .state = {.dir_fd = -1, .lock_fd = -1},
-			     .sandbox = {.sentry = -1, .gofer = -1, .gofer_fd = -1, .client.reader.fd = -1}};
-	if (state_check_id(o->id, err) < 0 || bundle_load(o->bundle, &out->bundle, &out->spec, err) < 0)
+			     .log_fd = -1,
+			     .sandbox = SANDBOX_NONE};
+	if (state_check_id(o->id, err) < 0 || prefork(s, o, out, err) < 0)
 		return -1;
+	if (bundle_load(o->bundle, &out->bundle, &out->spec, err) < 0) {
+		sandbox_kill(&out->sandbox);
+		return -1;
+	}
 	if (out->spec.hooks.start_container.count)
 		log_warning("config.json: hooks.startContainer: not supported yet, ignored");
-	if (state_create(s->root, o->id, &out->state, err) < 0)
+	if (state_create(s->root, o->id, &out->state, err) < 0) {
+		sandbox_kill(&out->sandbox);
 		return -1;
+	}
 	if (make(s, o, out, err) == 0)
 		return 0;
 	struct err *ignored = NULL;
@@ -344,6 +355,8 @@ int life_remove(struct state *s, struct err **err)
 void life_fini(struct life *l)
 {
 	sandbox_release(&l->sandbox);
+	if (l->log_fd >= 0)
+		close(l->log_fd);
 	state_close(&l->state);
 	oci_spec_free(&l->spec);
 	bundle_free(&l->bundle);

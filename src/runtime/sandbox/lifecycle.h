@@ -21,6 +21,7 @@ struct life {
 	struct oci_spec spec;
 	struct state state; // locked
 	struct sandbox sandbox;
+	int log_fd; // of the sandbox; -1: none
 	int tty_fd; // this command's terminal when the process has it; else -1
 	int64_t create_seq, prepare_seq, begin_seq; // requests that were sent; 0: not yet
 };

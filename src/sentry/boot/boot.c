@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,15 +75,36 @@ static int give_host_up(const struct boot_config *c, unsigned *out_files_max)
 	return err;
 }
 
+// Waits until the launcher says that what this process makes from now on may be made. False: it has thought better of it.
+static bool may_go_on(int *out_listen_fd)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *c;
+
+	*out_listen_fd = -1;
+	if (recvmsg(BOOT_FD_CONTROL, &msg, MSG_CMSG_CLOEXEC) != 1)
+		return false;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(out_listen_fd, CMSG_DATA(c), sizeof(int));
+	return true;
+}
+
 int boot_main(const struct boot_config *c)
 {
 	struct control_server *server;
 	unsigned files_max;
-	int err, status;
+	int err, status, listen_fd;
 
 	log_init(BOOT_FD_LOG, c->debug ? LOG_DEBUG : c->strace ? LOG_INFO : LOG_WARNING, c->log_json, "sentry");
-	if (step("find the platform", choose_platform(c->platform)) || give_host_up(c, &files_max) ||
-	    step("start the platform", platform->init()))
+	if (step("find the platform", choose_platform(c->platform)) || give_host_up(c, &files_max))
+		return 1;
+	if (!may_go_on(&listen_fd))
+		return 0;
+	profile_mark(PROFILE_SENTRY_GOES_ON);
+	if (step("start the platform", platform->init()))
 		return 1;
 	profile_mark(PROFILE_SENTRY_PLATFORM);
 	err = kernel_create(&(struct kernel_config){
@@ -90,7 +112,7 @@ int boot_main(const struct boot_config *c)
 	if (step("make the kernel", err))
 		return 1;
 	profile_mark(PROFILE_SENTRY_KERNEL);
-	err = control_server_create(&(struct control_server_config){.listen_fd = c->listens ? BOOT_FD_LISTEN : -1,
+	err = control_server_create(&(struct control_server_config){.listen_fd = listen_fd,
 								    .first_fd = BOOT_FD_CONTROL,
 								    .foreground = c->foreground},
 				    &server);

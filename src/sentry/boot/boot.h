@@ -8,16 +8,15 @@ struct boot_config {
 	char platform[16];
 	const char *strace_filter;            // lives as long as the process; NULL: every call
 	int nworkers;                         // 0: by the number of CPUs
-	bool foreground, debug, log, log_json, strace, listens;
+	bool foreground, debug, log, log_json, strace;
 };
 
 // Descriptors that it begins with; 0 to 2 are /dev/null or the log.
 enum {
-	BOOT_FD_LISTEN = 3,  // the listening control socket, if config->listens
-	BOOT_FD_CONTROL = 4, // the first control connection
-	BOOT_FD_LOG = 5,     // the debug log, or /dev/null
-	BOOT_FD_READY = 6,   // told when the sentry's namespaces are there (host/confine.h)
-	BOOT_FDS = 7,
+	BOOT_FD_CONTROL = 3, // the first control connection. Before its first message comes a byte, with the listening socket, if there is one
+	BOOT_FD_LOG = 4,     // the debug log, or /dev/null
+	BOOT_FD_READY = 5,   // told when the sentry's namespaces are there (host/confine.h)
+	BOOT_FDS = 6,
 };
 
 // Answers the process's exit status, when it could not begin; else it never returns.

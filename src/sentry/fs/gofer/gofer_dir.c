@@ -4,6 +4,7 @@
 // aren't there, and is kept up to date by our own changes. A removed name leaves a gap, a new one goes to the end, so that
 // readdir's positions stay what they were.
 #include <dirent.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -135,16 +136,16 @@ static int fetched(void *arg, const char *name, size_t len, const struct gofer_a
 	return append(fetch->listing, name, len, attr, ino, IFTODT(attr->mode));
 }
 
-// Asks for the whole listing. dir's mu is held.
-static int fetch_listing(struct gofer_inode *dir)
+// Asks for the whole listing, or gives up when that takes more than max_messages. dir's mu is held.
+static int fetch_listing(struct gofer_inode *dir, unsigned max_messages)
 {
 	struct fetch fetch = {.listing = kmem_alloc(&listing_type), .root_dev = gofer_sb(&dir->inode)->root_dev};
 	uint64_t node, position = 0;
 	bool at_end = false;
 	int err = fetch.listing ? gofer_inode_node(dir, &node) : -ENOMEM;
 
-	while (!err && !at_end)
-		err = AWAY(gofer_list(gofer_client(&dir->inode), node, &position, &at_end, fetched, &fetch));
+	for (unsigned n = 0; !err && !at_end; n++)
+		err = n == max_messages ? -E2BIG : AWAY(gofer_list(gofer_client(&dir->inode), node, &position, &at_end, fetched, &fetch));
 	if (err) {
 		gofer_listing_free(fetch.listing);
 		return err;
@@ -202,6 +203,15 @@ static int lookup_listed(struct gofer_inode *dir, const char *name, size_t len, 
 		return err;
 	e->attr.mode = 0;
 	return 1;
+}
+
+void gofer_dir_list_root(struct inode *root)
+{
+	if (!S_ISDIR(root->attr.mode) || gofer_sb(root)->shared || !(root->sb->flags & ST_RDONLY))
+		return;
+	mutex_lock(&root->mu);
+	fetch_listing(gofer_inode(root), 1);
+	mutex_unlock(&root->mu);
 }
 
 // Lets go of inodes that nobody uses, so that the gofer has descriptors again. Not under an overlay's own lock: their ends take it.
@@ -330,7 +340,7 @@ static int dir_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 	mutex_lock(&dir->inode.mu);
 	l = dir->listing;
 	if (!l || (*pos == 0 && (gofer_sb(f->inode)->shared || (l->gaps > GAPS_WORTH_IT && l->gaps > l->count / 2))))
-		err = fetch_listing(dir);
+		err = fetch_listing(dir, UINT_MAX);
 	if (err)
 		goto unlock;
 	l = dir->listing;

@@ -102,6 +102,8 @@ static int fs_mount(const struct fs_type *type, const struct fs_mount_args *args
 	err = sb_set_root(sb, inode);
 	if (err)
 		goto put_sb;
+	if (how->tree == 0) // the container's root
+		gofer_dir_list_root(inode);
 	*out_sb = sb;
 	return 0;
 put_sb:

@@ -93,6 +93,8 @@ extern const struct file_ops gofer_dir_ops;
 void gofer_listing_free(struct gofer_listing *l);
 int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode);
 bool gofer_dir_revalidate(struct dentry *d);
+// Of a tree that nobody changes: what is mounted in it, and most paths, begin with names that are here. A long one isn't worth it.
+void gofer_dir_list_root(struct inode *root);
 void gofer_dir_ahead(struct dentry *dir, const char *rest);
 // gofer_change.c
 int gofer_dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
