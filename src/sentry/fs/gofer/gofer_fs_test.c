@@ -323,7 +323,7 @@ static void a_lost_gofer_is_eio(void **state)
 	kill(f.gofer, SIGKILL);
 	waitpid(f.gofer, &status, 0);
 	log_threshold = LOG_ERROR - 1;
-	assert_int_equal(lookup(&f, "dir", &p), -EIO);
+	assert_int_equal(lookup(&f, "dir/file", &p), -EIO);
 	path_put(&f.root);
 	mount_ns_put(f.ns);
 }
