@@ -182,7 +182,7 @@ static void call(struct gofer_client *c, unsigned op)
 		if (gofer_readlink(c, 1, buf, sizeof(buf)) > (int64_t)sizeof(buf))
 			abort();
 		break;
-	case GOFER_LIST: gofer_list(c, 1, &position, &at_end, each, &sum); break;
+	case GOFER_LIST: gofer_list(c, 1, GOFER_LIST_XATTRS, &position, &at_end, each, &sum); break;
 	case GOFER_STATFS: gofer_statfs(c, 1, &sfs); break;
 	case GOFER_GETXATTR:
 		if (gofer_getxattr(c, 1, "user.x", buf, sizeof(buf)) > (int64_t)sizeof(buf))

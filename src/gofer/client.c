@@ -257,9 +257,9 @@ int64_t gofer_readlink(struct gofer_client *c, uint64_t node, char *dst, size_t 
 	return str_answer(&t, dst, cap, GOFER_PATH_MAX + 1, true);
 }
 
-int gofer_list(struct gofer_client *c, uint64_t node, uint64_t *position, bool *out_at_end, gofer_list_fn fn, void *arg)
+int gofer_list(struct gofer_client *c, uint64_t node, uint32_t flags, uint64_t *position, bool *out_at_end, gofer_list_fn fn, void *arg)
 {
-	struct gofer_list how = {.position = *position};
+	struct gofer_list how = {.position = *position, .flags = flags};
 	struct gofer_listed listed;
 	struct trip t;
 	int err;

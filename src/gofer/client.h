@@ -40,9 +40,9 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 int gofer_getattr(struct gofer_client *c, uint64_t node, struct gofer_attr *out);
 int gofer_open(struct gofer_client *c, uint64_t node, uint32_t flags, int *out_fd);
 int64_t gofer_readlink(struct gofer_client *c, uint64_t node, char *dst, size_t cap); // length, cut off at cap
-// One batch from *position on, which moves; fn is called for each entry (mode 0: attributes unknown) under the client's lock.
+// One batch from *position on, which moves; flags are GOFER_LIST_*; fn is called for each entry (mode 0: attributes unknown) under the client's lock.
 typedef int (*gofer_list_fn)(void *arg, const char *name, size_t len, const struct gofer_attr *attr);
-int gofer_list(struct gofer_client *c, uint64_t node, uint64_t *position, bool *out_at_end, gofer_list_fn fn, void *arg);
+int gofer_list(struct gofer_client *c, uint64_t node, uint32_t flags, uint64_t *position, bool *out_at_end, gofer_list_fn fn, void *arg);
 int gofer_statfs(struct gofer_client *c, uint64_t node, struct gofer_statfs *out);
 int64_t gofer_getxattr(struct gofer_client *c, uint64_t node, const char *name, void *dst, size_t cap); // cap 0: only the length; -ERANGE
 int64_t gofer_listxattr(struct gofer_client *c, uint64_t node, char *dst, size_t cap);

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "gofer/client.h"
@@ -212,11 +214,48 @@ static void lists_in_bulk(void **state)
 	dir = walk1(&f, f.root.node, NAME("many"));
 	trips = f.client.round_trips;
 	while (!at_end)
-		assert_int_equal(gofer_list(&f.client, dir, &position, &at_end, count_entry, &count), 0);
+		assert_int_equal(gofer_list(&f.client, dir, 0, &position, &at_end, count_entry, &count), 0);
 	assert_int_equal(count, 1000);
 	assert_true(f.client.round_trips - trips <= 4);
 	stop(&f);
 	sh("rm -r %s/many", tree_path);
+}
+
+struct xattr_count {
+	int with, without;
+};
+
+static int count_xattrs(void *arg, const char *name, size_t len, const struct gofer_attr *attr)
+{
+	struct xattr_count *count = arg;
+
+	if (attr->flags & GOFER_ATTR_NO_XATTRS)
+		count->without++;
+	else
+		count->with++;
+	return 0;
+}
+
+static void lists_tell_who_has_no_xattrs(void **state)
+{
+	struct xattr_count count = {0};
+	uint64_t dir, position = 0;
+	char path[PATH_MAX];
+	bool at_end = false;
+	struct fixture f;
+	int expected = 1;
+
+	sh("cd %s && mkdir some && cd some && touch a b c && ln -s b d", tree_path);
+	snprintf(path, sizeof(path), "%s/some/b", tree_path);
+	if (setxattr(path, "user.x", "y", 1, 0) < 0)
+		expected = 0; // not on this file system
+	start(&f, true);
+	dir = walk1(&f, f.root.node, NAME("some"));
+	assert_int_equal(gofer_list(&f.client, dir, GOFER_LIST_XATTRS, &position, &at_end, count_xattrs, &count), 0);
+	assert_int_equal(count.with, expected);
+	assert_int_equal(count.without, 4 - expected);
+	stop(&f);
+	sh("rm -r %s/some", tree_path);
 }
 
 static void changes_writable_trees(void **state)
@@ -364,6 +403,7 @@ int main(void)
 		cmocka_unit_test(never_leaves_the_tree),
 		cmocka_unit_test(survives_symlink_races),
 		cmocka_unit_test(lists_in_bulk),
+		cmocka_unit_test(lists_tell_who_has_no_xattrs),
 		cmocka_unit_test(changes_writable_trees),
 		cmocka_unit_test(keeps_readonly_trees),
 		cmocka_unit_test(refuses_hostile_messages),

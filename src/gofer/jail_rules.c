@@ -11,7 +11,7 @@
 const struct filter_rule gofer_rules_reading[] = {
 	ALLOW(recvmsg), ALLOW(sendmsg), ALLOW(openat2), ALLOW(openat), ALLOW(open), ALLOW(close),
 	ALLOW(statx), ALLOW(newfstatat), ALLOW(fstat), ALLOW(fstatfs), ALLOW(getdents64), ALLOW(lseek),
-	ALLOW(readlinkat), ALLOW(getxattr), ALLOW(listxattr),
+	ALLOW(readlinkat), ALLOW(getxattr), ALLOW(listxattr), ALLOW(llistxattr),
 	ALLOW(write), // the log
 	ALLOW(brk), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise), ALLOW(futex), ALLOW(getpid), ALLOW(gettid),
 	ALLOW(clock_gettime), ALLOW(rt_sigprocmask), ALLOW(rt_sigreturn), ALLOW(restart_syscall), ALLOW(exit),

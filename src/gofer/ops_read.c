@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -169,14 +170,24 @@ int op_readlink(struct op_call *c)
 	return 0;
 }
 
+static bool has_no_xattrs(int dir_fd, const char *name)
+{
+	char path[GOFER_NAME_MAX + 16];
+
+	snprintf(path, sizeof(path), "%d/%s", dir_fd, name); // as node_path
+	return llistxattr(path, NULL, 0) == 0;
+}
+
 // One entry with its attributes. False: the message is full.
-static bool list_put(struct msg_out *out, int dir_fd, const struct dirent64 *d)
+static bool list_put(struct msg_out *out, int dir_fd, const struct dirent64 *d, bool xattrs)
 {
 	struct gofer_list_entry entry;
 	size_t before = out->len, len = strlen(d->d_name);
 
 	if (attr_of(dir_fd, d->d_name, &entry.attr, NULL))
 		entry.attr = (struct gofer_attr){.ino = d->d_ino};
+	else if (xattrs && has_no_xattrs(dir_fd, d->d_name))
+		entry.attr.flags = GOFER_ATTR_NO_XATTRS;
 	if (msg_put_obj(out, &entry) && msg_put_str(out, d->d_name, len))
 		return true;
 	out->len = before;
@@ -184,7 +195,7 @@ static bool list_put(struct msg_out *out, int dir_fd, const struct dirent64 *d)
 	return false;
 }
 
-static int list_fill(struct msg_out *out, int fd, struct gofer_listed *listed)
+static int list_fill(struct msg_out *out, int fd, struct gofer_listed *listed, bool xattrs)
 {
 	_Alignas(struct dirent64) char buf[16 << 10];
 
@@ -202,7 +213,7 @@ static int list_fill(struct msg_out *out, int fd, struct gofer_listed *listed)
 
 			at += d->d_reclen;
 			if (msg_name_ok(d->d_name, strlen(d->d_name))) {
-				if (!list_put(out, fd, d))
+				if (!list_put(out, fd, d, xattrs))
 					return 0;
 				listed->count++;
 			}
@@ -232,7 +243,7 @@ int op_list(struct op_call *c)
 			return -errno;
 		if (rq.position && lseek(fd, (off_t)rq.position, SEEK_SET) < 0)
 			err = -errno;
-		err = err ?: list_fill(c->out, fd, &listed);
+		err = err ?: list_fill(c->out, fd, &listed, rq.flags & GOFER_LIST_XATTRS);
 		close(fd);
 	}
 	memcpy(c->out->buf + head, &listed, sizeof(listed));

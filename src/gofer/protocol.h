@@ -68,9 +68,11 @@ struct gofer_time {
 
 struct gofer_attr {
 	uint64_t ino, dev, rdev, size, blocks;
-	uint32_t mode, nlink, uid, gid, blksize, reserved;
+	uint32_t mode, nlink, uid, gid, blksize;
+	uint32_t flags; // of a LIST that asks for it: GOFER_ATTR_*
 	struct gofer_time atime, mtime, ctime, btime;
 };
+enum { GOFER_ATTR_NO_XATTRS = 1 };
 
 struct gofer_entry {
 	uint64_t node; // the client forgets it when done
@@ -100,7 +102,10 @@ struct gofer_open {
 
 struct gofer_list {
 	uint64_t position; // 0, then gofer_listed.next
+	uint32_t flags; // GOFER_LIST_*
+	uint32_t reserved;
 };
+enum { GOFER_LIST_XATTRS = 1 }; // tell which entries have no extended attributes: a host call each
 struct gofer_listed {
 	uint64_t next;
 	uint32_t count;

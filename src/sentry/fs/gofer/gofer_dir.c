@@ -140,12 +140,13 @@ static int fetched(void *arg, const char *name, size_t len, const struct gofer_a
 static int fetch_listing(struct gofer_inode *dir, unsigned max_messages)
 {
 	struct fetch fetch = {.listing = kmem_alloc(&listing_type), .root_dev = gofer_sb(&dir->inode)->root_dev};
+	const uint32_t flags = gofer_sb(&dir->inode)->xattrs_wanted ? GOFER_LIST_XATTRS : 0;
 	uint64_t node, position = 0;
 	bool at_end = false;
 	int err = fetch.listing ? gofer_inode_node(dir, &node) : -ENOMEM;
 
 	for (unsigned n = 0; !err && !at_end; n++)
-		err = n == max_messages ? -E2BIG : AWAY(gofer_list(gofer_client(&dir->inode), node, &position, &at_end, fetched, &fetch));
+		err = n == max_messages ? -E2BIG : AWAY(gofer_list(gofer_client(&dir->inode), node, flags, &position, &at_end, fetched, &fetch));
 	if (err) {
 		gofer_listing_free(fetch.listing);
 		return err;

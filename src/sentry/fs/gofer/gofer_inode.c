@@ -175,6 +175,9 @@ int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, co
 		inode_get(&dir->inode);
 		gi->from = dir;
 		gi->from_name = copy;
+		// By another name they may have come since.
+		if ((attr->flags & GOFER_ATTR_NO_XATTRS) && (attr->nlink == 1 || S_ISDIR(attr->mode)))
+			gi->xattrs = XATTR_NONE;
 	} else {
 		kmem_bytes_free(copy);
 	}

@@ -29,6 +29,7 @@ struct gofer_sb {
 	// Others change the tree meanwhile (--file-access=shared): names and attributes are asked for each time. Else what is known is known
 	// for good, and costs no message.
 	bool shared;
+	_Atomic bool xattrs_wanted; // somebody asked for extended attributes: listings tell who has none
 	uint64_t root_node, root_dev;
 	struct mutex table_mu;
 	// Guarded by table_mu.

@@ -1,4 +1,5 @@
-// Extended attributes: most files have none, and one message finds that out for good.
+// Extended attributes: most files have none, and one message finds that out for good. Who asks for those of one file often goes on to the
+// next directory (ls -l does), so listings tell from then on.
 #include <string.h>
 
 #include "abi/errno.h"
@@ -11,6 +12,7 @@ static bool has_none(struct gofer_inode *gi, uint64_t node)
 	if (gofer_sb(&gi->inode)->shared)
 		return false;
 	if (gi->xattrs == XATTR_UNKNOWN) {
+		gofer_sb(&gi->inode)->xattrs_wanted = true;
 		n = AWAY(gofer_listxattr(gofer_client(&gi->inode), node, NULL, 0));
 		if (n == 0 || n == -EOPNOTSUPP)
 			gi->xattrs = XATTR_NONE;
