@@ -54,6 +54,7 @@ BOUNDS = {
                                                    "write-tmpfs", "write-root")},
     "open-close": {"host-spin": 2}, "create-unlink": {"host-spin": 3},
     "pipe": {"host-spin": 2}, "unix": {"host-spin": 2}, "eventfd-epoll": {"host-spin": 3},
+    "pipe-threads": {"host-futex": 1, "host-spin": 4}, "unix-threads": {"host-futex": 1, "host-spin": 4},  # each sleeps in turn
     "list-lstat": {"host-spin": 1000},
     "signal": {"host-spin": 2}, "segv": {"host-signal": 1, "host-spin": 3},
     "mmap": {"own": 1, "host-spin": 2}, "mmap-1m": {"own": 1, "host-spin": 2}, "mprotect": {"own": 1, "host-spin": 1},
