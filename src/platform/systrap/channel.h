@@ -197,7 +197,8 @@ struct slot {
 	struct slot_op ops[SLOT_OPS];
 };
 
-_Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64 && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
+_Static_assert(offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64, "an answer fits in line 0");
+_Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
 	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
 
 // What is known of the futexes on an address space's own memory, by a hash of their addresses. Who wakes counts that first, and looks for

@@ -91,48 +91,54 @@ stub_window_end:
 
 // --- in by a patched call site: rcx is the site's record, r11 free; rax, too, where flags are kept and the number is the record's
 
-	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_both, stub_slow_end, stub_probe_keep, stub_probe_cmp, stub_probe_both
-stub_fast_keep:
-	lahf
-	seto	%al
-	rdgsbase %r11
-stub_probe_keep:
+	// r11: what should be the slot. Its flags are on its stack then, and rdx is in it; otherwise to slow, by way of the next 1 if they are unusual.
+	.macro on_our_stack slow
 	cmp	%r11, SLOT_SELF(%r11)	// faults or differs when the application has its own gs
-	jne	stub_slow_keep
+	jne	\slow
 	mov	%rsp, RSP(%r11)
 	lea	SLOT_DATA(%r11), %rsp
 	pushfq
 	testl	$FLAGS_UNUSUAL, (%rsp)
 	jnz	1f
 	mov	%rdx, RDX(%r11)
-	movzbl	%ah, %edx
-	movzbl	%al, %eax
+	.endm
+
+	.macro off_our_stack slow
+	mov	RSP(%r11), %rsp
+	jmp	\slow
+	.endm
+
+	// The pushed flags into the slot, the arithmetic ones as lahf and seto left them. Needs rax and rdx, which is restored.
+	.macro take_flags from_lahf, from_seto
+	movzbl	\from_lahf, %edx
+	movzbl	\from_seto, %eax
 	shl	$11, %eax
 	or	%edx, %eax
 	popq	EFLAGS(%r11)
 	andl	$~FLAGS_RESULT, EFLAGS(%r11)
 	or	%eax, EFLAGS(%r11)
 	mov	RDX(%r11), %rdx
+	.endm
+
+	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_both, stub_slow_end, stub_probe_keep, stub_probe_cmp, stub_probe_both
+stub_fast_keep:
+	lahf
+	seto	%al
+	rdgsbase %r11
+stub_probe_keep:
+	on_our_stack stub_slow_keep
+	take_flags %ah, %al
 	mov	SITE_NR(%rcx), %eax
 	jmp	3f
-1:	mov	RSP(%r11), %rsp
-	jmp	stub_slow_keep
+1:	off_our_stack stub_slow_keep
 
 stub_fast_cmp:
 	rdgsbase %r11
 stub_probe_cmp:
-	cmp	%r11, SLOT_SELF(%r11)
-	jne	stub_slow_cmp
-	mov	%rsp, RSP(%r11)
-	lea	SLOT_DATA(%r11), %rsp
-	pushfq
-	testl	$FLAGS_UNUSUAL, (%rsp)
-	jnz	2f
-	mov	%rdx, RDX(%r11)
+	on_our_stack stub_slow_cmp
 	popq	EFLAGS(%r11)
 	jmp	3f
-2:	mov	RSP(%r11), %rsp
-	jmp	stub_slow_cmp
+1:	off_our_stack stub_slow_cmp
 
 	// Here the flags go into the low bits of rcx, below the record's address.
 stub_fast_both:
@@ -144,28 +150,13 @@ stub_fast_both:
 	mov	%r11, %rax
 	rdgsbase %r11
 stub_probe_both:
-	cmp	%r11, SLOT_SELF(%r11)
-	jne	stub_slow_both
-	mov	%rsp, RSP(%r11)
-	lea	SLOT_DATA(%r11), %rsp
-	pushfq
-	testl	$FLAGS_UNUSUAL, (%rsp)
-	jnz	7f
-	mov	%rdx, RDX(%r11)
+	on_our_stack stub_slow_both
 	mov	%rax, RAX(%r11)
-	movzbl	%ch, %edx
-	movzbl	%cl, %eax
-	shl	$11, %eax
-	or	%edx, %eax
-	popq	EFLAGS(%r11)
-	andl	$~FLAGS_RESULT, EFLAGS(%r11)
-	or	%eax, EFLAGS(%r11)
-	mov	RDX(%r11), %rdx
+	take_flags %ch, %cl
 	mov	RAX(%r11), %rax
 	shr	$16, %rcx
 	jmp	3f
-7:	mov	RSP(%r11), %rsp
-	jmp	stub_slow_both
+1:	off_our_stack stub_slow_both
 
 	// Traps for the handler, which knows the state at each.
 stub_slow_start:
