@@ -1,5 +1,6 @@
 /* futex: every operation that glibc and musl use, and robust lists. */
 #include "abi.h"
+#include <dirent.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -140,23 +141,28 @@ static void *waiter(void *arg)
 	return NULL;
 }
 
-/* How many threads of this process sleep. */
+/* How many threads of this process sleep, but for this one. */
 static int sleepers(void)
 {
-	char path[64], buf[512];
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
 	int n = 0;
 
-	for (pid_t t = getpid() + 1; t < getpid() + 20; t++) {
-		snprintf(path, sizeof path, "/proc/self/task/%d/stat", t);
-		int fd = open(path, O_RDONLY);
-		if (fd < 0)
+	CHECK(d);
+	while ((e = readdir(d))) {
+		char path[300], buf[512];
+		int fd, len;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
+		if (atoi(e->d_name) <= 0 || atoi(e->d_name) == gettid() || (fd = open(path, O_RDONLY)) < 0)
 			continue;
-		int len = read(fd, buf, sizeof buf - 1);
+		len = read(fd, buf, sizeof buf - 1);
 		close(fd);
 		buf[len > 0 ? len : 0] = 0;
 		char *p = strrchr(buf, ')');
 		n += p && p[2] == 'S';
 	}
+	closedir(d);
 	return n;
 }
 
