@@ -182,6 +182,7 @@ struct slot {
 	uint32_t parked; // the sentry's: the call waits for something
 	uint32_t cpu;    // the stub's own: where it runs, as of its last event; CPU_UNBORN before it ran at all
 	uint64_t self; // its address, by which the fast way in knows that gs is still ours
+	uint32_t yield_spin; // the stub's own: whether it gives way before it sleeps (stub/stub.c)
 	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
 	uint32_t left_fd; // the sentry's: what is written to this descriptor of the application's, less 1, was left to the stub of late
 	uint64_t robust_list; // the stub's own: what the thread said

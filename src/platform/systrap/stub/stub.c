@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 // In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
-enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, SPIN_BATCH = 16, SKIP_MAX = 255 };
+enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, YIELD_LIMIT = 30000, SPIN_BATCH = 16, SKIP_MAX = 255 };
 
 static uint32_t this_cpu(void)
 {
@@ -91,10 +91,35 @@ static uint32_t spin(struct slot *s)
 	return 0;
 }
 
+// Waits for what somebody else has to bring about who may need this very processor, a thread or the sentry: gives way to whoever else would
+// run here, again and again. Where threads take turns, neither of them needs to be woken by the host then. The state, or 0.
+static uint32_t give_way(struct slot *s)
+{
+	const uint64_t start = spin_clock();
+	uint32_t state;
+
+	if (s->yield_spin & 0xffff) {
+		spin_in_vain(&s->yield_spin);
+		return 0;
+	}
+	do {
+		stub_call1(SYS_sched_yield, 0);
+		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+		if (state & STATE_GO) {
+			s->yield_spin = 0;
+			return state;
+		}
+	} while (spin_clock() - start < YIELD_LIMIT);
+	spin_in_vain(&s->yield_spin);
+	return 0;
+}
+
 static uint32_t wait_answer(struct slot *s)
 {
-	uint32_t state = PARAM->spinning ? spin(s) : 0;
+	uint32_t state = 0;
 
+	if (PARAM->spinning)
+		state = spin(s) ?: give_way(s);
 	if (state)
 		return state;
 	for (;;) {
