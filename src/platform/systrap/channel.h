@@ -92,7 +92,7 @@
 
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes
 #define SLOT_STACK 0x4000
-#define SLOT_DATA 0x10000
+#define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
 #define SLOT_SCRATCH (SLOT_BYTES - 0x4000) // the stub's own, for extended state
 #define SLOT_DATA_BYTES (SLOT_SCRATCH - SLOT_DATA)
 #define SLOT_IN_MAX 0x20000 // of the data area, what a call's arguments may take

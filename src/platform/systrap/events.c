@@ -42,6 +42,7 @@ static struct {
 	bool slept;
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
+	struct platform_ctx *_Atomic way_for; // whose that was, last
 	bool gave_way;         // and was left it for a moment
 	uint32_t idle;         // polls since the last event
 	_Atomic int nunborn;
@@ -359,6 +360,8 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 			ev.next = (w + 1) * 8;
 			ev.idle = 0;
 			ev.gave_way = false;
+			if (ctx == ev.way_for) // it had the processor
+				ev.give_way = false;
 			return ctx;
 		}
 	}
@@ -432,8 +435,10 @@ static void slot_answer(struct platform_ctx *ctx, uint32_t state)
 
 	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP)
 		syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-	if (ctx->cpu == (ev.cpu & 0xff))
+	if (ctx->cpu == (ev.cpu & 0xff)) {
+		ev.way_for = ctx;
 		ev.give_way = true;
+	}
 }
 
 // What goes along with an answer, now in the slot.

@@ -301,6 +301,7 @@ stub_clone_process:		// rdi: channel, rsi: socket
 	syscall
 	cmp	%rdi, %rax
 	jne	3f
+	cmpb	$0, (%rdi)	// read first: so the host maps what else is there, too
 	lea	SLOT_DATA(%rdi), %rsp
 	mov	%r12, %rdi
 	mov	%r13, %rsi

@@ -161,7 +161,7 @@ void stub_signal(int sig, siginfo_t *info, ucontext_t *uc)
 	if (sig != STUB_SIGNAL_INTERRUPT && info->si_code <= 0)
 		return; // sent, not raised
 	// On a system call's way the extended state is live in the registers; make it so here.
-	stub_xrstor(uc->uc_mcontext.fpregs, (uint64_t)-1);
+	stub_xrstor(uc->uc_mcontext.fpregs, PARAM->xfeatures); // no more: the processor looks where the rest would be, too
 	if (sig != SIGSYS && sig != STUB_SIGNAL_INTERRUPT && !in_window && patched(s, sig, g))
 		stub_resume_full(s);
 	if (within(rip, (const char *)STUB_TEXT, stub_text_end) && !in_window) {
