@@ -140,6 +140,7 @@ void systrap_copy_out_commit(struct platform_ctx *ctx, size_t len)
 {
 	const uint32_t offset = ctx->reserved_inline ? COPY_INLINE : ctx->data_used;
 
+	ctx->out_ahead = ctx->reserved_inline ? 0 : MIN(len, (size_t)OUT_AHEAD_MAX);
 	if (!len || len > SLOT_DATA_BYTES - ctx->data_used || ctx->op_err)
 		return;
 	if (!ctx->reserved_inline)

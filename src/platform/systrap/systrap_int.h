@@ -56,6 +56,8 @@ enum ctx_mode {
 	MODE_GONE,    // destroyed: the poller frees it
 };
 
+enum { OUT_AHEAD_MAX = 256 };
+
 struct platform_ctx {
 	struct platform_as *as;
 	struct slot *slot;
@@ -84,6 +86,7 @@ struct platform_ctx {
 		uint8_t bytes[SLOT_INLINE_BYTES] __attribute__((aligned(8)));
 	} copy;
 	uint32_t data_used;     // of the data area
+	uint32_t out_ahead;     // bytes of it that the next answer may take, as the last one did
 	uaddr_t reserved_dst;   // of the reservation at data_used,
 	bool reserved_inline;   // or of copy.bytes
 	int op_err;             // of an op that failed in a flush: reported at the next resume
