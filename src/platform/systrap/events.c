@@ -543,7 +543,9 @@ void systrap_interrupt(struct platform_ctx *ctx)
 {
 	pid_t pid, tid;
 
-	ctx->interrupted = true;
+	// Once until it comes: the host queues each such signal, and a thread that doesn't run for a while has no stack for many at once.
+	if (atomic_exchange(&ctx->interrupted, true))
+		return;
 	__atomic_store_n(&ctx->slot->interrupt, 1, __ATOMIC_SEQ_CST);
 	pid = as_pid(ctx->as);
 	tid = ctx->index ? (pid_t)__atomic_load_n(&ctx->slot->tid, __ATOMIC_RELAXED) : pid;
