@@ -338,6 +338,41 @@ CASE(pwait_timeouts_and_mask)
 	EQ(epoll_pwait(ep, &ev, 1, 0, NULL), 0);
 }
 
+static volatile int hits;
+
+static void hit(int sig)
+{
+	hits++;
+}
+
+CASE(pwait_mask_lets_through_what_waits)
+{
+	struct epoll_event ev;
+	struct timespec ts = { 10, 0 };
+	sigset_t set, none, now;
+
+	ep = OK(epoll_create1(0));
+	sigemptyset(&none);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	signal(SIGUSR1, hit);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	raise(SIGUSR1);
+	ERR(epoll_pwait(ep, &ev, 1, -1, &none), EINTR);
+	EQ(hits, 1);
+	raise(SIGUSR1);
+	ERR(syscall(SYS_epoll_pwait2, ep, &ev, 1, &ts, &none, 8), EINTR);
+	EQ(hits, 2);
+	/* One that only looks doesn't wait: the signal stays. */
+	raise(SIGUSR1);
+	EQ(epoll_pwait(ep, &ev, 1, 0, &none), 0);
+	EQ(hits, 2);
+	sigprocmask(0, NULL, &now);
+	CHECK(sigismember(&now, SIGUSR1));
+	sigpending(&now);
+	CHECK(sigismember(&now, SIGUSR1));
+}
+
 CASE(rdhup)
 {
 	int s[2];

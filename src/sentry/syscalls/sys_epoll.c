@@ -54,24 +54,6 @@ long sys_epoll_ctl(struct task *t, const struct sysargs *args)
 	return err;
 }
 
-// Sets the mask that holds during the wait; the old one comes back in mask_end, or after the signal's handler.
-static void mask_begin(struct task *t, ksigset_t mask)
-{
-	mutex_lock(&kernel()->tasks_mu);
-	t->saved_blocked = t->blocked;
-	t->blocked = mask & ~SIG_UNBLOCKABLE;
-	t->restore_blocked = true;
-	mutex_unlock(&kernel()->tasks_mu);
-}
-
-static void mask_end(struct task *t)
-{
-	mutex_lock(&kernel()->tasks_mu);
-	t->blocked = t->saved_blocked;
-	t->restore_blocked = false;
-	mutex_unlock(&kernel()->tasks_mu);
-}
-
 // In one go, since who is still ready queues up again.
 static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
 {
@@ -117,7 +99,7 @@ static long wait_in(struct task *t, struct file *ep, uaddr_t out, int max)
 }
 
 // timeout_ns: negative: none. The mask, if any, was set at the first entry.
-static long epoll_wait_on(struct task *t, const struct sysargs *args, int64_t timeout_ns, bool masked)
+static long epoll_wait_on(struct task *t, const struct sysargs *args, int64_t timeout_ns)
 {
 	struct file *ep = fd_file(t, (int)args->a[0]);
 	long ret = -EBADF;
@@ -130,24 +112,22 @@ static long epoll_wait_on(struct task *t, const struct sysargs *args, int64_t ti
 		ret = wait_in(t, ep, args->a[1], (int)args->a[2]);
 		file_put(ep);
 	}
-	if (masked && !IS_INTERNAL_ERR(ret) && ret != -EINTR)
-		mask_end(t);
 	return ret;
 }
 
-static int mask_arg(struct task *t, uaddr_t umask, uint64_t size, bool *out_masked)
+// The mask that holds during the wait, if there is one.
+static int mask_arg(struct task *t, uaddr_t umask, uint64_t size)
 {
 	ksigset_t mask;
 	int err;
 
-	*out_masked = umask != 0;
 	if (!umask || t->call.entries > 1)
 		return 0;
 	if (size != sizeof(mask))
 		return -EINVAL;
 	err = copy_in_obj(t, &mask, umask);
 	if (!err)
-		mask_begin(t, mask);
+		signal_mask_during_call(t, mask);
 	return err;
 }
 
@@ -158,22 +138,18 @@ static int64_t ms_to_ns(int ms)
 
 long sys_epoll_wait(struct task *t, const struct sysargs *args)
 {
-	return epoll_wait_on(t, args, ms_to_ns((int)args->a[3]), false);
+	return epoll_wait_on(t, args, ms_to_ns((int)args->a[3]));
 }
 
 long sys_epoll_pwait(struct task *t, const struct sysargs *args)
 {
-	bool masked;
-	int err = mask_arg(t, args->a[4], args->a[5], &masked);
-
-	return err ? err : epoll_wait_on(t, args, ms_to_ns((int)args->a[3]), masked);
+	return mask_arg(t, args->a[4], args->a[5]) ?: epoll_wait_on(t, args, ms_to_ns((int)args->a[3]));
 }
 
 long sys_epoll_pwait2(struct task *t, const struct sysargs *args)
 {
 	int64_t timeout_ns = -1;
 	struct timespec ts;
-	bool masked;
 	int err;
 
 	if (args->a[3] && t->call.entries == 1) {
@@ -186,6 +162,5 @@ long sys_epoll_pwait2(struct task *t, const struct sysargs *args)
 		    __builtin_add_overflow(timeout_ns, ts.tv_nsec, &timeout_ns))
 			timeout_ns = -1;
 	}
-	err = mask_arg(t, args->a[4], args->a[5], &masked);
-	return err ? err : epoll_wait_on(t, args, timeout_ns, masked);
+	return mask_arg(t, args->a[4], args->a[5]) ?: epoll_wait_on(t, args, timeout_ns);
 }

@@ -123,12 +123,7 @@ static int mask_for_call(struct task *t, uaddr_t umask, uint64_t size)
 		return -EINVAL;
 	if (copy_in_obj(t, &mask, umask))
 		return -EFAULT;
-	mutex_lock(&kernel()->tasks_mu);
-	t->saved_blocked = t->blocked;
-	t->restore_blocked = true;
-	t->blocked = mask & ~SIG_UNBLOCKABLE;
-	atomic_store(&t->signal_wake, true);
-	mutex_unlock(&kernel()->tasks_mu);
+	signal_mask_during_call(t, mask);
 	return 0;
 }
 
