@@ -115,6 +115,14 @@ struct platform_ops {
 	// ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders the calls on one ctx.
 	void (*set_ids)(struct platform_ctx *ctx, const struct platform_ids *ids);
 
+	// May be NULL, all three. While a task is with the application its signal mask lies with the platform: set_sigmask says it before resume,
+	// get_sigmask asks for it (any thread; as the application says). While the mask is lent (any thread; the caller orders the calls on one ctx),
+	// the platform may answer rt_sigprocmask itself. After a change it looks, with a full barrier, whether the mask still is lent, and if
+	// not comes with PLATFORM_INTERRUPTED before the application goes on. lend_sigmask(false) is a full barrier if the mask was lent.
+	void (*set_sigmask)(struct platform_ctx *ctx, uint64_t mask);
+	uint64_t (*get_sigmask)(struct platform_ctx *ctx);
+	void (*lend_sigmask)(struct platform_ctx *ctx, bool lent);
+
 	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
 	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its
 	// own call keeps from ending. Any thread.

@@ -194,6 +194,10 @@ struct slot {
 		uint32_t signo, code;
 		uint64_t addr, trapno, error_code, cr2;
 	} fault;
+	struct slot_sigmask {
+		uint64_t mask; // the thread's; the stub's own while the thread is with the application
+		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask
+	} sigmask __attribute__((aligned(64))); // a line of its own: the sentry looks at it with each event
 	struct slot_seg segs[SLOT_SEGS];
 	struct slot_op ops[SLOT_OPS];
 };

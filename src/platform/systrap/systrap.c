@@ -75,6 +75,27 @@ static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
 	__atomic_store_n(&shared->valid, 1, __ATOMIC_RELEASE);
 }
 
+static void set_sigmask(struct platform_ctx *ctx, uint64_t mask)
+{
+	volatile struct slot_sigmask *shared = &ctx->slot->sigmask;
+
+	if (shared->mask != mask) // else the line may stay where it is
+		shared->mask = mask;
+}
+
+static uint64_t get_sigmask(struct platform_ctx *ctx)
+{
+	return __atomic_load_n(&ctx->slot->sigmask.mask, __ATOMIC_SEQ_CST);
+}
+
+static void lend_sigmask(struct platform_ctx *ctx, bool lent)
+{
+	uint32_t *shared = &ctx->slot->sigmask.lent;
+
+	if (__atomic_load_n(shared, __ATOMIC_RELAXED) != lent)
+		__atomic_store_n(shared, lent, __ATOMIC_SEQ_CST);
+}
+
 static void futex_note(struct platform_ctx *ctx, uaddr_t addr, enum platform_futex_note note)
 {
 	struct chan_futexes *all = (struct chan_futexes *)(ctx->as->chan + SLOT_FUTEX);
@@ -181,6 +202,9 @@ const struct platform_ops systrap_ops = {
 	.resume = systrap_resume,
 	.interrupt = systrap_interrupt,
 	.set_ids = set_ids,
+	.set_sigmask = set_sigmask,
+	.get_sigmask = get_sigmask,
+	.lend_sigmask = lend_sigmask,
 	.futex_note = futex_note,
 	.futex_word = futex_word,
 	.parks = systrap_parks,

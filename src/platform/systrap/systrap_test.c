@@ -122,6 +122,32 @@ static void test_a_fork_has_its_own_memory(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+// mov $14,%eax; mov $2,%edi; mov $DATA,%esi; xor %edx,%edx; mov $8,%r10d; syscall; mov %eax,%edi; mov $60,%eax; syscall
+static const uint8_t code_setmask_exit[] = {0xb8, 14, 0, 0, 0, 0xbf, 2, 0, 0, 0, 0xbe, 0, 0, 0x50, 0, 0x31, 0xd2, 0x41, 0xba, 8, 0, 0, 0,
+					    0x0f, 5, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 5};
+
+static void test_a_mask_is_changed_in_the_stub_while_it_is_lent(void **state)
+{
+	const uint64_t set = ~0ull, unblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
+
+	for (int lent = 0; lent < 2; lent++) {
+		struct platform_ctx *ctx = load(code_setmask_exit, sizeof(code_setmask_exit));
+		struct platform_event ev;
+
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA, &set, sizeof(set)), 0);
+		systrap_ops.set_sigmask(ctx, 5);
+		systrap_ops.lend_sigmask(ctx, true);
+		systrap_ops.lend_sigmask(ctx, lent);
+		systrap_ops.resume(ctx);
+		assert_ptr_equal(next_event(&ev), ctx);
+		assert_int_equal(ev.call.nr, lent ? SYS_exit : SYS_rt_sigprocmask);
+		assert_int_equal(systrap_ops.get_sigmask(ctx), lent ? ~unblockable : 5);
+		if (lent)
+			assert_int_equal(ev.call.args[0], 0);
+		systrap_ops.ctx_destroy(ctx);
+	}
+}
+
 static int open_descriptors(void)
 {
 	int n = 0;
@@ -410,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_arrive_and_results_go_back),
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
+		cmocka_unit_test(test_a_mask_is_changed_in_the_stub_while_it_is_lent),
 		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),

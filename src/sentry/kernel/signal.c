@@ -162,7 +162,7 @@ static bool ignored(struct thread_group *tg, struct task *t, int sig, bool force
 {
 	uint64_t handler = t->sighand->action[sig - 1].handler;
 
-	if (t->blocked & SIGBIT(sig) && !(SIG_UNBLOCKABLE & SIGBIT(sig)))
+	if (signal_blocked_locked(t) & SIGBIT(sig) && !(SIG_UNBLOCKABLE & SIGBIT(sig)))
 		return false;
 	if (tg->unkillable && handler == HANDLER_DFL && !forced)
 		return true;
@@ -205,33 +205,15 @@ struct waitq *signalfd_waitq(struct thread_group *tg)
 	return &kernel()->signalfd_waitqs[tg->tgid % SIGNALFD_QUEUES];
 }
 
-static bool wants(struct task *t, int sig)
-{
-	return !(t->blocked & SIGBIT(sig)) && !t->exiting && !t->stopped;
-}
-
-static void wake_for_signal(struct task *t)
-{
-	atomic_store(&t->signal_wake, true);
-	task_kick(t);
-}
-
-// A thread that can take the signal now; if there is none it stays in the queue until one unblocks it.
+// It is in the queue: a thread that can take it now is woken. If there is none it stays there until one unblocks it.
 static void choose_and_wake(struct thread_group *tg, struct task *only, int sig)
 {
-	struct task *t = only;
-
 	waitq_wake(signalfd_waitq(tg), POLLIN);
-	if (only) {
-		if (wants(only, sig))
-			wake_for_signal(only);
-		return;
-	}
-	TAILQ_FOREACH(t, &tg->tasks, tg_link)
-		if (wants(t, sig)) {
-			wake_for_signal(t);
-			return;
-		}
+	signal_masks_back_locked(tg, only);
+	if (only)
+		signal_wake_if_wants_locked(only, SIGBIT(sig));
+	else
+		signal_wake_one_locked(tg, SIGBIT(sig));
 }
 
 int signal_send_locked(struct thread_group *tg, struct task *only, int sig, const siginfo_t *info, bool forced)
@@ -360,62 +342,4 @@ bool signal_may_send(struct task *from, struct thread_group *to, int sig)
 	tc = to->leader->cred;
 	return c->euid == tc->suid || c->euid == tc->uid || c->uid == tc->suid || c->uid == tc->uid || cred_has_cap(c, CAP_KILL) ||
 	       (sig == SIGCONT && from->tg->session == to->session);
-}
-
-// --- masks
-
-static bool something_to_do(struct task *t)
-{
-	return t->exiting || t->tg->container->paused || t->tg->group_stop || t->restore_blocked || ((t->pending.set | t->tg->pending.set) & ~t->blocked);
-}
-
-void signal_recalc_locked(struct task *t)
-{
-	atomic_store(&t->signal_wake, something_to_do(t));
-}
-
-bool signal_pending(struct task *t)
-{
-	bool pending;
-
-	if (!atomic_load(&t->signal_wake))
-		return false;
-	mutex_lock(&kernel()->tasks_mu);
-	signal_recalc_locked(t);
-	pending = t->exiting || t->tg->group_stop || ((t->pending.set | t->tg->pending.set) & ~t->blocked);
-	mutex_unlock(&kernel()->tasks_mu);
-	return pending;
-}
-
-void signal_retarget_locked(struct thread_group *tg)
-{
-	struct task *t;
-
-	TAILQ_FOREACH(t, &tg->tasks, tg_link)
-		if (tg->pending.set & ~t->blocked && !t->exiting)
-			wake_for_signal(t);
-}
-
-void signal_set_blocked(struct task *t, ksigset_t mask)
-{
-	ksigset_t newly;
-
-	mask &= ~SIG_UNBLOCKABLE;
-	mutex_lock(&kernel()->tasks_mu);
-	newly = mask & ~t->blocked;
-	t->blocked = mask;
-	if (newly & t->tg->pending.set)
-		signal_retarget_locked(t->tg); // another thread has to take them now
-	signal_recalc_locked(t);
-	mutex_unlock(&kernel()->tasks_mu);
-}
-
-void signal_mask_during_call(struct task *t, ksigset_t mask)
-{
-	mutex_lock(&kernel()->tasks_mu);
-	t->saved_blocked = t->blocked;
-	t->restore_blocked = true;
-	t->blocked = mask & ~SIG_UNBLOCKABLE;
-	signal_recalc_locked(t);
-	mutex_unlock(&kernel()->tasks_mu);
 }

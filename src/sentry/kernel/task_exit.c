@@ -369,7 +369,7 @@ static bool leave_group_locked(struct task *t)
 		tg->stop_unreported = true;
 		group_notify_parent_locked(tg, CLD_STOPPED);
 	}
-	signal_retarget_locked(tg);
+	signal_wake_one_locked(tg, tg->pending.set); // it may have been to take them
 	waitq_wake(&tg->thread_waitq, 0);
 	return false;
 }

@@ -41,9 +41,18 @@ void group_notify_parent_locked(struct thread_group *tg, int code);
 int signal_send_locked(struct thread_group *tg, struct task *only, int sig, const siginfo_t *info, bool forced);
 void sigpending_flush_locked(struct thread_group *tg, struct sigpending *p, ksigset_t mask);
 int signal_dequeue_locked(struct task *t, ksigset_t mask, siginfo_t *out_info); // 0: none
-void signal_recalc_locked(struct task *t); // after a change of its mask: sets or clears signal_wake
-void signal_retarget_locked(struct thread_group *tg); // a member can't take shared signals any more: wakes those who can
 bool signal_may_send(struct task *from, struct thread_group *to, int sig); // tasks_mu held
 struct sighand *sighand_create(void);
 struct sighand *sighand_dup(const struct sighand *sh);
 void sighand_put(struct sighand *sh);
+
+// signal_mask.c
+ksigset_t signal_blocked_locked(struct task *t); // the mask of any task, as it is now
+// A signal was queued, and t or a member may have to hear of it: from now on the masks don't change unseen. only NULL: all members'.
+void signal_masks_back_locked(struct thread_group *tg, struct task *only);
+void signal_mask_lend(struct task *t); // the task being handled may change its mask itself, if no signal waits
+void signal_mask_came(struct task *t); // it was with the application
+void signal_mask_goes(struct task *t); // it goes there next; signal_wake is to be looked at now
+void signal_recalc_locked(struct task *t); // the task being handled, after a change of its mask or what waits: sets or clears signal_wake
+void signal_wake_one_locked(struct thread_group *tg, ksigset_t which); // for each of the group's signals, who can take it
+ksigset_t signal_wake_if_wants_locked(struct task *t, ksigset_t which); // what of them it can take

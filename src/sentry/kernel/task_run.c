@@ -9,6 +9,7 @@
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/kernel/task_int.h"
 #include "sentry/kernel/task_wait.h"
 #include "sentry/mm/mm.h"
 #include "sentry/strace/strace.h"
@@ -25,7 +26,7 @@ static void task_return(struct task *t, long ret, bool in_call)
 	if (in_call && ret != -ENOREPLY)
 		platform->set_ret(t->ctx, (uint64_t)ret);
 	// in_user first: whoever sets signal_wake after our look finds it set and interrupts the context.
-	atomic_store(&t->in_user, true);
+	signal_mask_goes(t);
 	while (restart || atomic_load(&t->signal_wake)) {
 		atomic_store(&t->in_user, false);
 		if (in_call && t->call.left.len && platform->flush(t->ctx) < 0 && rw_settle(t, 0) == 0) {
@@ -35,7 +36,7 @@ static void task_return(struct task *t, long ret, bool in_call)
 		if (!signal_deliver(t, ret, in_call))
 			return;
 		restart = in_call = false;
-		atomic_store(&t->in_user, true);
+		signal_mask_goes(t);
 	}
 	platform->resume(t->ctx);
 }
@@ -148,7 +149,7 @@ static void fault(struct task *t, const struct platform_event *ev)
 
 void task_event(struct task *t, const struct platform_event *ev)
 {
-	atomic_store_explicit(&t->in_user, false, memory_order_relaxed);
+	signal_mask_came(t);
 	switch (ev->kind) {
 	case PLATFORM_SYSCALL:
 		call_begin(t, ev->call.nr, ev->call.args);

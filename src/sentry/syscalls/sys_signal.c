@@ -81,6 +81,7 @@ long sys_rt_sigprocmask(struct task *t, const struct sysargs *args)
 		}
 		signal_set_blocked(t, set);
 	}
+	signal_mask_lend(t);
 	return args->a[2] ? copy_out_obj(t, args->a[2], &old) : 0;
 }
 

@@ -129,6 +129,8 @@ bool own_call(struct slot *s)
 {
 	if (s->nr == SYS_futex)
 		return own_futex(s);
+	if (s->nr == SYS_rt_sigprocmask)
+		return own_sigprocmask(s);
 	if (s->nr == SYS_sched_yield) {
 		if (!s->ids.valid)
 			return false;

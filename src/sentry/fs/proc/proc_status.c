@@ -60,7 +60,7 @@ static void take_view(struct proc_node *n, struct view *v)
 	v->tty_number = tty_number_locked(tg, &v->tty_pgid);
 	v->pending = t->pending.set;
 	v->shared_pending = tg->pending.set;
-	v->blocked = t->blocked;
+	v->blocked = signal_blocked_locked(t);
 	for (int sig = 1; t->sighand && sig <= NSIG_MAX; sig++) {
 		uint64_t h = t->sighand->action[sig - 1].handler;
 
