@@ -220,3 +220,5 @@ void kernel_away_begin(void);
 void kernel_away_end(void);
 // The PROT_* of [addr, addr+len) if it is one private mapping that is executable and not writable, else 0.
 int kernel_code_prot(void *owner, uaddr_t addr, size_t len);
+// True if a process with the same credentials may change its owner's memory (ptrace's rule).
+bool kernel_open_to_kin(void *owner);

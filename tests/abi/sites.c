@@ -452,6 +452,45 @@ static void spoil(int sig)
 	hits++;
 }
 
+static void *call_on(void *stop)
+{
+	while (!*(volatile int *)stop)
+		EQ(site_mov(-1), -EBADF);
+	return NULL;
+}
+
+/* Sites that only children come from, each of them once: their parent, with one thread or two, and those who come later find them as they were. */
+CASE(only_children_come_from_here)
+{
+	char *p = pages(1, PROT_READ | PROT_WRITE);
+	pthread_t t;
+	int stop = 0;
+
+	for (int round = 0; round < 4; round++) {
+		const uint8_t *code = round % 2 ? code_getpid : code_close;
+		OK(mprotect(p, PAGE, PROT_READ | PROT_WRITE));
+		if (round)
+			CHECK(memcmp(p, round % 2 ? code_close : code_getpid, sizeof code_close) == 0);
+		memcpy(p, code, sizeof code_close);
+		OK(mprotect(p, PAGE, PROT_READ | PROT_EXEC));
+		if (round == 2)
+			CHECK(pthread_create(&t, NULL, call_on, &stop) == 0);
+		for (int i = 0; i < 12; i++) {
+			pid_t pid = fork();
+			int status;
+
+			OK(pid);
+			if (pid == 0)
+				_exit(run(p) != (round % 2 ? getpid() : -EBADF) || site_lea(SYS_close, -1) != -EBADF);
+			EQ(waitpid(pid, &status, 0), pid);
+			EQ(status, 0);
+		}
+		EQ(run(p), round % 2 ? getpid() : -EBADF);
+	}
+	stop = 1;
+	CHECK(pthread_join(t, NULL) == 0);
+}
+
 CASE(calls_that_go_on_elsewhere)
 {
 	struct sigaction sa = {.sa_handler = spoil};

@@ -62,6 +62,7 @@ void as_free(struct platform_as *as)
 	mutex_unlock(&all.registry_mu);
 	op_cache_drop(as);
 	files_free(as);
+	kin_leave(as);
 	channel_drop(&(struct channel){as->sock, as->stub_sock, as->chan_fd, as->chan});
 	kmem_free(&as_type, as);
 }
@@ -348,6 +349,7 @@ int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx 
 		as_free(as);
 		return err;
 	}
+	kin_teach(ctx);
 	op = op_queue(ctx, OP_FORK, op_tag);
 	if (!op) {
 		drop_child(child);
@@ -366,6 +368,8 @@ int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx 
 	ctx_unborn(child);
 	op_cache_inherit(ctx->as, as);
 	files_inherit(ctx->as, as);
+	if (ctx->owner) // the template isn't anybody's kin
+		kin_join(ctx->as, as);
 	*out_child = child;
 	return 0;
 }

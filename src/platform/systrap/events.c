@@ -214,7 +214,10 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		if (ctx->site_wanted)
 			ctx->site_after = s->regs.rip;
 		ctx->as->ncalls++;
-		ctx->as->nsignalled += !!(kind & KIND_SIGNAL);
+		if (kind & KIND_SIGNAL) {
+			ctx->as->nsignalled++;
+			kin_saw(ctx->as, s->regs.rip);
+		}
 		if (kind & (KIND_SEG0 | KIND_SEGS_MASK << KIND_SEGS_SHIFT))
 			take_segs(ctx, kind, out->call.args);
 		fetch_ahead(ctx);
@@ -487,26 +490,6 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 	return state;
 }
 
-// Lets the stub patch the call site that it came from, if the kernel says that the code there is private and not writable.
-static void allow_patch(struct platform_ctx *ctx)
-{
-	enum { AROUND = 16 };
-	const uint64_t after = ctx->site_after;
-	struct slot_op *op;
-	int prot;
-
-	ctx->site_wanted = false;
-	if (ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND)
-		return;
-	prot = kernel_code_prot(ctx->owner, after - AROUND, 2 * AROUND);
-	op = prot ? op_queue(ctx, OP_PATCH, 0) : NULL;
-	if (!op)
-		return;
-	op->a[0] = after;
-	op->a[1] = prot;
-	op->a[2] = ctx->as->nctx == 1; // nobody else can make a second one
-}
-
 void systrap_resume(struct platform_ctx *ctx)
 {
 	_Atomic uint8_t *mode = &ev.modes[ctx->id];
@@ -517,7 +500,8 @@ void systrap_resume(struct platform_ctx *ctx)
 		return;
 	}
 	if (ctx->site_wanted)
-		allow_patch(ctx);
+		op_patch(ctx, ctx->site_after);
+	ctx->site_wanted = false;
 	if (ctx->op_err) {
 		struct platform_event failed = {.kind = PLATFORM_OP_FAILED, .failed = {ctx->op_err, ctx->op_tag}};
 

@@ -155,6 +155,7 @@ void systrap_files_drop(struct platform_ctx *ctx)
 	bool all = true;
 	struct slot_op *op;
 
+	kin_leave(as);
 	if (!as->has_files)
 		return;
 	op = op_queue(ctx, OP_DROP, 0);

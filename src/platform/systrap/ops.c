@@ -153,6 +153,23 @@ static void forget_file(struct platform_ctx *ctx, int index)
 
 // --- the operations
 
+void op_patch(struct platform_ctx *ctx, uint64_t after)
+{
+	enum { AROUND = 16 };
+	struct slot_op *op;
+	int prot;
+
+	if (ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND)
+		return;
+	prot = kernel_code_prot(ctx->owner, after - AROUND, 2 * AROUND);
+	op = prot ? op_queue(ctx, OP_PATCH, 0) : NULL;
+	if (!op)
+		return;
+	op->a[0] = after;
+	op->a[1] = prot;
+	op->a[2] = ctx->as->nctx == 1; // nobody else can make a second one
+}
+
 int systrap_map_anon(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool noreserve)
 {
 	const uint64_t args[] = {addr, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (noreserve ? MAP_NORESERVE : 0),

@@ -40,6 +40,9 @@ struct platform_as {
 	} files[STUB_FD_FILES_LEN];
 	uint32_t cache_clock;
 	bool has_files; // or may have had since the last OP_DROP
+	struct kin *kin; // with a reference, once it has forked or was forked; NULL: none
+	uint32_t kin_known; // of what they learnt
+	bool forked;
 	LIST_ENTRY(platform_as) registry_link; // Guarded by registry_mu.
 	struct platform_as *next_dying; // the poller's: nothing is left but to reap it
 };
@@ -179,6 +182,15 @@ int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst);
 int systrap_load_xstate(struct platform_ctx *ctx, uaddr_t src, uint64_t features);
 int systrap_reset_xstate(struct platform_ctx *ctx);
+
+// Lets the stub patch the call site before `after`, if the kernel says that the code there is private and not writable.
+void op_patch(struct platform_ctx *ctx, uint64_t after);
+
+// kin.c: what the processes that came from each other by fork learn of their code
+void kin_saw(struct platform_as *as, uint64_t after); // a call came by a signal; what follows its site
+void kin_teach(struct platform_ctx *ctx);             // before it forks
+void kin_join(struct platform_as *parent, struct platform_as *child);
+void kin_leave(struct platform_as *as);
 
 // files.c: what a stub reads by itself
 void files_settle(struct platform_ctx *ctx, bool failed); // ctx has come back, or is gone

@@ -39,9 +39,17 @@ void kernel_away_end(void)
 {
 }
 
+static int code_prot; // what the kernel says of all code
+static bool open_to_kin;
+
 int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
 {
-	return 0;
+	return code_prot;
+}
+
+bool kernel_open_to_kin(void *owner)
+{
+	return open_to_kin;
 }
 
 static struct platform_ctx *next_event(struct platform_event *ev)
@@ -182,6 +190,57 @@ static void test_channels_of_dead_processes_are_given_back(void **state)
 		usleep(100);
 	}
 	assert_true(open_descriptors() <= before + SLACK);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+// The parent of children that each come from the site of their exit once, by a signal. True if it is a jump in the parent then.
+static bool learns_from_children(struct platform_ctx *ctx, int children, bool leave)
+{
+	struct platform_ctx *child;
+	struct platform_event ev;
+	uint8_t there[2];
+
+	for (int i = 0; i < children; i++) {
+		assert_int_equal(systrap_ops.fork(ctx, 5, &child), 0);
+		systrap_ops.set_owner(child, child);
+		assert_int_equal(systrap_ops.flush(ctx), 0);
+		if (leave)
+			systrap_ops.files_drop(child);
+		systrap_ops.set_ret(child, i);
+		systrap_ops.resume(child);
+		assert_ptr_equal(next_event(&ev), child);
+		assert_int_equal(ev.call.nr, SYS_exit);
+		assert_int_equal(ev.call.args[0], i);
+		systrap_ops.ctx_destroy(child);
+	}
+	assert_int_equal(systrap_ops.copy_in(ctx, there, CODE + 9, sizeof(there)), 0);
+	return there[0] == 0xff && there[1] == 0x24;
+}
+
+static void test_a_parent_learns_its_childrens_call_sites(void **state)
+{
+	enum { ENOUGH = 4 };
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
+	struct platform_event ev;
+
+	systrap_ops.set_owner(ctx, ctx);
+	code_prot = PROT_READ | PROT_EXEC;
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	open_to_kin = true;
+	assert_false(learns_from_children(ctx, 2 * ENOUGH, true)); // they changed their credentials
+	open_to_kin = false;
+	assert_false(learns_from_children(ctx, 2 * ENOUGH, false));
+	systrap_ops.files_drop(ctx); // what it knows it forgets
+	open_to_kin = true;
+	assert_false(learns_from_children(ctx, ENOUGH, false));
+	assert_true(learns_from_children(ctx, 2, false));
+	code_prot = 0;
+	systrap_ops.set_ret(ctx, 6);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.call.nr, SYS_exit);
+	assert_int_equal(ev.call.args[0], 6);
 	systrap_ops.ctx_destroy(ctx);
 }
 
@@ -438,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
 		cmocka_unit_test(test_a_mask_is_changed_in_the_stub_while_it_is_lent),
 		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
+		cmocka_unit_test(test_a_parent_learns_its_childrens_call_sites),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),

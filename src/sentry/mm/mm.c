@@ -135,6 +135,13 @@ int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
 	return prot;
 }
 
+bool kernel_open_to_kin(void *owner)
+{
+	const struct task *t = owner;
+
+	return t->tg->dumpable;
+}
+
 static bool others_pending(struct task *t)
 {
 	struct mm *mm = t->mm;
