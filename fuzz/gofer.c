@@ -146,11 +146,32 @@ static void fuzz_server(struct input *in)
 
 // --- the client
 
-static int each(void *arg, const char *name, size_t len, const struct gofer_attr *attr)
+struct seen {
+	uint64_t sum;
+	uint32_t ndirs, left; // left: entries that the directory at hand is said to have still
+};
+
+static int each(void *arg, const struct gofer_listed_entry *e)
 {
-	if (memchr(name, '/', len) || len == 0 || len > GOFER_NAME_MAX)
+	struct seen *seen = arg;
+
+	if (memchr(e->name, '/', e->len) || e->len == 0 || e->len > GOFER_NAME_MAX || e->link_len > GOFER_PATH_MAX + 1)
 		abort();
-	*(uint64_t *)arg += attr->mode;
+	if (seen->ndirs && seen->left-- == 0)
+		abort();
+	seen->sum += (e->attr ? e->attr->mode : 0) + (e->link_len ? (unsigned char)e->link[e->link_len - 1] : 0) + e->type;
+	return 0;
+}
+
+static int each_below(void *arg, uint32_t dir, uint32_t entry, uint32_t count)
+{
+	struct seen *seen = arg;
+
+	(void)entry;
+	if (dir > seen->ndirs || count > GOFER_MSG_MAX)
+		abort();
+	seen->ndirs++;
+	seen->left = count;
 	return 0;
 }
 
@@ -165,8 +186,10 @@ static void call(struct gofer_client *c, unsigned op)
 	struct gofer_attr attr;
 	char buf[64];
 	uint32_t n = 0;
-	uint64_t position = 0, sum = 0;
+	uint64_t position = 0;
 	bool at_end;
+	struct seen seen = {0};
+	const struct gofer_list_call list = {.flags = GOFER_LIST_XATTRS, .on_entry = each, .on_below = each_below, .arg = &seen};
 	int fd = -1;
 
 	switch (op) {
@@ -182,7 +205,8 @@ static void call(struct gofer_client *c, unsigned op)
 		if (gofer_readlink(c, 1, buf, sizeof(buf)) > (int64_t)sizeof(buf))
 			abort();
 		break;
-	case GOFER_LIST: gofer_list(c, 1, GOFER_LIST_XATTRS, &position, &at_end, each, &sum); break;
+	case GOFER_LIST: gofer_list(c, 1, &list, &position, &at_end); break;
+	case GOFER_LIST_BELOW: gofer_list_below(c, 1, &list, names, 2, 16); break;
 	case GOFER_STATFS: gofer_statfs(c, 1, &sfs); break;
 	case GOFER_GETXATTR:
 		if (gofer_getxattr(c, 1, "user.x", buf, sizeof(buf)) > (int64_t)sizeof(buf))

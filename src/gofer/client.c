@@ -7,19 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gofer/message.h"
+#include "gofer/client_int.h"
 #include "lib/kmem.h"
 #include "lib/log.h"
-
-// One round trip: begin() locks and writes the head, the caller puts the rest, trip() sends and receives, end() unlocks.
-struct trip {
-	struct gofer_client *client;
-	struct msg_out rq;
-	struct msg_in rp;
-	uint16_t op;
-	uint64_t node;
-	int fd; // that came along; -1: none
-};
 
 int gofer_client_init(struct gofer_client *c, int sock)
 {
@@ -41,7 +31,7 @@ void gofer_client_fini(struct gofer_client *c)
 	kmem_bytes_free(c->answer);
 }
 
-static void begin(struct trip *t, struct gofer_client *c, enum gofer_op op, uint64_t node)
+void trip_begin(struct trip *t, struct gofer_client *c, enum gofer_op op, uint64_t node)
 {
 	struct gofer_request head = {0};
 
@@ -85,7 +75,7 @@ static void send_forgets(struct gofer_client *c)
 }
 
 // The answer's head was checked by itself; its error is an errno and nothing else.
-static int exchange(struct trip *t)
+int trip_exchange(struct trip *t)
 {
 	struct gofer_client *c = t->client;
 	struct gofer_request head = {.size = (uint32_t)t->rq.len, .op = t->op, .node = t->node};
@@ -127,8 +117,7 @@ static int end(struct trip *t, int err)
 	return err;
 }
 
-// For an answer without a descriptor.
-static int end_plain(struct trip *t, int err)
+int trip_end_plain(struct trip *t, int err)
 {
 	if (!err && t->fd >= 0)
 		err = die(t->client, "a descriptor that nobody asked for");
@@ -159,12 +148,12 @@ int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_
 	struct trip t;
 	int err;
 
-	begin(&t, c, GOFER_ATTACH, 0);
+	trip_begin(&t, c, GOFER_ATTACH, 0);
 	msg_put_obj(&t.rq, &how);
-	err = get_entry(&t, exchange(&t), out_root);
+	err = get_entry(&t, trip_exchange(&t), out_root);
 	if (!err)
 		msg_get_obj(&t.rp, out);
-	return end_plain(&t, err);
+	return trip_end_plain(&t, err);
 }
 
 int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *names, uint32_t count, struct gofer_entry *out_entries,
@@ -179,10 +168,10 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 	*out_found = 0;
 	if (out_link)
 		*out_link = NULL;
-	begin(&t, c, GOFER_WALK, node);
+	trip_begin(&t, c, GOFER_WALK, node);
 	for (uint32_t i = 0; i < count; i++)
 		put_name(&t, names[i]);
-	err = exchange(&t);
+	err = trip_exchange(&t);
 	if (!err && msg_get_obj(&t.rp, &walked) && walked.found <= count && walked.stopped <= 0) {
 		for (uint32_t i = 0; i < walked.found; i++)
 			msg_get_obj(&t.rp, &out_entries[i]);
@@ -192,7 +181,7 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 	} else if (!err) {
 		t.rp.bad = true;
 	}
-	err = end_plain(&t, err);
+	err = trip_end_plain(&t, err);
 	if (err && out_link) {
 		kmem_bytes_free(*out_link);
 		*out_link = NULL;
@@ -205,18 +194,18 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 
 static int attr_answer(struct trip *t, struct gofer_attr *out)
 {
-	int err = exchange(t);
+	int err = trip_exchange(t);
 
 	if (!err)
 		msg_get_obj(&t->rp, out);
-	return end_plain(t, err);
+	return trip_end_plain(t, err);
 }
 
 int gofer_getattr(struct gofer_client *c, uint64_t node, struct gofer_attr *out)
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_GETATTR, node);
+	trip_begin(&t, c, GOFER_GETATTR, node);
 	return attr_answer(&t, out);
 }
 
@@ -225,15 +214,15 @@ int gofer_open(struct gofer_client *c, uint64_t node, uint32_t flags, int *out_f
 	struct gofer_open how = {.flags = flags};
 	struct trip t;
 
-	begin(&t, c, GOFER_OPEN, node);
+	trip_begin(&t, c, GOFER_OPEN, node);
 	msg_put_obj(&t.rq, &how);
-	return need_fd(&t, exchange(&t), out_fd);
+	return need_fd(&t, trip_exchange(&t), out_fd);
 }
 
 // An answer that is one string of at most max bytes. cut: a short dst takes its beginning, else it is an -ERANGE (dst of 0: the length).
 static int64_t str_answer(struct trip *t, void *dst, size_t cap, size_t max, bool cut)
 {
-	int err = exchange(t);
+	int err = trip_exchange(t);
 	const char *s = NULL;
 	size_t len = 0;
 
@@ -245,7 +234,7 @@ static int64_t str_answer(struct trip *t, void *dst, size_t cap, size_t max, boo
 		err = -ERANGE;
 	if (s && !err && cap > 0)
 		memcpy(dst, s, len);
-	err = end_plain(t, err);
+	err = trip_end_plain(t, err);
 	return err ? err : (int64_t)len;
 }
 
@@ -253,40 +242,8 @@ int64_t gofer_readlink(struct gofer_client *c, uint64_t node, char *dst, size_t 
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_READLINK, node);
+	trip_begin(&t, c, GOFER_READLINK, node);
 	return str_answer(&t, dst, cap, GOFER_PATH_MAX + 1, true);
-}
-
-int gofer_list(struct gofer_client *c, uint64_t node, uint32_t flags, uint64_t *position, bool *out_at_end, gofer_list_fn fn, void *arg)
-{
-	struct gofer_list how = {.position = *position, .flags = flags};
-	struct gofer_listed listed;
-	struct trip t;
-	int err;
-
-	begin(&t, c, GOFER_LIST, node);
-	msg_put_obj(&t.rq, &how);
-	err = exchange(&t);
-	if (!err && msg_get_obj(&t.rp, &listed)) {
-		*position = listed.next;
-		*out_at_end = listed.at_end;
-		if (listed.count == 0 && !listed.at_end)
-			t.rp.bad = true; // no progress
-		for (uint32_t i = 0; i < listed.count && !err && !t.rp.bad; i++) {
-			struct gofer_list_entry entry;
-			const char *name;
-			size_t len;
-
-			if (!msg_get_obj(&t.rp, &entry))
-				break;
-			name = msg_get_str(&t.rp, GOFER_NAME_MAX, &len);
-			if (!name || !msg_name_ok(name, len))
-				t.rp.bad = true;
-			else
-				err = fn(arg, name, len, &entry.attr);
-		}
-	}
-	return end_plain(&t, err);
 }
 
 int gofer_statfs(struct gofer_client *c, uint64_t node, struct gofer_statfs *out)
@@ -294,18 +251,18 @@ int gofer_statfs(struct gofer_client *c, uint64_t node, struct gofer_statfs *out
 	struct trip t;
 	int err;
 
-	begin(&t, c, GOFER_STATFS, node);
-	err = exchange(&t);
+	trip_begin(&t, c, GOFER_STATFS, node);
+	err = trip_exchange(&t);
 	if (!err)
 		msg_get_obj(&t.rp, out);
-	return end_plain(&t, err);
+	return trip_end_plain(&t, err);
 }
 
 int64_t gofer_getxattr(struct gofer_client *c, uint64_t node, const char *name, void *dst, size_t cap)
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_GETXATTR, node);
+	trip_begin(&t, c, GOFER_GETXATTR, node);
 	msg_put_str(&t.rq, name, strlen(name));
 	return str_answer(&t, dst, cap, GOFER_XATTR_MAX, false);
 }
@@ -314,7 +271,7 @@ int64_t gofer_listxattr(struct gofer_client *c, uint64_t node, char *dst, size_t
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_LISTXATTR, node);
+	trip_begin(&t, c, GOFER_LISTXATTR, node);
 	return str_answer(&t, dst, cap, GOFER_XATTR_MAX, false);
 }
 
@@ -345,20 +302,20 @@ int gofer_create(struct gofer_client *c, uint64_t dir, struct gofer_name name, c
 	int err;
 
 	*out_fd = -1;
-	begin(&t, c, GOFER_CREATE, dir);
+	trip_begin(&t, c, GOFER_CREATE, dir);
 	msg_put_obj(&t.rq, how);
 	put_name(&t, name);
-	err = get_entry(&t, exchange(&t), out_entry);
-	return S_ISREG(how->mode) ? need_fd(&t, err, out_fd) : end_plain(&t, err);
+	err = get_entry(&t, trip_exchange(&t), out_entry);
+	return S_ISREG(how->mode) ? need_fd(&t, err, out_fd) : trip_end_plain(&t, err);
 }
 
 int gofer_tmpfile(struct gofer_client *c, uint64_t dir, const struct gofer_create *how, struct gofer_entry *out_entry, int *out_fd)
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_TMPFILE, dir);
+	trip_begin(&t, c, GOFER_TMPFILE, dir);
 	msg_put_obj(&t.rq, how);
-	return need_fd(&t, get_entry(&t, exchange(&t), out_entry), out_fd);
+	return need_fd(&t, get_entry(&t, trip_exchange(&t), out_entry), out_fd);
 }
 
 int gofer_symlink(struct gofer_client *c, uint64_t dir, struct gofer_name name, struct gofer_name target, const struct gofer_create *how,
@@ -366,11 +323,11 @@ int gofer_symlink(struct gofer_client *c, uint64_t dir, struct gofer_name name, 
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_SYMLINK, dir);
+	trip_begin(&t, c, GOFER_SYMLINK, dir);
 	msg_put_obj(&t.rq, how);
 	put_name(&t, name);
 	put_name(&t, target);
-	return end_plain(&t, get_entry(&t, exchange(&t), out_entry));
+	return trip_end_plain(&t, get_entry(&t, trip_exchange(&t), out_entry));
 }
 
 int gofer_link(struct gofer_client *c, uint64_t dir, struct gofer_name name, uint64_t target, struct gofer_attr *out_attr)
@@ -378,7 +335,7 @@ int gofer_link(struct gofer_client *c, uint64_t dir, struct gofer_name name, uin
 	struct gofer_link how = {.target = target};
 	struct trip t;
 
-	begin(&t, c, GOFER_LINK, dir);
+	trip_begin(&t, c, GOFER_LINK, dir);
 	msg_put_obj(&t.rq, &how);
 	put_name(&t, name);
 	return attr_answer(&t, out_attr);
@@ -389,10 +346,10 @@ int gofer_unlink(struct gofer_client *c, uint64_t dir, struct gofer_name name, u
 	struct gofer_unlink how = {.flags = flags};
 	struct trip t;
 
-	begin(&t, c, GOFER_UNLINK, dir);
+	trip_begin(&t, c, GOFER_UNLINK, dir);
 	msg_put_obj(&t.rq, &how);
 	put_name(&t, name);
-	return end_plain(&t, exchange(&t));
+	return trip_end_plain(&t, trip_exchange(&t));
 }
 
 int gofer_rename(struct gofer_client *c, uint64_t dir, struct gofer_name name, uint64_t new_dir, struct gofer_name new_name,
@@ -401,18 +358,18 @@ int gofer_rename(struct gofer_client *c, uint64_t dir, struct gofer_name name, u
 	struct gofer_rename how = {.new_dir = new_dir, .flags = flags};
 	struct trip t;
 
-	begin(&t, c, GOFER_RENAME, dir);
+	trip_begin(&t, c, GOFER_RENAME, dir);
 	msg_put_obj(&t.rq, &how);
 	put_name(&t, name);
 	put_name(&t, new_name);
-	return end_plain(&t, exchange(&t));
+	return trip_end_plain(&t, trip_exchange(&t));
 }
 
 int gofer_setattr(struct gofer_client *c, uint64_t node, const struct gofer_setattr *set, struct gofer_attr *out_attr)
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_SETATTR, node);
+	trip_begin(&t, c, GOFER_SETATTR, node);
 	msg_put_obj(&t.rq, set);
 	return attr_answer(&t, out_attr);
 }
@@ -422,26 +379,26 @@ int gofer_setxattr(struct gofer_client *c, uint64_t node, const char *name, cons
 	struct gofer_setxattr how = {.flags = flags};
 	struct trip t;
 
-	begin(&t, c, GOFER_SETXATTR, node);
+	trip_begin(&t, c, GOFER_SETXATTR, node);
 	msg_put_obj(&t.rq, &how);
 	msg_put_str(&t.rq, name, strlen(name));
 	msg_put_str(&t.rq, value, len);
-	return end_plain(&t, exchange(&t));
+	return trip_end_plain(&t, trip_exchange(&t));
 }
 
 int gofer_removexattr(struct gofer_client *c, uint64_t node, const char *name)
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_REMOVEXATTR, node);
+	trip_begin(&t, c, GOFER_REMOVEXATTR, node);
 	msg_put_str(&t.rq, name, strlen(name));
-	return end_plain(&t, exchange(&t));
+	return trip_end_plain(&t, trip_exchange(&t));
 }
 
 int gofer_fsync(struct gofer_client *c, uint64_t dir)
 {
 	struct trip t;
 
-	begin(&t, c, GOFER_FSYNC, dir);
-	return end_plain(&t, exchange(&t));
+	trip_begin(&t, c, GOFER_FSYNC, dir);
+	return trip_end_plain(&t, trip_exchange(&t));
 }

@@ -40,9 +40,25 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 int gofer_getattr(struct gofer_client *c, uint64_t node, struct gofer_attr *out);
 int gofer_open(struct gofer_client *c, uint64_t node, uint32_t flags, int *out_fd);
 int64_t gofer_readlink(struct gofer_client *c, uint64_t node, char *dst, size_t cap); // length, cut off at cap
-// One batch from *position on, which moves; flags are GOFER_LIST_*; fn is called for each entry (mode 0: attributes unknown) under the client's lock.
-typedef int (*gofer_list_fn)(void *arg, const char *name, size_t len, const struct gofer_attr *attr);
-int gofer_list(struct gofer_client *c, uint64_t node, uint32_t flags, uint64_t *position, bool *out_at_end, gofer_list_fn fn, void *arg);
+// One batch of a listing: on_entry is called for each one, under the client's lock. An error of its ends it.
+struct gofer_listed_entry {
+	const char *name, *link; // link: where it leads; NULL: not told
+	size_t len, link_len;
+	const struct gofer_attr *attr; // NULL: not told
+	uint64_t ino;
+	uint8_t type; // DT_*
+};
+struct gofer_list_call {
+	uint32_t flags; // GOFER_LIST_*
+	int (*on_entry)(void *arg, const struct gofer_listed_entry *e);
+	int (*on_below)(void *arg, uint32_t dir, uint32_t entry, uint32_t count); // of gofer_list_below
+	void *arg;
+};
+int gofer_list(struct gofer_client *c, uint64_t node, const struct gofer_list_call *list, uint64_t *position, bool *out_at_end); // position moves
+// Directories in node, up to GOFER_BELOW_MAX, and what is below them, but not much more than so many entries. on_below comes before each one's entries:
+// dir is 0, or less than how many came before, and counted from 1.
+int gofer_list_below(struct gofer_client *c, uint64_t node, const struct gofer_list_call *list, const struct gofer_name *names, uint32_t count,
+		     uint32_t entries);
 int gofer_statfs(struct gofer_client *c, uint64_t node, struct gofer_statfs *out);
 int64_t gofer_getxattr(struct gofer_client *c, uint64_t node, const char *name, void *dst, size_t cap); // cap 0: only the length; -ERANGE
 int64_t gofer_listxattr(struct gofer_client *c, uint64_t node, char *dst, size_t cap);

@@ -26,6 +26,8 @@
 
 #define NAME(literal) ((struct gofer_name){literal, sizeof(literal) - 1})
 
+enum { BELOW_SEEN = 8 };
+
 static char tree_path[64];
 
 struct fixture {
@@ -193,11 +195,12 @@ static void survives_symlink_races(void **state)
 	stop(&f);
 }
 
-static int count_entry(void *arg, const char *name, size_t len, const struct gofer_attr *attr)
+static int count_entry(void *arg, const struct gofer_listed_entry *e)
 {
 	int *count = arg;
 
-	assert_true(S_ISREG(attr->mode));
+	assert_true(S_ISREG(e->attr->mode));
+	assert_int_equal(e->type, DT_REG);
 	++*count;
 	return 0;
 }
@@ -208,28 +211,43 @@ static void lists_in_bulk(void **state)
 	uint64_t dir, position = 0, trips;
 	bool at_end = false;
 	int count = 0;
+	const struct gofer_list_call list = {.on_entry = count_entry, .arg = &count};
 
 	sh("cd %s && mkdir many && cd many && seq -f 'entry-%%04g' 1 1000 | xargs touch", tree_path);
 	start(&f, true);
 	dir = walk1(&f, f.root.node, NAME("many"));
 	trips = f.client.round_trips;
 	while (!at_end)
-		assert_int_equal(gofer_list(&f.client, dir, 0, &position, &at_end, count_entry, &count), 0);
+		assert_int_equal(gofer_list(&f.client, dir, &list, &position, &at_end), 0);
 	assert_int_equal(count, 1000);
 	assert_true(f.client.round_trips - trips <= 4);
 	stop(&f);
 	sh("rm -r %s/many", tree_path);
 }
 
+static int count_any(void *arg, const struct gofer_listed_entry *e)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static int count_below(void *arg, uint32_t dir, uint32_t entry, uint32_t count)
+{
+	assert_int_equal(dir, 0);
+	assert_int_equal(entry, 0);
+	assert_int_equal(count, 200);
+	return 0;
+}
+
 struct xattr_count {
 	int with, without;
 };
 
-static int count_xattrs(void *arg, const char *name, size_t len, const struct gofer_attr *attr)
+static int count_xattrs(void *arg, const struct gofer_listed_entry *e)
 {
 	struct xattr_count *count = arg;
 
-	if (attr->flags & GOFER_ATTR_NO_XATTRS)
+	if (e->attr->flags & GOFER_ATTR_NO_XATTRS)
 		count->without++;
 	else
 		count->with++;
@@ -239,9 +257,10 @@ static int count_xattrs(void *arg, const char *name, size_t len, const struct go
 static void lists_tell_who_has_no_xattrs(void **state)
 {
 	struct xattr_count count = {0};
-	uint64_t dir, position = 0;
+	const struct gofer_list_call list = {.flags = GOFER_LIST_XATTRS, .on_entry = count_xattrs, .arg = &count};
+	uint64_t position = 0;
 	char path[PATH_MAX];
-	bool at_end = false;
+	bool at_end;
 	struct fixture f;
 	int expected = 1;
 
@@ -250,12 +269,89 @@ static void lists_tell_who_has_no_xattrs(void **state)
 	if (setxattr(path, "user.x", "y", 1, 0) < 0)
 		expected = 0; // not on this file system
 	start(&f, true);
-	dir = walk1(&f, f.root.node, NAME("some"));
-	assert_int_equal(gofer_list(&f.client, dir, GOFER_LIST_XATTRS, &position, &at_end, count_xattrs, &count), 0);
+	assert_int_equal(gofer_list(&f.client, walk1(&f, f.root.node, NAME("some")), &list, &position, &at_end), 0);
 	assert_int_equal(count.with, expected);
 	assert_int_equal(count.without, 4 - expected);
 	stop(&f);
 	sh("rm -r %s/some", tree_path);
+}
+
+// What came in one answer, as paths: "top/a/b top/f" and so on.
+struct tree_seen {
+	char paths[512], dirs[BELOW_SEEN][64], entries[BELOW_SEEN][16][32];
+	int nentries[BELOW_SEEN], ndirs, with_attrs;
+	char link[32];
+};
+
+static int see_entry(void *arg, const struct gofer_listed_entry *e)
+{
+	struct tree_seen *seen = arg;
+	int dir = seen->ndirs, at = (int)strlen(seen->paths);
+
+	snprintf(seen->entries[dir][seen->nentries[dir]++], 32, "%.*s", (int)e->len, e->name);
+	snprintf(seen->paths + at, sizeof(seen->paths) - at, "%s%.*s ", seen->dirs[dir], (int)e->len, e->name);
+	if (e->type == DT_DIR)
+		assert_non_null(e->attr);
+	else if (e->attr)
+		seen->with_attrs++;
+	if (e->link)
+		snprintf(seen->link, sizeof(seen->link), "%.*s", (int)e->link_len, e->link);
+	return 0;
+}
+
+static int see_below(void *arg, uint32_t dir, uint32_t entry, uint32_t count)
+{
+	struct tree_seen *seen = arg;
+	const char *name = dir ? seen->entries[dir][entry] : "top";
+
+	assert_true(dir ? (int)entry < seen->nentries[dir] : entry == 1);
+	snprintf(seen->dirs[++seen->ndirs], 64, "%.24s%.32s/", seen->dirs[dir], name);
+	return 0;
+}
+
+static void lists_what_is_below(void **state)
+{
+	struct tree_seen seen = {0};
+	struct gofer_list_call list = {.flags = GOFER_LIST_THIN, .on_entry = see_entry, .on_below = see_below, .arg = &seen};
+	const struct gofer_name names[] = {NAME("none"), NAME("top"), NAME("out")}; // what isn't a directory is left out
+	struct fixture f;
+
+	sh("cd %s && mkdir -p top/a/b/c top/e && cd top && touch f a/g a/b/c/h && ln -s e a/b/l", tree_path);
+	start(&f, true);
+	assert_int_equal(gofer_list_below(&f.client, f.root.node, &list, names, 3, 1000), 0);
+	assert_int_equal(seen.ndirs, 5);
+	for (const char *const *p = (const char *const[]){"top/a ", "top/e ", "top/f ", "top/a/b ", "top/a/g ", "top/a/b/c ", "top/a/b/l ",
+							  "top/a/b/c/h ", NULL}; *p; p++)
+		assert_non_null(strstr(seen.paths, *p));
+	assert_int_equal(seen.with_attrs, 0);
+	seen = (struct tree_seen){0};
+	list.flags = 0;
+	assert_int_equal(gofer_list_below(&f.client, f.root.node, &list, names, 3, 1000), 0);
+	assert_int_equal(seen.with_attrs, 4);
+	assert_string_equal(seen.link, "e");
+	seen = (struct tree_seen){0};
+	assert_int_equal(gofer_list_below(&f.client, f.root.node, &list, names, 3, 1), 0);
+	assert_int_equal(seen.ndirs, 1); // whole, but no more
+	assert_int_equal(seen.nentries[1], 3);
+	assert_int_equal(gofer_list_below(&f.client, walk1(&f, f.root.node, NAME("out")), &list, names, 3, 1), -ENOTDIR);
+	stop(&f);
+	sh("rm -r %s/top", tree_path);
+}
+
+// More than a message holds: a directory comes whole or not at all.
+static void below_is_cut_between_directories(void **state)
+{
+	int count = 0;
+	const struct gofer_list_call list = {.flags = GOFER_LIST_THIN, .on_entry = count_any, .on_below = count_below, .arg = &count};
+	const struct gofer_name names[] = {NAME("1"), NAME("2"), NAME("3")};
+	struct fixture f;
+
+	sh("cd %s && mkdir -p top/1 top/2 top/3 && for d in 1 2 3; do seq -f top/$d/%%0200g 1 200 | xargs touch; done", tree_path);
+	start(&f, true);
+	assert_int_equal(gofer_list_below(&f.client, walk1(&f, f.root.node, NAME("top")), &list, names, 3, UINT32_MAX), 0);
+	assert_int_equal(count, 200);
+	stop(&f);
+	sh("rm -r %s/top", tree_path);
 }
 
 static void changes_writable_trees(void **state)
@@ -404,6 +500,8 @@ int main(void)
 		cmocka_unit_test(survives_symlink_races),
 		cmocka_unit_test(lists_in_bulk),
 		cmocka_unit_test(lists_tell_who_has_no_xattrs),
+		cmocka_unit_test(lists_what_is_below),
+		cmocka_unit_test(below_is_cut_between_directories),
 		cmocka_unit_test(changes_writable_trees),
 		cmocka_unit_test(keeps_readonly_trees),
 		cmocka_unit_test(refuses_hostile_messages),

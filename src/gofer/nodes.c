@@ -85,7 +85,7 @@ static struct gofer_time time_of(const struct statx_timestamp *t)
 	return (struct gofer_time){.sec = t->tv_sec, .nsec = t->tv_nsec};
 }
 
-int attr_of(int dir_fd, const char *name, struct gofer_attr *out, bool *out_mount_root)
+int attr_of(int dir_fd, const char *name, struct gofer_attr *out, uint64_t *out_attributes)
 {
 	struct statx st;
 
@@ -108,7 +108,7 @@ int attr_of(int dir_fd, const char *name, struct gofer_attr *out, bool *out_moun
 		.ctime = time_of(&st.stx_ctime),
 		.btime = time_of(&st.stx_btime),
 	};
-	if (out_mount_root)
-		*out_mount_root = st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+	if (out_attributes)
+		*out_attributes = st.stx_attributes;
 	return 0;
 }

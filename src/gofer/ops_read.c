@@ -1,8 +1,7 @@
-// Looking: walk, attributes, open, links, listings, extended attributes.
+// Looking: walk, attributes, open, links, extended attributes.
 //
 // A step from a directory takes one component and follows no symlink, so nothing outside the tree can be named; where the host
 // mounted its procfs inside the tree, its root shows as an empty directory.
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -27,14 +26,14 @@ static bool is_procfs(int fd)
 // Takes fd over.
 static int entry_for(struct gofer_server *s, int fd, bool readonly, struct gofer_entry *out)
 {
-	bool mount_root;
-	int err = attr_of(fd, "", &out->attr, &mount_root);
+	uint64_t attributes;
+	int err = attr_of(fd, "", &out->attr, &attributes);
 
 	if (err) {
 		close(fd);
 		return err;
 	}
-	return node_add(s, fd, out->attr.mode, readonly, mount_root && is_procfs(fd), &out->node);
+	return node_add(s, fd, out->attr.mode, readonly, (attributes & STATX_ATTR_MOUNT_ROOT) && is_procfs(fd), &out->node);
 }
 
 int walk_step(struct gofer_server *s, const struct node *dir, const char *name, struct gofer_entry *out)
@@ -168,86 +167,6 @@ int op_readlink(struct op_call *c)
 		return errno == ENOENT ? -EINVAL : -errno;
 	msg_put_str(c->out, target, (size_t)n);
 	return 0;
-}
-
-static bool has_no_xattrs(int dir_fd, const char *name)
-{
-	char path[GOFER_NAME_MAX + 16];
-
-	snprintf(path, sizeof(path), "%d/%s", dir_fd, name); // as node_path
-	return llistxattr(path, NULL, 0) == 0;
-}
-
-// One entry with its attributes. False: the message is full.
-static bool list_put(struct msg_out *out, int dir_fd, const struct dirent64 *d, bool xattrs)
-{
-	struct gofer_list_entry entry;
-	size_t before = out->len, len = strlen(d->d_name);
-
-	if (attr_of(dir_fd, d->d_name, &entry.attr, NULL))
-		entry.attr = (struct gofer_attr){.ino = d->d_ino};
-	else if (xattrs && has_no_xattrs(dir_fd, d->d_name))
-		entry.attr.flags = GOFER_ATTR_NO_XATTRS;
-	if (msg_put_obj(out, &entry) && msg_put_str(out, d->d_name, len))
-		return true;
-	out->len = before;
-	out->full = false;
-	return false;
-}
-
-static int list_fill(struct msg_out *out, int fd, struct gofer_listed *listed, bool xattrs)
-{
-	_Alignas(struct dirent64) char buf[16 << 10];
-
-	for (;;) {
-		ssize_t n = getdents64(fd, buf, sizeof(buf));
-
-		if (n < 0)
-			return -errno;
-		if (n == 0) {
-			listed->at_end = 1;
-			return 0;
-		}
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *d = (const void *)(buf + at);
-
-			at += d->d_reclen;
-			if (msg_name_ok(d->d_name, strlen(d->d_name))) {
-				if (!list_put(out, fd, d, xattrs))
-					return 0;
-				listed->count++;
-			}
-			listed->next = (uint64_t)d->d_off;
-		}
-	}
-}
-
-int op_list(struct op_call *c)
-{
-	struct gofer_listed listed = {0};
-	size_t head = c->out->len;
-	struct gofer_list rq;
-	int fd, err = 0;
-
-	if (!msg_get_obj(c->rq, &rq))
-		return -EPROTO;
-	if (!S_ISDIR(c->node->mode))
-		return -ENOTDIR;
-	listed.next = rq.position;
-	msg_put_obj(c->out, &listed);
-	if (c->node->opaque) {
-		listed.at_end = 1;
-	} else {
-		fd = open(node_path(c->node).name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			return -errno;
-		if (rq.position && lseek(fd, (off_t)rq.position, SEEK_SET) < 0)
-			err = -errno;
-		err = err ?: list_fill(c->out, fd, &listed, rq.flags & GOFER_LIST_XATTRS);
-		close(fd);
-	}
-	memcpy(c->out->buf + head, &listed, sizeof(listed));
-	return err;
 }
 
 int op_statfs(struct op_call *c)

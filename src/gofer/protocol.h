@@ -12,9 +12,10 @@
 
 enum {
 	GOFER_VERSION = 1,
-	GOFER_MSG_MAX = 72 << 10, // holds the largest xattr, and some 400 entries of a directory
+	GOFER_MSG_MAX = 72 << 10, // holds the largest xattr, and some 400 entries of a directory with attributes, 2,000 without
 	GOFER_WALK_MAX = 64, // components of one WALK
 	GOFER_FORGET_MAX = 256,
+	GOFER_BELOW_MAX = 256, // names of one LIST_BELOW
 	GOFER_NAME_MAX = 255,
 	GOFER_PATH_MAX = 4095,
 	GOFER_XATTR_MAX = 64 << 10,
@@ -26,7 +27,7 @@ enum gofer_op {
 	GOFER_GETATTR,    // -> gofer_attr
 	GOFER_OPEN,       // gofer_open -> the descriptor; regular files only
 	GOFER_READLINK,   // -> string
-	GOFER_LIST,       // gofer_list -> gofer_listed, then gofer_list_entry and string each
+	GOFER_LIST,       // gofer_list -> gofer_listed, gofer_list_entry…
 	GOFER_STATFS,     // -> gofer_statfs
 	GOFER_GETXATTR,   // string -> string
 	GOFER_LISTXATTR,  // -> string (names, each with its NUL)
@@ -42,6 +43,8 @@ enum gofer_op {
 	GOFER_SETXATTR,    // gofer_setxattr, string name, string value
 	GOFER_REMOVEXATTR, // string
 	GOFER_FSYNC,       // of a directory; files are synced through their descriptors
+	// Of all again:
+	GOFER_LIST_BELOW, // gofer_list_many, string per directory in node -> gofer_list_below, gofer_list_entry… for each that came
 	GOFER_OPS
 };
 
@@ -105,14 +108,37 @@ struct gofer_list {
 	uint32_t flags; // GOFER_LIST_*
 	uint32_t reserved;
 };
-enum { GOFER_LIST_XATTRS = 1 }; // tell which entries have no extended attributes: a host call each
+enum {
+	GOFER_LIST_XATTRS = 1, // tell which entries have no extended attributes: a host call each
+	GOFER_LIST_THIN = 2, // LIST_BELOW: attributes of directories alone
+};
 struct gofer_listed {
 	uint64_t next;
 	uint32_t count;
 	uint32_t at_end;
 };
-struct gofer_list_entry { // "." and ".." are left out
-	struct gofer_attr attr; // mode 0: gone meanwhile or not to be looked at; only ino and type hold
+// "." and ".." are left out. Behind it: gofer_attr if ENTRY_ATTR, the name, and where a link leads if ENTRY_LINK.
+struct gofer_list_entry {
+	uint64_t ino;
+	uint32_t type; // DT_*
+	uint32_t known; // GOFER_ENTRY_*
+};
+enum {
+	GOFER_ENTRY_ATTR = 1, // missing where nobody wanted it, and where the file was gone meanwhile or is not to be looked at
+	GOFER_ENTRY_LINK = 2,
+	GOFER_ENTRY_APART = 4, // a file system of its own begins there, or would be mounted: nobody goes in unasked
+};
+// Directories in node by their names, and all that is below them, the first one first, each followed by what is in it: as many as fit into the
+// answer, but no further ones once so many entries have come. One that can't be opened is left out, so is what is apart.
+struct gofer_list_many {
+	uint32_t flags; // GOFER_LIST_*
+	uint32_t entries;
+};
+// A directory that comes whole: it is the given entry of directory number dir of this answer, counted from 1; 0: of the names asked for.
+struct gofer_list_below {
+	uint32_t dir, entry;
+	uint32_t count;
+	uint32_t reserved;
 };
 
 struct gofer_statfs {

@@ -44,7 +44,8 @@ struct node_path {
 	char name[12];
 };
 struct node_path node_path(const struct node *n);
-int attr_of(int dir_fd, const char *name, struct gofer_attr *out, bool *out_mount_root); // statx, no symlink followed; name "": dir_fd itself
+// statx, no symlink followed; name "": dir_fd itself. out_attributes (may be NULL): STATX_ATTR_*.
+int attr_of(int dir_fd, const char *name, struct gofer_attr *out, uint64_t *out_attributes);
 
 // An operation: rq stands behind the head, whatever the answer holds is put to out, a descriptor may be set. 0 or -errno.
 struct op_call {
@@ -61,12 +62,14 @@ int op_walk(struct op_call *c);
 int op_getattr(struct op_call *c);
 int op_open(struct op_call *c);
 int op_readlink(struct op_call *c);
-int op_list(struct op_call *c);
 int op_statfs(struct op_call *c);
 int op_getxattr(struct op_call *c);
 int op_listxattr(struct op_call *c);
 // A step into dir: the entry of name, with a new node. 0 or -errno.
 int walk_step(struct gofer_server *s, const struct node *dir, const char *name, struct gofer_entry *out);
+// ops_list.c
+int op_list(struct op_call *c);
+int op_list_below(struct op_call *c);
 // ops_write.c
 int op_create(struct op_call *c);
 int op_tmpfile(struct op_call *c);

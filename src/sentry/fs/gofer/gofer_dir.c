@@ -1,8 +1,7 @@
 // Directories of the gofer file system: names that are known without asking.
 //
-// A listing comes whole, with attributes, and is kept: in a tree that nobody else changes it then answers look-ups, also of names that
-// aren't there, and is kept up to date by our own changes. A removed name leaves a gap, a new one goes to the end, so that
-// readdir's positions stay what they were.
+// A listing is kept: in a tree that nobody else changes it answers look-ups, also of names that aren't there, and is kept up to date by our
+// own changes.
 #include <dirent.h>
 #include <limits.h>
 #include <string.h>
@@ -12,157 +11,22 @@
 #include "gofer/message.h"
 #include "lib/kmem.h"
 #include "sentry/fs/gofer/gofer_int.h"
+#include "sentry/fs/gofer/gofer_listing.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { POS_FIRST = 2, NO_ENTRY = UINT32_MAX, ENTRIES_FIRST = 16, GAPS_WORTH_IT = 256, ROOM_AT_ONCE = 64, ROOM_TRIES = 64, AHEAD_MAX = 16 };
+enum { POS_FIRST = 2, GAPS_WORTH_IT = 256, ROOM_AT_ONCE = 64, ROOM_TRIES = 64, AHEAD_MAX = 16 };
 
-struct entry {
-	struct gofer_attr attr; // mode 0: to be asked for (gone with the first look-up: the inode knows better from then on)
-	uint64_t ino;
-	uint32_t next; // in its bucket
-	uint32_t name; // where it begins in names
-	uint16_t len;
-	uint8_t type; // DT_*
-	bool gone;
-};
-
-struct gofer_listing {
-	struct entry *entries; // kmem_bytes
-	uint32_t count, cap, gaps;
-	char *names; // kmem_bytes
-	uint32_t names_len, names_cap;
-	uint32_t *buckets; // nbuckets (a power of two) indices; kmem_bytes
-	uint32_t nbuckets;
-};
-
-KMEM_TYPE(listing_type, gofer_listing);
-
-void gofer_listing_free(struct gofer_listing *l)
+// Neither others (shared) nor we (read-only, as under an overlay) do: what comes at any time holds.
+static bool nobody_changes(struct inode *inode)
 {
-	if (!l)
-		return;
-	kmem_bytes_free(l->entries);
-	kmem_bytes_free(l->names);
-	kmem_bytes_free(l->buckets);
-	kmem_free(&listing_type, l);
-}
-
-static uint32_t hash(const char *name, size_t len)
-{
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)name[i]) * 16777619u;
-	return h ^ h >> 15;
-}
-
-static bool reserve(void **p, uint32_t *cap, uint32_t need, size_t each)
-{
-	uint32_t want = *cap ? *cap : ENTRIES_FIRST;
-	void *q;
-
-	if (need <= *cap)
-		return true;
-	while (want < need)
-		want *= 2;
-	q = kmem_bytes_resize(*p, (size_t)want * each);
-	if (!q)
-		return false;
-	*p = q;
-	*cap = want;
-	return true;
-}
-
-static void chain(struct gofer_listing *l, uint32_t index)
-{
-	struct entry *e = &l->entries[index];
-	uint32_t *head = &l->buckets[hash(l->names + e->name, e->len) & (l->nbuckets - 1)];
-
-	e->next = *head;
-	*head = index;
-}
-
-static bool rehash(struct gofer_listing *l, uint32_t nbuckets)
-{
-	uint32_t *buckets = kmem_bytes(nbuckets * sizeof(*buckets));
-
-	if (!buckets)
-		return false;
-	kmem_bytes_free(l->buckets);
-	memset(buckets, 0xff, nbuckets * sizeof(*buckets));
-	l->buckets = buckets;
-	l->nbuckets = nbuckets;
-	for (uint32_t i = 0; i < l->count; i++)
-		if (!l->entries[i].gone)
-			chain(l, i);
-	return true;
-}
-
-static struct entry *find(struct gofer_listing *l, const char *name, size_t len)
-{
-	uint32_t i = l->nbuckets ? l->buckets[hash(name, len) & (l->nbuckets - 1)] : NO_ENTRY;
-
-	for (; i != NO_ENTRY; i = l->entries[i].next)
-		if (l->entries[i].len == len && memcmp(l->names + l->entries[i].name, name, len) == 0)
-			return &l->entries[i];
-	return NULL;
-}
-
-static int append(struct gofer_listing *l, const char *name, size_t len, const struct gofer_attr *attr, uint64_t ino, uint8_t type)
-{
-	if (!reserve((void **)&l->entries, &l->cap, l->count + 1, sizeof(*l->entries)) ||
-	    !reserve((void **)&l->names, &l->names_cap, l->names_len + (uint32_t)len, 1))
-		return -ENOMEM;
-	l->entries[l->count] = (struct entry){.attr = *attr, .ino = ino, .name = l->names_len, .len = (uint16_t)len, .type = type};
-	memcpy(l->names + l->names_len, name, len);
-	l->names_len += (uint32_t)len;
-	l->count++;
-	if (l->count > l->nbuckets)
-		return rehash(l, l->nbuckets ? l->nbuckets * 2 : ENTRIES_FIRST) ? 0 : -ENOMEM;
-	chain(l, l->count - 1);
-	return 0;
-}
-
-struct fetch {
-	struct gofer_listing *listing;
-	uint64_t root_dev;
-};
-
-static int fetched(void *arg, const char *name, size_t len, const struct gofer_attr *attr)
-{
-	struct fetch *fetch = arg;
-	uint64_t ino = attr->dev == fetch->root_dev || !attr->mode ? attr->ino : attr->ino ^ attr->dev << 40;
-
-	return append(fetch->listing, name, len, attr, ino, IFTODT(attr->mode));
-}
-
-// Asks for the whole listing, or gives up when that takes more than max_messages. dir's mu is held.
-static int fetch_listing(struct gofer_inode *dir, unsigned max_messages)
-{
-	struct fetch fetch = {.listing = kmem_alloc(&listing_type), .root_dev = gofer_sb(&dir->inode)->root_dev};
-	const uint32_t flags = gofer_sb(&dir->inode)->xattrs_wanted ? GOFER_LIST_XATTRS : 0;
-	uint64_t node, position = 0;
-	bool at_end = false;
-	int err = fetch.listing ? gofer_inode_node(dir, &node) : -ENOMEM;
-
-	for (unsigned n = 0; !err && !at_end; n++)
-		err = n == max_messages ? -E2BIG : AWAY(gofer_list(gofer_client(&dir->inode), node, flags, &position, &at_end, fetched, &fetch));
-	if (err) {
-		gofer_listing_free(fetch.listing);
-		return err;
-	}
-	gofer_listing_free(dir->listing);
-	dir->listing = fetch.listing;
-	return 0;
+	return !gofer_sb(inode)->shared && (inode->sb->flags & ST_RDONLY);
 }
 
 void gofer_listing_add(struct gofer_inode *dir, const char *name, size_t len, struct gofer_inode *child)
 {
-	static const struct gofer_attr unknown;
+	const struct gofer_listed_entry e = {.name = name, .len = len, .ino = child->inode.attr.ino, .type = IFTODT(child->inode.attr.mode)};
 
-	if (!dir->listing)
-		return;
-	if (append(dir->listing, name, len, &unknown, child->inode.attr.ino, IFTODT(child->inode.attr.mode)) == 0)
+	if (!dir->listing || gofer_listing_append(dir->listing, &e) == 0)
 		return;
 	gofer_listing_free(dir->listing);
 	dir->listing = NULL;
@@ -170,48 +34,68 @@ void gofer_listing_add(struct gofer_inode *dir, const char *name, size_t len, st
 
 void gofer_listing_remove(struct gofer_inode *dir, const char *name, size_t len)
 {
-	struct gofer_listing *l = dir->listing;
-	struct entry *e = l ? find(l, name, len) : NULL;
-	uint32_t *link;
+	if (dir->listing)
+		gofer_listing_drop(dir->listing, name, len);
+}
 
-	if (!e)
+// What came along for the inode of a listed name.
+static void give_along(struct gofer_inode *dir, struct listed *e, struct inode *inode)
+{
+	struct gofer_inode *gi = gofer_inode(inode);
+
+	if (e->link != LISTING_NONE)
+		gofer_inode_link(inode, kmem_strndup(dir->listing->text + e->link, e->link_len)); // without memory it is asked for
+	if (!e->below)
 		return;
-	link = &l->buckets[hash(name, len) & (l->nbuckets - 1)];
-	while (&l->entries[*link] != e)
-		link = &l->entries[*link].next;
-	*link = e->next;
-	e->gone = true;
-	l->gaps++;
+	mutex_lock(&inode->mu);
+	if (!gi->listing) {
+		gi->listing = e->below;
+		e->below = NULL;
+	}
+	mutex_unlock(&inode->mu);
 }
 
 // What the listing knows: 1 (an inode), 0 (nothing), or -errno.
 static int lookup_listed(struct gofer_inode *dir, const char *name, size_t len, struct inode **out)
 {
-	struct entry *e;
+	struct gofer_sb *gsb = gofer_sb(&dir->inode);
+	struct gofer_listing *l = dir->listing;
 	struct gofer_attr attr;
+	struct listed *e;
 	int err;
 
-	if (!dir->listing || gofer_sb(&dir->inode)->shared)
+	if (!l || gsb->shared)
 		return 0;
-	e = find(dir->listing, name, len);
-	if (!e)
-		return -ENOENT;
-	attr = e->attr;
-	if (!attr.mode || (!S_ISDIR(attr.mode) && attr.nlink > 1)) // another name may have changed it
+	err = gofer_listing_find(l, name, len, &e);
+	if (err || !e)
+		return err ?: -ENOENT;
+	if (e->type != DT_DIR)
+		gofer_fetch_wants_attrs(gsb);
+	if (e->attr == LISTING_NONE && l->thin) {
+		err = gofer_fetch_attrs(dir);
+		if (err)
+			return err;
+	}
+	if (e->attr == LISTING_NONE)
+		return 0;
+	attr = l->attrs[e->attr];
+	if (!S_ISDIR(attr.mode) && attr.nlink > 1) // another name may have changed it
 		return 0;
 	err = gofer_inode_listed(dir, name, len, &attr, out);
 	if (err)
 		return err;
-	e->attr.mode = 0;
+	give_along(dir, e, *out);
+	if (!nobody_changes(&dir->inode))
+		e->attr = LISTING_NONE; // the inode knows better from now on
 	return 1;
 }
 
 void gofer_dir_list_root(struct inode *root)
 {
-	if (!S_ISDIR(root->attr.mode) || gofer_sb(root)->shared || !(root->sb->flags & ST_RDONLY))
+	if (!S_ISDIR(root->attr.mode) || !nobody_changes(root))
 		return;
 	mutex_lock(&root->mu);
-	fetch_listing(gofer_inode(root), 1);
+	gofer_fetch(gofer_inode(root), 1);
 	mutex_unlock(&root->mu);
 }
 
@@ -283,7 +167,7 @@ static struct dentry *enter(struct dentry *dir, const struct gofer_name *name, c
 	return dentry_enter(dir, name->s, name->len, inode);
 }
 
-// In trees that nobody changes: neither others (shared) nor we (read-only, as under an overlay). So what comes may be entered at any time.
+// In trees that nobody changes alone, so that what comes may be entered at any time.
 void gofer_dir_ahead(struct dentry *dir, const char *rest)
 {
 	struct inode *root = dentry_inode(dir);
@@ -295,7 +179,7 @@ void gofer_dir_ahead(struct dentry *dir, const char *rest)
 	uint64_t node;
 	int err;
 
-	if (gofer_sb(root)->shared || !(root->sb->flags & ST_RDONLY) || (count = split(rest, names, AHEAD_MAX)) < 2 ||
+	if (!nobody_changes(root) || (count = split(rest, names, AHEAD_MAX)) < 2 ||
 	    gofer_inode_node(gofer_inode(root), &node)) {
 		dentry_put(at);
 		return;
@@ -332,16 +216,86 @@ bool gofer_dir_revalidate(struct dentry *d)
 
 // --- readdir
 
+// Does who reads this directory go down the tree, having read the one above? What came along with that one's listing becomes this one's.
+static bool goes_down(struct gofer_inode *dir, const struct dentry *d)
+{
+	struct inode *above = dentry_inode(dentry_parent(d));
+	struct gofer_listing *l, *below = NULL;
+	bool down;
+
+	if (dentry_is_root(d) || !above)
+		return false;
+	mutex_lock(&above->mu);
+	l = gofer_inode(above)->listing;
+	down = l && l->read;
+	if (down) {
+		struct listed *e;
+
+		gofer_listing_find(l, d->name, d->len, &e);
+		if (e && !e->tried)
+			gofer_fetch_below(gofer_inode(above), e);
+		if (e) {
+			below = e->below;
+			e->below = NULL;
+		}
+	}
+	mutex_unlock(&above->mu);
+	if (!below)
+		return down;
+	mutex_lock(&dir->inode.mu);
+	if (!dir->listing) {
+		dir->listing = below;
+		below = NULL;
+	}
+	mutex_unlock(&dir->inode.mu);
+	gofer_listing_free(below);
+	return down;
+}
+
+// Is this the first time that a tree's directory is read, by who goes down the tree?
+static bool reads_down(struct file *f)
+{
+	struct gofer_inode *dir = gofer_inode(f->inode);
+	bool unread;
+
+	if (!nobody_changes(f->inode))
+		return false;
+	mutex_lock(&dir->inode.mu);
+	unread = !dir->listing || !dir->listing->read;
+	mutex_unlock(&dir->inode.mu);
+	return unread && goes_down(dir, f->path.dentry);
+}
+
+static bool too_many_gaps(const struct gofer_listing *l)
+{
+	return l->gaps > GAPS_WORTH_IT && l->gaps > l->count / 2;
+}
+
+// The listing to read from pos on. dir's mu is held.
+static int listing_for(struct gofer_inode *dir, int64_t pos, bool down)
+{
+	struct gofer_sb *gsb = gofer_sb(&dir->inode);
+	int err = 0;
+
+	if (!dir->listing || (pos == 0 && (gsb->shared || too_many_gaps(dir->listing))))
+		err = gofer_fetch(dir, UINT_MAX);
+	if (err)
+		return err;
+	if (down && !dir->listing->read)
+		gofer_fetch_pays(gsb, dir->listing->count);
+	dir->listing->read = true;
+	return 0;
+}
+
 static int dir_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 {
 	struct gofer_inode *dir = gofer_inode(f->inode);
+	bool down = *pos == 0 && reads_down(f);
 	struct gofer_listing *l;
-	int err = 0;
+	int err;
 
 	mutex_lock(&dir->inode.mu);
-	l = dir->listing;
-	if (!l || (*pos == 0 && (gofer_sb(f->inode)->shared || (l->gaps > GAPS_WORTH_IT && l->gaps > l->count / 2))))
-		err = fetch_listing(dir, UINT_MAX);
+	err = listing_for(dir, *pos, down);
 	if (err)
 		goto unlock;
 	l = dir->listing;
@@ -358,9 +312,9 @@ static int dir_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 		*pos = POS_FIRST;
 	}
 	for (; *pos >= POS_FIRST && *pos - POS_FIRST < l->count; ++*pos) {
-		struct entry *e = &l->entries[*pos - POS_FIRST];
+		struct listed *e = &l->entries[*pos - POS_FIRST];
 
-		if (!e->gone && !d->emit(d, l->names + e->name, e->len, e->ino, e->type, *pos + 1))
+		if (!e->gone && !d->emit(d, l->text + e->name, e->len, e->ino, e->type, *pos + 1))
 			break;
 	}
 unlock:

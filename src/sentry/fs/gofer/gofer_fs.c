@@ -86,6 +86,7 @@ static int fs_mount(const struct fs_type *type, const struct fs_mount_args *args
 	if (err)
 		goto put_sb;
 	gsb->shared = how->shared;
+	gsb->ahead_credit = GOFER_AHEAD_FIRST;
 	mutex_init(&gsb->table_mu);
 	TAILQ_INIT(&gsb->with_files);
 	err = AWAY(gofer_attach(&gsb->conn->client, (uint32_t)how->tree, &root, &attached));

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "gofer/gofer.h"
+#include "gofer/server.h"
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/fs/gofer/gofer_int.h"
@@ -23,6 +24,8 @@
 #include "sentry/vfs/vfs_int.h"
 
 static char tree_path[64];
+static const char *more_of_tree; // NULL: none
+static bool lying_gofer;
 
 struct fixture {
 	pid_t gofer;
@@ -39,6 +42,35 @@ static void sh(const char *what)
 	assert_int_equal(system(cmd), 0);
 }
 
+// A gofer that says of each directory that came along that it is another one, which there isn't.
+static int lie(const struct gofer_config *config)
+{
+	static _Alignas(8) uint8_t request[GOFER_MSG_MAX], answer[GOFER_MSG_MAX];
+	struct gofer_server s;
+	int fd;
+
+	if (server_init(&s, config) < 0)
+		return 1;
+	for (;;) {
+		long n = msg_receive(config->conn_fd, request, sizeof(request), &fd);
+		struct gofer_answer head;
+		struct gofer_list_below below;
+		size_t len;
+
+		if (n <= 0)
+			return 0;
+		len = server_handle(&s, request, (size_t)n, answer, &fd);
+		memcpy(&head, answer, sizeof(head));
+		if (len >= sizeof(head) + sizeof(below) && head.op == GOFER_LIST_BELOW) {
+			memcpy(&below, answer + sizeof(head), sizeof(below));
+			below.entry += 7777;
+			memcpy(answer + sizeof(head), &below, sizeof(below));
+		}
+		if (len && msg_send(config->conn_fd, answer, len, fd) < 0)
+			return 1;
+	}
+}
+
 static void start(struct fixture *f, bool readonly, bool shared)
 {
 	struct gofer_mount how = {.shared = shared};
@@ -50,6 +82,8 @@ static void start(struct fixture *f, bool readonly, bool shared)
 	sh("mkdir -p dir/sub many && echo hello >dir/file && ln dir/file dir/twin && ln -s dir/file link && "
 	   "mkdir -p a/b/c && echo hello >a/b/c/file && ln -s a/b/c way && "
 	   "seq -f many/%04g 1 1000 | xargs touch");
+	if (more_of_tree)
+		sh(more_of_tree);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks), 0);
 	f->gofer = fork();
 	if (f->gofer == 0) {
@@ -57,7 +91,7 @@ static void start(struct fixture *f, bool readonly, bool shared)
 		struct gofer_config config = {.conn_fd = socks[1], .proc_self_fd = -1, .trees = &tree, .ntrees = 1};
 
 		close(socks[0]);
-		_exit(gofer_main(&config));
+		_exit(lying_gofer ? lie(&config) : gofer_main(&config));
 	}
 	close(socks[1]);
 	how.fd = socks[0];
@@ -204,6 +238,130 @@ static void a_listing_answers_lookups(void **state)
 	stop(&f);
 }
 
+static struct inode *make(struct inode *dir, const char *name, uint32_t mode)
+{
+	struct inode *made;
+
+	mutex_lock(&dir->mu);
+	assert_int_equal(dir->ops->create(dir, name, strlen(name), mode, 0, NULL, &made), 0);
+	mutex_unlock(&dir->mu);
+	return made;
+}
+
+struct names {
+	struct dir_emit emit;
+	int n, ndirs;
+	char dirs[32][16];
+};
+
+static bool note_dir(struct dir_emit *d, const char *name, size_t len, uint64_t ino, unsigned char type, int64_t next_pos)
+{
+	struct names *seen = container_of(d, struct names, emit);
+
+	if (name[0] == '.')
+		return true;
+	seen->n++;
+	if (type == DT_DIR)
+		snprintf(seen->dirs[seen->ndirs++], 16, "%.*s", (int)len, name);
+	return true;
+}
+
+// How many names a tree has, its directories taken forwards or backwards.
+static int list_down(struct fixture *f, const char *path, bool backwards)
+{
+	struct names seen = {.emit.emit = note_dir};
+	struct path p = must_find(f, path);
+	struct file *file;
+	char below[128];
+	int n;
+
+	assert_int_equal(vfs_open_path(NULL, &p, O_RDONLY | O_DIRECTORY, &file), 0);
+	path_put(&p);
+	for (int64_t pos = 0, before = -1; pos != before;) {
+		before = pos;
+		assert_int_equal(file->ops->readdir(file, &seen.emit, &pos), 0);
+	}
+	file_put(file);
+	n = seen.n;
+	for (int i = 0; i < seen.ndirs; i++) {
+		snprintf(below, sizeof(below), "%s/%s", path, seen.dirs[backwards ? seen.ndirs - 1 - i : i]);
+		n += list_down(f, below, backwards);
+	}
+	return n;
+}
+
+static void below_comes_along(void **state)
+{
+	enum { DIRS = 20, NAMES = DIRS + 2 * DIRS * DIRS + DIRS }; // wide/N, wide/N/M and a link beside each of these, wide/N/7/file
+	struct inode_attr attr;
+	struct fixture f;
+	struct path p;
+	uint64_t before;
+	char buf[16];
+
+	more_of_tree = "for i in $(seq 20); do mkdir -p wide/$i; for j in $(seq 20); do echo wide/$i/$j; ln -s to$i/$j wide/$i/l$j; done; done | "
+		       "xargs mkdir; for i in $(seq 20); do echo hello >wide/$i/7/file; done";
+	for (int backwards = 0; backwards < 2; backwards++) {
+		start(&f, true, false);
+		before = trips(&f);
+		assert_int_equal(list_down(&f, "wide", backwards), NAMES);
+		assert_true(trips(&f) - before <= 20);
+		before = trips(&f);
+		assert_int_equal(list_down(&f, "wide", backwards), NAMES);
+		assert_int_equal(lookup(&f, "wide/9/9/none", &p), -ENOENT);
+		assert_int_equal(trips(&f), before);
+		for (int i = 1; i <= DIRS; i++) { // attributes, which weren't asked for so far: once a directory
+			snprintf(buf, sizeof(buf), "wide/%d/7/file", i);
+			p = must_find(&f, buf);
+			assert_int_equal(vfs_getattr(&p, &attr), 0);
+			assert_int_equal(attr.size, 6);
+			path_put(&p);
+		}
+		assert_true(trips(&f) - before <= 3 * DIRS);
+		p = must_find(&f, "wide/3/l8");
+		assert_int_equal(dentry_inode(p.dentry)->ops->readlink(dentry_inode(p.dentry), buf, sizeof(buf)), 5);
+		assert_memory_equal(buf, "to3/8", 5);
+		path_put(&p);
+		stop(&f);
+	}
+	more_of_tree = NULL;
+}
+
+// In a tree that we change ourselves nothing comes along, and what is new is listed.
+static void below_is_asked_for_where_it_changes(void **state)
+{
+	struct fixture f;
+	struct path p;
+	struct inode *made;
+
+	start(&f, false, false);
+	assert_int_equal(list_down(&f, "a", false), 3);
+	p = must_find(&f, "a/b/c");
+	made = make(dentry_inode(p.dentry), "new", S_IFREG | 0644);
+	inode_put(made);
+	path_put(&p);
+	assert_int_equal(list_down(&f, "a", false), 4);
+	stop(&f);
+	start(&f, true, true);
+	assert_int_equal(list_down(&f, "a", false), 3);
+	sh("touch a/b/c/new");
+	assert_int_equal(list_down(&f, "a", false), 4);
+	stop(&f);
+}
+
+static void nonsense_below_is_not_believed(void **state)
+{
+	struct fixture f;
+
+	lying_gofer = true;
+	start(&f, true, false);
+	lying_gofer = false;
+	assert_int_equal(list(&f, "a"), 3);
+	assert_int_equal(list(&f, "a/b"), 3);
+	assert_int_equal(list_down(&f, "a", false), 3);
+	stop(&f);
+}
+
 static void files_are_read_and_kept_open(void **state)
 {
 	struct fixture f;
@@ -229,16 +387,6 @@ static void files_are_read_and_kept_open(void **state)
 	assert_int_equal(dentry_inode(p.dentry)->ops->readlink(dentry_inode(p.dentry), buf, sizeof(buf)), 8);
 	path_put(&p);
 	stop(&f);
-}
-
-static struct inode *make(struct inode *dir, const char *name, uint32_t mode)
-{
-	struct inode *made;
-
-	mutex_lock(&dir->mu);
-	assert_int_equal(dir->ops->create(dir, name, strlen(name), mode, 0, NULL, &made), 0);
-	mutex_unlock(&dir->mu);
-	return made;
 }
 
 static void changes_reach_the_host(void **state)
@@ -340,6 +488,9 @@ int main(void)
 		cmocka_unit_test(known_names_cost_nothing),
 		cmocka_unit_test(paths_are_walked_ahead),
 		cmocka_unit_test(a_listing_answers_lookups),
+		cmocka_unit_test(below_comes_along),
+		cmocka_unit_test(below_is_asked_for_where_it_changes),
+		cmocka_unit_test(nonsense_below_is_not_believed),
 		cmocka_unit_test(files_are_read_and_kept_open),
 		cmocka_unit_test(changes_reach_the_host),
 		cmocka_unit_test(shared_trees_are_asked_again),

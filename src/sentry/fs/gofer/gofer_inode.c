@@ -7,6 +7,7 @@
 #include "host/hostfd.h"
 #include "lib/kmem.h"
 #include "sentry/fs/gofer/gofer_int.h"
+#include "sentry/fs/gofer/gofer_listing.h"
 
 KMEM_TYPE(inode_type, gofer_inode);
 

@@ -14,7 +14,7 @@
 
 struct dentry;
 
-enum { GOFER_TABLE_BUCKETS = 4096, GOFER_IDLE_FILES_MAX = 1024 };
+enum { GOFER_TABLE_BUCKETS = 4096, GOFER_IDLE_FILES_MAX = 1024, GOFER_AHEAD_FIRST = 256 };
 
 struct gofer_conn {
 	struct ref ref;
@@ -30,6 +30,9 @@ struct gofer_sb {
 	// for good, and costs no message.
 	bool shared;
 	_Atomic bool xattrs_wanted; // somebody asked for extended attributes: listings tell who has none
+	// Listings of a tree that nobody changes bring along what is below: so many entries are welcome, and this many more times with the
+	// attributes of files. Several threads may count wrong: it only steers.
+	_Atomic int ahead_credit, attrs_wanted;
 	uint64_t root_node, root_dev;
 	struct mutex table_mu;
 	// Guarded by table_mu.
@@ -91,12 +94,18 @@ int gofer_getattr_locked(struct inode *inode, struct inode_attr *out);
 
 // gofer_dir.c
 extern const struct file_ops gofer_dir_ops;
-void gofer_listing_free(struct gofer_listing *l);
 int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode);
 bool gofer_dir_revalidate(struct dentry *d);
 // Of a tree that nobody changes: what is mounted in it, and most paths, begin with names that are here. A long one isn't worth it.
 void gofer_dir_list_root(struct inode *root);
 void gofer_dir_ahead(struct dentry *dir, const char *rest);
+// gofer_fetch.c: asking for listings; the directory's mu is held
+struct listed;
+int gofer_fetch(struct gofer_inode *dir, unsigned max_messages); // dir->listing anew, or -E2BIG
+int gofer_fetch_attrs(struct gofer_inode *dir); // of all that dir->listing has the names of
+void gofer_fetch_below(struct gofer_inode *dir, const struct listed *first); // what this entry of dir->listing lists, and what else is worth it
+void gofer_fetch_pays(struct gofer_sb *gsb, uint32_t entries); // so many were read by who goes down the tree
+void gofer_fetch_wants_attrs(struct gofer_sb *gsb); // somebody asked for a listed file's
 // gofer_change.c
 int gofer_dir_create(struct inode *dir, const char *name, size_t len, uint32_t mode, uint64_t rdev, const struct cred *cred,
 		     struct inode **out_inode);
