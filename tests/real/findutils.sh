@@ -12,3 +12,8 @@ grep -r 'in t/b' t | sort; grep -rc file t | sort | head -2; grep -l x -r t | so
 sed -i 's/file/FILE/' t/a/*/f.txt; cat t/a/*/f.txt; sed -n '2,3p;$=' <(seq 7); sed 's/\(.\)\(.\)/\2\1/g' <<<abcd; sed -e '/2/d' -e 's/3/three/' <(seq 4) -s; sed 'N;s/\n/-/' <(seq 6); sed '$!G' <(seq 2); sed -E ':a;s/^([0-9]+)([0-9]{3})/\1,\2/;ta' <<<1234567
 awk 'BEGIN{for(i=0;i<5;i++)printf "%d ",i*i; print ""}'; awk -F: '{n[$7]++}END{for(s in n)print s,n[s]}' /etc/passwd | sort; awk '{s+=$1}END{print s/NR, s}' <(seq 1000); awk 'BEGIN{while(("echo a; echo b"|getline l)>0)print "got",l; close("x"); print length("hello"), substr("hello",2,3), toupper("x"), index("abc","c"); system("exit 3"); print "out" | "cat 1>&2"}' 2>&1
 updatedb 2>/dev/null; locate x 2>/dev/null; echo $?
+
+# all of a large tree, in the order of a walk and then once more by paths that nobody walked to; what came ahead must be what is there
+find /usr -type d -printf '%p %m %u %g\n' -o -type f -printf '%p %m %s %T@ %n\n' -o -printf '%p %y %m %l\n' | LC_ALL=C sort | sha256sum
+ls -lR /usr/share /usr/lib | grep -v '^total' | grep -v '^d' | sha256sum
+find /usr -print0 | LC_ALL=C sort -rz | xargs -0 stat -c '%n %F %a %Y %N' | sha256sum
