@@ -15,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "gofer/server.h"
+#include "gofer/gofer.h"
+#include "gofer/message.h"
 #include "lib/log.h"
 #include "platform/platform.h"
 #include "sentry/fs/gofer/gofer_int.h"
@@ -42,33 +43,58 @@ static void sh(const char *what)
 	assert_int_equal(system(cmd), 0);
 }
 
-// A gofer that says of each directory that came along that it is another one, which there isn't.
-static int lie(const struct gofer_config *config)
+// Between us and a gofer: says of each directory that came along that it is another one, which there isn't.
+static int lie(int conn_fd, int gofer_fd)
 {
-	static _Alignas(8) uint8_t request[GOFER_MSG_MAX], answer[GOFER_MSG_MAX];
-	struct gofer_server s;
+	static _Alignas(8) uint8_t message[GOFER_MSG_MAX];
+	struct gofer_list_below below;
+	struct gofer_request rq;
+	struct gofer_answer rp;
 	int fd;
 
-	if (server_init(&s, config) < 0)
-		return 1;
 	for (;;) {
-		long n = msg_receive(config->conn_fd, request, sizeof(request), &fd);
-		struct gofer_answer head;
-		struct gofer_list_below below;
-		size_t len;
+		long n = msg_receive(conn_fd, message, sizeof(message), &fd);
 
 		if (n <= 0)
 			return 0;
-		len = server_handle(&s, request, (size_t)n, answer, &fd);
-		memcpy(&head, answer, sizeof(head));
-		if (len >= sizeof(head) + sizeof(below) && head.op == GOFER_LIST_BELOW) {
-			memcpy(&below, answer + sizeof(head), sizeof(below));
-			below.entry += 7777;
-			memcpy(answer + sizeof(head), &below, sizeof(below));
-		}
-		if (len && msg_send(config->conn_fd, answer, len, fd) < 0)
+		memcpy(&rq, message, sizeof(rq));
+		if (msg_send(gofer_fd, message, (size_t)n, -1) < 0)
 			return 1;
+		if (rq.op == GOFER_FORGET)
+			continue;
+		n = msg_receive(gofer_fd, message, sizeof(message), &fd);
+		if (n <= 0)
+			return 1;
+		memcpy(&rp, message, sizeof(rp));
+		if (rp.op == GOFER_LIST_BELOW && (size_t)n >= sizeof(rp) + sizeof(below)) {
+			memcpy(&below, message + sizeof(rp), sizeof(below));
+			below.entry += 7777;
+			memcpy(message + sizeof(rp), &below, sizeof(below));
+		}
+		if (msg_send(conn_fd, message, (size_t)n, fd) < 0)
+			return 1;
+		if (fd >= 0)
+			close(fd);
 	}
+}
+
+static int serve(const struct gofer_config *config)
+{
+	struct gofer_config behind = *config;
+	int socks[2];
+
+	if (!lying_gofer)
+		return gofer_main(config);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0)
+		return 1;
+	behind.conn_fd = socks[1];
+	if (fork() == 0) {
+		close(socks[0]);
+		close(config->conn_fd);
+		_exit(gofer_main(&behind));
+	}
+	close(socks[1]);
+	return lie(config->conn_fd, socks[0]);
 }
 
 static void start(struct fixture *f, bool readonly, bool shared)
@@ -91,7 +117,7 @@ static void start(struct fixture *f, bool readonly, bool shared)
 		struct gofer_config config = {.conn_fd = socks[1], .proc_self_fd = -1, .trees = &tree, .ntrees = 1};
 
 		close(socks[0]);
-		_exit(lying_gofer ? lie(&config) : gofer_main(&config));
+		_exit(serve(&config));
 	}
 	close(socks[1]);
 	how.fd = socks[0];
