@@ -146,12 +146,16 @@ static void take_seg(struct platform_ctx *ctx, struct slot_seg seg)
 	ctx->data_used = MIN(MAX(ctx->data_used, (seg.offset + seg.len + 63) & ~63u), (uint32_t)SLOT_DATA_BYTES);
 }
 
-// What the call's arguments point to, as far as the stub brought it along.
+// What the call's arguments point to, as far as the stub brought it along. What will be looked at is sent for first.
 static void take_segs(struct platform_ctx *ctx, uint32_t kind, const uint64_t args[6])
 {
 	const volatile struct slot *s = ctx->slot;
 	const uint32_t n = kind >> KIND_SEGS_SHIFT & KIND_SEGS_MASK, arg = kind >> KIND_SEG0_ARG_SHIFT & KIND_SEG0_ARG_MASK;
+	const uint8_t *data = (uint8_t *)ctx->slot + SLOT_DATA;
 
+	__builtin_prefetch(data);
+	if ((kind & KIND_SEG0) && s->seg0_len > 64)
+		__builtin_prefetch(data + 64);
 	ctx->seg_hint = 0;
 	if ((kind & KIND_SEG0) && arg < 6)
 		take_seg(ctx, (struct slot_seg){args[arg], s->seg0_len, 0});
