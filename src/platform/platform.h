@@ -68,6 +68,18 @@ struct platform_ids {
 	uint32_t tgid, tid, ppid, uid, euid, gid, egid;
 };
 
+// What a process may do with a descriptor without an event.
+struct platform_loan {
+	struct hostfd *file; // borrowed; for PREAD and POS, from which it must be readable. It must be kept
+	enum {
+		PLATFORM_LEND_PREAD = 1, // pread64
+		PLATFORM_LEND_POS = 2, // and read and lseek, from pos on
+		PLATFORM_LEND_ZEROS = 4, // reading gives zeros
+		PLATFORM_LEND_AWAY = 8, // writing does nothing
+	} kinds;
+	int64_t pos;
+};
+
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
 struct platform_ops {
@@ -174,6 +186,19 @@ struct platform_ops {
 	// sentry thinks. 0 or -errno.
 	int (*file_keep)(struct platform_ctx *ctx, struct hostfd *file);
 	void (*files_drop)(struct platform_ctx *ctx); // queued: it keeps none
+
+	// --- descriptors that are lent to the application's process: it answers what loan says by itself, as long as all of it can be done; what
+	// can't comes as an event. lend NULL: it can't. The caller orders the calls for one descriptor. Taking back is complete when the call
+	// returns: what the process then still answers is what it did before. What it says of a position is its own business.
+	// Lends descriptor fd of table (whatever that is to the caller; all that is lent to one address space is of one table) to ctx's address
+	// space, for those of its contexts that were lent something of that table. What was lent of it before is replaced.
+	// 0; -ENOENT: the file isn't kept; -EBUSY: not now.
+	int (*lend)(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
+	int64_t (*lent_take_pos)(struct platform_as *as, int fd); // takes POS back, but nothing else; its position. as has a context
+	int64_t (*lent_take_back)(struct platform_as *as, int fd); // all of it
+	void (*lent_stop)(struct platform_as *as, int fd); // the process does nothing with it any more, but where the position is stays there
+	void (*lent_leave)(struct platform_ctx *ctx); // the context has another table now
+	void (*lent_watch)(bool on); // all transfers are to be events, of all processes
 
 	// --- operations on the address space, queued on ctx. The sentry has checked that the ranges are page-aligned and inside
 	// [APP_MIN, APP_MAX). 0, or -ENOMEM when the queue is full after a flush was tried. Maps replace what was there (MAP_FIXED).

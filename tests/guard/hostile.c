@@ -338,6 +338,68 @@ CASE(scribble_over_the_channel)
 	check_well(&b);
 }
 
+static void *rewrite_loans(void *arg)
+{
+	struct chan_lent *lent = (struct chan_lent *)(CHAN_BASE + SLOT_LENT);
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (;;) {
+		struct chan_lent *e = &lent[rand_r(&seed) % 16];
+
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			e->what = (uint64_t)rand_r(&seed) << LENT_SHIFT | (rand_r(&seed) & 0xffff);
+			break;
+		case 1:
+			e->what ^= 1u << rand_r(&seed) % 20;
+			break;
+		case 2:
+			e->pos = (uint64_t)rand_r(&seed) << 33;
+			break;
+		default:
+			e->pos = rand_r(&seed);
+		}
+	}
+	return NULL;
+}
+
+/* A process that makes up what it was lent, and changes what it was: it gets nothing by it that it hadn't, and the file's others don't notice. */
+CASE(made_up_loans)
+{
+	struct bystander b = stand_by();
+	char *buf = malloc(SECRET);
+	int fd = secret_file(buf, 0644);
+
+	for (unsigned seed = 1; seed <= 6; seed++)
+		ATTACK(&b, 400, {
+			int ro = OK(open("secret", O_RDONLY));
+			int zero = OK(open("/dev/zero", O_RDWR));
+			pthread_t t;
+
+			close(fd);
+			OK(setresuid(NOBODY, NOBODY, NOBODY));
+			pthread_create(&t, NULL, rewrite_loans, (void *)(uintptr_t)seed);
+			for (unsigned i = 0;; i++) {
+				struct stat st;
+
+				pread(ro, buf, 4096, i % 8 * 4096);
+				read(ro, buf, 4096);
+				write(zero, buf, 100);
+				read(zero, buf, 100);
+				if (i % 16 == 0) {
+					fstat(ro, &st);
+					lseek(ro, 0, SEEK_END);
+					lseek(ro, seed % 2 ? 0 : 4096, SEEK_SET);
+					close(dup(ro));
+				}
+				if (i % 64 == 0)
+					see_end(fork() ?: ({ read(ro, buf, 4096); _exit(0); 0; }), 1000);
+			}
+		});
+	check_secret(fd, buf);
+	check_well(&b);
+}
+
 /* Complete made-up events, as a stub would post them: every kind, with numbers and lengths of no sense. */
 CASE(made_up_events)
 {

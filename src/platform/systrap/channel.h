@@ -90,14 +90,16 @@
 #define OPS_NOTIFY 2 // pending, and the sentry waits for the end
 #define OPS_DONE 3
 
-#define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes
-#define SLOT_STACK 0x4000
+#define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
+#define SLOT_LENT 0x4000  // and struct chan_lent[CHAN_LENT]
+#define SLOT_STACK 0x5000
 #define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
 #define SLOT_SCRATCH (SLOT_BYTES - 0x4000) // the stub's own, for extended state
 #define SLOT_DATA_BYTES (SLOT_SCRATCH - SLOT_DATA)
 #define SLOT_IN_MAX 0x20000 // of the data area, what a call's arguments may take
 #define SLOT_OPS 96
 #define CHAN_FUTEXES 256
+#define CHAN_LENT 128
 #define SLOT_SEGS 128 // at most KIND_SEGS_MASK
 #define SLOT_INLINE_BYTES 32
 #define COPY_INLINE 0xffffffff
@@ -185,6 +187,7 @@ struct slot {
 	uint32_t yield_spin; // the stub's own: whether it gives way before it sleeps (stub/stub.c)
 	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
 	uint32_t left_fd; // the sentry's: what is written to this descriptor of the application's, less 1, was left to the stub of late
+	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
 	uint64_t robust_list; // the stub's own: what the thread said
 	uint64_t cpu_ns;      // with SYS_exit: what the thread has used
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
@@ -222,13 +225,31 @@ static inline struct chan_futex *chan_futex(void *chan, uint64_t addr)
 	return &all->of[(addr >> 2 ^ addr >> 12) % CHAN_FUTEXES];
 }
 
-_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_STACK, "slot layout");
+// A descriptor of the application's whose transfers the stub may carry out alone (stub/lent.c). `what` never says the same twice: who finds it
+// as it was before a transfer knows that the sentry had not taken it back until then.
+struct chan_lent {
+	uint64_t what; // LENT_*, 0: nothing; above them a number of its own
+	uint64_t pos;  // with LENT_POS: the file's position. The stub changes it only together with a look at `what`
+} __attribute__((aligned(16)));
+
+enum {
+	LENT_PLACE = 0xff, // which of STUB_FD_FILES it is
+	LENT_PREAD = 0x100, // pread from there
+	LENT_POS = 0x200,  // read and lseek, too
+	LENT_ZEROS = 0x400, // reading gives zeros
+	LENT_AWAY = 0x800, // what is written there is gone
+	LENT_SHIFT = 16,
+};
+
+_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_LENT && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
+	       "slot layout");
 
 struct stub_param {
 	uint32_t asleep;   // nobody polls: ring the doorbell
 	uint32_t spinning;   // 0: don't spin, another processor is needed for that
 	uint32_t leader_cpu; // where the sentry polls, while it isn't asleep
 	uint32_t patching; // call sites may be patched
+	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;

@@ -3,7 +3,7 @@
 // The stub keeps descriptors of them, each at an index of our choice. Its threads carry their operations out in no order, so a place isn't
 // given to another file while some context may still use what is there (a pin, until its next event), and a file that was sent is used
 // by the context that fetches it alone until that has come back. After a failure that moved nothing nobody knows what is at a place: then it
-// counts as empty.
+// counts as empty. What is lent of a place's file (lend.c) ends before.
 #include "platform/systrap/systrap_int.h"
 
 #include "abi/errno.h"
@@ -22,6 +22,8 @@ static void pin_locked(struct platform_ctx *ctx, uint32_t i)
 
 static void forget_locked(struct platform_as *as, uint32_t i)
 {
+	if (as->files[i].file)
+		lent_forget_place_locked(as, i);
 	hostfd_put(as->files[i].file);
 	as->files[i].file = NULL;
 	as->files[i].bringer = NULL;
@@ -84,6 +86,18 @@ static int use(struct platform_ctx *ctx, struct hostfd *file)
 	pin_locked(ctx, i);
 	mutex_unlock(&as->mu);
 	return (int)(ctx->file_hint = i);
+}
+
+int file_place_locked(struct platform_as *as, struct hostfd *file)
+{
+	for (int i = 0; i < STUB_FD_FILES_LEN; i++)
+		if (as->files[i].file == file) {
+			if (as->files[i].bringer)
+				return -EBUSY;
+			as->files[i].used_at = ++as->cache_clock;
+			return i;
+		}
+	return -ENOENT;
 }
 
 bool systrap_file_move(struct platform_ctx *ctx, struct hostfd *file, uaddr_t addr, size_t len, uint64_t offset, bool write)

@@ -38,6 +38,13 @@ struct platform_as {
 		uint32_t used_at;
 		uint32_t pins; // contexts that may be about to use the descriptor
 	} files[STUB_FD_FILES_LEN];
+	struct { // descriptors that are lent to the process (lend.c)
+		const void *table; // whose they are
+		uint32_t n;
+		uint64_t number; // of the last change
+		uint16_t kinds[CHAN_LENT]; // LENT_* of those on loan
+		bool on_loan[CHAN_LENT];
+	} lent;
 	uint32_t cache_clock;
 	bool has_files; // or may have had since the last OP_DROP
 	struct kin *kin; // with a reference, once it has forked or was forked; NULL: none
@@ -199,6 +206,17 @@ void files_free(struct platform_as *as);
 bool systrap_file_move(struct platform_ctx *ctx, struct hostfd *file, uaddr_t addr, size_t len, uint64_t offset, bool write);
 int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file);
 void systrap_files_drop(struct platform_ctx *ctx);
+
+int file_place_locked(struct platform_as *as, struct hostfd *file); // that any context can use. -ENOENT, -EBUSY: just being brought
+
+// lend.c
+void lent_forget_place_locked(struct platform_as *as, uint32_t place); // as->mu is held: another file comes there
+int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
+int64_t systrap_lent_take_pos(struct platform_as *as, int fd);
+int64_t systrap_lent_take_back(struct platform_as *as, int fd);
+void systrap_lent_stop(struct platform_as *as, int fd);
+void systrap_lent_leave(struct platform_ctx *ctx);
+void systrap_lent_watch(bool on);
 
 // memory.c: copies
 void copy_put(struct platform_ctx *ctx);   // into line 0

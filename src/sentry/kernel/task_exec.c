@@ -73,6 +73,7 @@ void task_switch_mm(struct task *t, struct mm *mm, struct platform_ctx *ctx)
 {
 	struct platform_ctx *old = t->ctx;
 
+	fdtable_leave(t);
 	mutex_lock(&kernel()->tasks_mu);
 	t->utime_ns = task_cpu_ns(t); // the new context counts from zero
 	t->ctx = NULL; // never with a memory that isn't its own: see mm_ctx_gone
@@ -123,6 +124,7 @@ void task_exec_commit(struct task *t, struct file *exe, const char *comm)
 	if (t->files) { // a table of its own from here on
 		struct fdtable *copy = fdtable_dup(t->files);
 
+		fdtable_leave(t);
 		if (copy) {
 			fdtable_put(t->files, t);
 			t->files = copy;

@@ -320,6 +320,7 @@ static void leave_memory(struct task *t)
 
 	if (mm)
 		futex_task_exit(t);
+	fdtable_leave(t);
 	mutex_lock(&kernel()->tasks_mu); // nobody interrupts it or looks through it from now on
 	t->utime_ns = task_cpu_ns(t);
 	t->ctx = NULL;

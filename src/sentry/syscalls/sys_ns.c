@@ -52,6 +52,7 @@ static int unshare_files(struct task *t)
 
 	if (!copy)
 		return -ENOMEM;
+	fdtable_leave(t);
 	mutex_lock(&kernel()->tasks_mu);
 	t->files = copy;
 	mutex_unlock(&kernel()->tasks_mu);

@@ -137,6 +137,7 @@ long sys_close_range(struct task *t, const struct sysargs *args)
 
 		if (!own)
 			return -ENOMEM;
+		fdtable_leave(t);
 		fdtable_put(t->files, t);
 		t->files = own;
 	}

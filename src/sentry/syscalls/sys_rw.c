@@ -15,6 +15,7 @@
 #include "sentry/syscalls/iovec.h"
 #include "sentry/syscalls/sys_rw.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/vfs.h"
 
 enum {
@@ -113,6 +114,13 @@ static long run(struct task *t, struct file *f, struct uio *u, const struct tran
 	}
 }
 
+static bool worth_lending(const struct task *t, const struct file *f, const struct transfer *x, long moved)
+{
+	if (S_ISCHR(f->inode->attr.mode))
+		return f->moved > moved; // not the first time
+	return !x->write && (f->moved >= LEAVE_AFTER || t->call.left.len);
+}
+
 static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer *x)
 {
 	struct file *f = fd_file(t, fd);
@@ -124,6 +132,8 @@ static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer 
 		ret = -ESPIPE;
 	else
 		ret = run(t, f, u, x);
+	if (ret > 0 && f->ops->lend && worth_lending(t, f, x, ret))
+		loan_after_transfer(t, fd, f);
 	file_put(f);
 	return ret;
 }

@@ -1,4 +1,4 @@
-// Descriptor tables.
+// Descriptor tables. What a process was lent of a descriptor (loans.h) comes back when the sentry looks it up or changes it.
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -7,9 +7,11 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/locks.h"
 #include "sentry/vfs/vfs.h"
 
@@ -17,6 +19,7 @@ enum { FDS_FIRST = 64, FDS_LIMIT = 1 << 20 };
 
 struct fd_slot {
 	struct file *file; // counted
+	struct loan *loan; // or NULL
 	bool cloexec;
 };
 
@@ -26,6 +29,7 @@ struct fdtable {
 	// Guarded by mu.
 	struct fd_slot *slots;
 	int nslots, lowest_free; // no free number lies below lowest_free
+	bool lends; // or did, since take_back()
 };
 
 KMEM_TYPE(fdtable_type, fdtable);
@@ -63,8 +67,11 @@ struct fdtable *fdtable_dup(struct fdtable *ft)
 	if (copy->slots) {
 		memcpy(copy->slots, ft->slots, copy->nslots * sizeof(*copy->slots));
 		for (int i = 0; i < copy->nslots; i++)
-			if (copy->slots[i].file)
+			if (copy->slots[i].file) {
+				loan_share(ft->slots[i].loan, ft->slots[i].file);
 				file_get(copy->slots[i].file);
+				copy->slots[i].loan = NULL;
+			}
 		copy->lowest_free = MIN(ft->lowest_free, copy->nslots);
 	}
 	mutex_unlock(&ft->mu);
@@ -92,10 +99,30 @@ static int close_file(struct file *f, struct fdtable *ft, struct task *t)
 	return err;
 }
 
+static void take_back(struct fdtable *ft)
+{
+	mutex_lock(&ft->mu);
+	for (int i = 0; i < ft->nslots && ft->lends; i++) {
+		loan_end(ft->slots[i].loan, ft->slots[i].file);
+		ft->slots[i].loan = NULL;
+	}
+	ft->lends = false;
+	mutex_unlock(&ft->mu);
+}
+
+void fdtable_leave(struct task *t)
+{
+	if (t->files)
+		take_back(t->files);
+	if (platform->lent_leave && t->ctx)
+		platform->lent_leave(t->ctx);
+}
+
 void fdtable_put(struct fdtable *ft, struct task *t)
 {
 	if (!ft || !ref_put(&ft->ref))
 		return;
+	take_back(ft);
 	for (int i = 0; i < ft->nslots; i++)
 		if (ft->slots[i].file)
 			close_file(ft->slots[i].file, ft, t);
@@ -110,6 +137,7 @@ static struct file *take_out_locked(struct fdtable *ft, int fd)
 	if (fd < 0 || fd >= ft->nslots)
 		return NULL;
 	f = ft->slots[fd].file;
+	loan_end(ft->slots[fd].loan, f);
 	ft->slots[fd] = (struct fd_slot){0};
 	if (f && fd < ft->lowest_free)
 		ft->lowest_free = fd;
@@ -138,8 +166,10 @@ struct file *fd_file_any(struct task *t, int fd)
 	if (f)
 		return file_get(f); // a call that goes on after a wait
 	mutex_lock(&ft->mu);
-	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file)
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file) {
+		loan_share(ft->slots[fd].loan, ft->slots[fd].file);
 		f = file_get(ft->slots[fd].file);
+	}
 	mutex_unlock(&ft->mu);
 	if (f) {
 		unsigned i = t->call.nlooked++ % 2;
@@ -195,7 +225,7 @@ int fd_install(struct task *t, struct file *f, bool cloexec, int min)
 	else if (fd >= ft->nslots)
 		err = grow_locked(ft, fd);
 	if (!err) {
-		ft->slots[fd] = (struct fd_slot){f, cloexec};
+		ft->slots[fd] = (struct fd_slot){.file = f, .cloexec = cloexec};
 		if (min <= ft->lowest_free)
 			ft->lowest_free = fd + 1;
 	}
@@ -218,7 +248,8 @@ int fd_install_at(struct task *t, struct file *f, bool cloexec, int fd)
 		err = grow_locked(ft, fd);
 	if (!err) {
 		old = ft->slots[fd].file;
-		ft->slots[fd] = (struct fd_slot){f, cloexec};
+		loan_end(ft->slots[fd].loan, old);
+		ft->slots[fd] = (struct fd_slot){.file = f, .cloexec = cloexec};
 	}
 	mutex_unlock(&ft->mu);
 	if (old)
@@ -288,6 +319,7 @@ void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file 
 		mutex_lock(&ft->mu);
 		more = i < ft->nslots;
 		if (more && ft->slots[i].file) {
+			loan_share(ft->slots[i].loan, ft->slots[i].file);
 			f = file_get(ft->slots[i].file);
 			cloexec = ft->slots[i].cloexec;
 		}
@@ -296,4 +328,18 @@ void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file 
 			more = fn(arg, i, f, cloexec);
 		file_put(f);
 	}
+}
+
+bool fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan)
+{
+	struct fdtable *ft = t->files;
+	int err = -EBADF;
+
+	mutex_lock(&ft->mu);
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f) {
+		err = loan_make(&ft->slots[fd].loan, t, ft, fd, f, loan);
+		ft->lends |= !err;
+	}
+	mutex_unlock(&ft->mu);
+	return err == -ENOENT;
 }

@@ -17,6 +17,7 @@ void inode_init(struct inode *inode, struct super_block *sb, const struct inode_
 {
 	ref_init(&inode->ref);
 	mutex_init(&inode->mu);
+	LIST_INIT(&inode->loans);
 	inode->sb = sb;
 	inode->ops = ops;
 	inode->attr.mode = mode;

@@ -15,6 +15,7 @@
 #include "abi/errno.h"
 #include "abi/poll.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/vfs/vfs_int.h"
 
@@ -156,7 +157,8 @@ static void unlink_locked(struct inotify_mark *m)
 {
 	LIST_REMOVE(m, inode_link);
 	LIST_REMOVE(m, instance_link);
-	kernel()->vfs->nwatches--;
+	if (--kernel()->vfs->nwatches == 0 && platform->lent_watch)
+		platform->lent_watch(false);
 }
 
 static void free_mark(struct inotify_mark *m)
@@ -277,7 +279,8 @@ int inotify_add(struct file *f, const struct path *p, uint32_t mask)
 		*m = (struct inotify_mark){.instance = in, .inode = inode_get(inode), .mask = keep, .wd = ++in->last_wd};
 		LIST_INSERT_HEAD(&inode->marks->list, m, inode_link);
 		LIST_INSERT_HEAD(&in->marks, m, instance_link);
-		vfs->nwatches++;
+		if (vfs->nwatches++ == 0 && platform->lent_watch)
+			platform->lent_watch(true);
 		wd = m->wd;
 	}
 	mutex_unlock(&vfs->notify_mu);

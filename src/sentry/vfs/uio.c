@@ -96,8 +96,12 @@ int uio_zero(struct uio *u, uint64_t len)
 	int err = 0;
 
 	while (len && !err) {
-		uint64_t n = MIN(len, sizeof(zeros));
+		uint64_t base, n = MIN(piece(u, &base), MIN(len, sizeof(zeros)));
 
+		if (u->task)
+			n = mm_range_len(u->task->mm, base, n, PROT_WRITE); // what there is
+		if (n == 0)
+			return -EFAULT;
 		err = uio_put(u, zeros, n);
 		len -= n;
 	}

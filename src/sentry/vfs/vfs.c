@@ -49,6 +49,7 @@ int vfs_init(unsigned names_max)
 	mutex_init(&vfs->dcache_mu);
 	mutex_init(&vfs->mount_mu);
 	mutex_init(&vfs->notify_mu);
+	mutex_init(&vfs->loans_mu);
 	mutex_init(&vfs->locks_mu);
 	TAILQ_INIT(&vfs->lru);
 	vfs->ncached_max = names_max ? MIN(names_max, (unsigned)DCACHE_MAX) : DCACHE_MAX;

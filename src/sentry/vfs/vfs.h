@@ -25,7 +25,9 @@ struct dentry;
 struct file;
 struct hostfd;
 struct inode;
+struct loan;
 struct path;
+struct platform_loan;
 struct task;
 struct vm_backing;
 
@@ -62,6 +64,8 @@ struct inode {
 	struct unix_sock *bound; // a socket file's
 	struct file_locks *locks; // POSIX, OFD and flock locks (vfs/locks.c)
 	struct inotify_marks *marks; // inotify (vfs/notify.c)
+	LIST_HEAD(, loan) loans; // what processes may do with its files by themselves (vfs/loans.c)
+	_Atomic uint32_t nloans;
 	bool linkable; // made by O_TMPFILE without O_EXCL: may get its first name
 	bool uncached; // its name isn't kept, but looked up each time: procfs's of a process, which would outlive it in the cache
 	_Atomic int writers; // open for writing; -n: n executions deny writing (ETXTBSY)
@@ -266,6 +270,9 @@ struct file_ops {
 	int (*flush)(struct file *f, struct task *t); // each close of a descriptor (0)
 	void (*release)(struct file *f); // the last reference is gone: free priv
 	void (*left_undone)(struct file *f); // a write that was left to the platform (uio_leave) was done in part only, or not at all (nothing)
+	// What a process that read or wrote f may go on doing with its descriptor without being seen here, as long as loans_stop() isn't called for the
+	// inode, whose mu is held: sets file and kinds. False: nothing now. (nothing)
+	bool (*lend)(struct file *f, struct platform_loan *loan);
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)
 	bool host_backed; // read and write may sleep in the host (regular host files): away is marked by the file
@@ -298,6 +305,8 @@ struct fdtable *fdtable_create(void);
 struct fdtable *fdtable_dup(struct fdtable *ft); // NULL: no memory
 struct fdtable *fdtable_get(struct fdtable *ft);
 void fdtable_put(struct fdtable *ft, struct task *t); // the last one closes all; t may be NULL
+// t is about to leave its table or its address space: nothing that was lent (loans.h) outlives that. No table: nothing happens.
+void fdtable_leave(struct task *t);
 void fdtable_close_on_exec(struct fdtable *ft, struct task *t);
 struct file *fd_file(struct task *t, int fd); // counted; NULL: EBADF (O_PATH files: NULL too)
 struct file *fd_file_any(struct task *t, int fd); // O_PATH too

@@ -58,6 +58,7 @@ struct vfs {
 	struct mount *anon_mnt; // of anonymous files
 	struct mount *memfd_mnt; // made with the first memfd
 	_Atomic uint64_t next_anon_ino;
+	struct mutex loans_mu; // guards the list of every inode's loans
 	struct mutex notify_mu; // guards all inotify watches
 	_Atomic unsigned nwatches;
 	_Atomic uint32_t next_cookie;

@@ -131,6 +131,8 @@ bool own_call(struct slot *s)
 		return own_futex(s);
 	if (s->nr == SYS_rt_sigprocmask)
 		return own_sigprocmask(s);
+	if (s->nr <= SYS_pwrite64 && s->lent)
+		return own_transfer(s);
 	if (s->nr == SYS_sched_yield) {
 		if (!s->ids.valid)
 			return false;

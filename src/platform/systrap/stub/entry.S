@@ -334,7 +334,7 @@ stub_clone_thread:		// rdi: the new slot
 // --- accesses that may fault. They use no stack, so that the handler can let them return -1.
 
 	.globl stub_guard_start, stub_guard_end, stub_guard_fault
-	.globl stub_copy, stub_copy8, stub_copy_str, stub_cmpxchg, stub_xsave, stub_xrstor
+	.globl stub_copy, stub_copy8, stub_zero, stub_copy_str, stub_cmpxchg, stub_xsave, stub_xrstor
 stub_guard_start:
 stub_copy:
 	mov	%rdx, %rcx
@@ -345,6 +345,11 @@ stub_copy8:			// all or nothing
 	mov	(%rsi), %rcx
 	mov	%rcx, (%rdi)
 	xor	%eax, %eax
+	ret
+stub_zero:
+	mov	%rsi, %rcx
+	xor	%eax, %eax
+	rep stosb
 	ret
 stub_copy_str:
 	xor	%eax, %eax

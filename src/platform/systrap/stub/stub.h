@@ -11,6 +11,7 @@
 // entry.S: may fault at the application's addresses; 0, or -1 if it did.
 long stub_copy(void *dst, const void *src, uint64_t len);
 long stub_copy8(void *dst, const void *src); // 8 bytes; nothing is written if it fails
+long stub_zero(void *dst, uint64_t len);
 long stub_copy_str(void *dst, const void *src, uint64_t cap); // the length with its NUL; -1 also if there is none in cap bytes
 long stub_cmpxchg(uint32_t *at, uint32_t *inout_expected, uint32_t desired);
 long stub_xsave(void *at, uint64_t features);
@@ -40,6 +41,7 @@ void site_lea(const struct site *s, struct stub_regs *r);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
+bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 bool move_run(struct slot *s);     // likewise: what STATE_MOVE says. Short is failed, since the answer says that all was moved

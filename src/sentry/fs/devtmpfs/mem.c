@@ -1,9 +1,11 @@
 // The memory devices (major 1): null, zero, full, random, urandom. man 4 null, man 4 random.
+#include <fcntl.h>
 #include <sys/random.h>
 #include <linux/random.h>
 
 #include "abi/errno.h"
 #include "lib/container_of.h"
+#include "platform/platform.h"
 #include "sentry/fs/devtmpfs/devtmpfs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -72,8 +74,23 @@ static long random_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t 
 	return cmd == RNDGETENTCNT ? copy_out_obj(t, arg, &bits) : -EINVAL;
 }
 
-static const struct file_ops null_ops = {.read = read_nothing, .write = write_away, .llseek = seek_nowhere};
-static const struct file_ops zero_ops = {.read = read_zeros, .write = write_away, .llseek = seek_nowhere, .mmap = map_zeros};
+static bool lend_null(struct file *f, struct platform_loan *loan)
+{
+	loan->kinds = (f->flags & O_ACCMODE) == O_RDONLY ? 0 : PLATFORM_LEND_AWAY;
+	return loan->kinds;
+}
+
+static bool lend_zero(struct file *f, struct platform_loan *loan)
+{
+	lend_null(f, loan);
+	loan->kinds |= (f->flags & O_ACCMODE) == O_WRONLY ? 0 : PLATFORM_LEND_ZEROS;
+	return true;
+}
+
+static const struct file_ops null_ops = {.read = read_nothing, .write = write_away, .llseek = seek_nowhere, .lend = lend_null};
+static const struct file_ops zero_ops = {
+	.read = read_zeros, .write = write_away, .llseek = seek_nowhere, .mmap = map_zeros, .lend = lend_zero
+};
 static const struct file_ops full_ops = {.read = read_zeros, .write = write_full, .llseek = seek_nowhere};
 static const struct file_ops random_ops = {
 	.read = read_random,

@@ -10,6 +10,7 @@
 #include "abi/errno.h"
 #include "host/hostfd.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/fs/gofer/gofer_int.h"
 #include "sentry/mm/mm.h"
 
@@ -138,6 +139,16 @@ static bool leave_read(struct file *f, struct uio *u, int64_t pos)
 
 	return f->priv_readonly && !gofer_sb(f->inode)->shared && (uint64_t)pos < size && u->resid <= size - (uint64_t)pos &&
 	       uio_leave(u, f->priv, pos, u->resid, false);
+}
+
+// What isn't there, the host doesn't have either. Reads leave the attributes alone.
+static bool file_lend(struct file *f, struct platform_loan *loan)
+{
+	if (!f->priv_readonly || gofer_sb(f->inode)->shared)
+		return false;
+	loan->file = f->priv;
+	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS;
+	return true;
 }
 
 // First what the host has in its page cache; only for the rest does the worker count as away.
@@ -281,5 +292,6 @@ const struct file_ops gofer_file_ops = {
 	.fsync = file_fsync,
 	.fallocate = file_fallocate,
 	.release = file_release,
+	.lend = file_lend,
 	.host_backed = true,
 };

@@ -13,6 +13,7 @@
 #include "sentry/fs/tmpfs/tmpfs_int.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/vfs/loans.h"
 
 KMEM_TYPE(node_type, tmpfs_node);
 KMEM_TYPE(sb_type, tmpfs_sb);
@@ -28,6 +29,25 @@ void tmpfs_touch(struct inode *inode, uint32_t which)
 		inode->attr.mtime = now;
 	if (which & ATTR_CTIME)
 		inode->attr.ctime = now;
+	if (which & (ATTR_MTIME | ATTR_CTIME))
+		loans_stop(inode); // the next read makes a new atime
+}
+
+static bool later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+bool tmpfs_atime_due(const struct file *f)
+{
+	enum { DAY_S = 24 * 60 * 60 };
+	const struct inode_attr *attr = &f->inode->attr;
+	const unsigned flags = mount_flags(f->path.mnt);
+
+	if ((f->flags & O_NOATIME) || (flags & ST_NOATIME))
+		return false;
+	return !(flags & ST_RELATIME) || !later(attr->atime, attr->mtime) || !later(attr->atime, attr->ctime) ||
+	       ktime_now(CLOCK_REALTIME) / NSEC_PER_SEC - attr->atime.tv_sec >= DAY_S;
 }
 
 void tmpfs_node_destroy(struct inode *inode)

@@ -157,7 +157,7 @@ static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 	}
 	if (done > 0)
 		*pos += done;
-	if (!(f->flags & O_NOATIME))
+	if (tmpfs_atime_due(f))
 		tmpfs_touch(&n->inode, ATTR_ATIME);
 	mutex_unlock(&n->inode.mu);
 	return done;
@@ -321,4 +321,5 @@ const struct file_ops tmpfs_file_ops = {
 	.mmap = file_mmap,
 	.fallocate = file_fallocate,
 	.left_undone = tmpfs_left_undone,
+	.lend = tmpfs_lend,
 };

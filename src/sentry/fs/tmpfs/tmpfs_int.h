@@ -72,6 +72,7 @@ static inline struct tmpfs_sb *tmpfs_sb(struct super_block *sb)
 // A node without a name, nlink 1 (directories 2). Counted. 0, -ENOSPC, -ENOMEM.
 int tmpfs_node_create(struct super_block *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, struct tmpfs_node **out);
 void tmpfs_touch(struct inode *inode, uint32_t which); // ATTR_ATIME | ATTR_MTIME | ATTR_CTIME become now
+bool tmpfs_atime_due(const struct file *f); // whether reading f changes its inode's atime, as its mount wants it (relatime: man 8 mount)
 void tmpfs_node_destroy(struct inode *inode);
 int tmpfs_node_setattr(struct inode *inode, const struct setattr *set);
 // tmpfs_file.c
@@ -83,6 +84,7 @@ int tmpfs_charge(struct super_block *sb, uint64_t old_size, uint64_t new_size); 
 // tmpfs_leave.c. inode.mu is held
 struct hostfd *tmpfs_readonly_locked(struct tmpfs_node *n); // borrowed; the memfd, but only for reading. NULL: the host has none
 bool tmpfs_leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, uint64_t len); // see uio_leave
+bool tmpfs_lend(struct file *f, struct platform_loan *loan);
 bool tmpfs_leave_write_locked(struct file *f, struct uio *u, int64_t pos, uint64_t end);
 void tmpfs_settle_locked(struct tmpfs_node *n); // from here on attr.size is the host's
 bool tmpfs_grown_by(const struct tmpfs_node *n, const struct task *t);

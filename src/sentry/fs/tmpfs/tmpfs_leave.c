@@ -37,6 +37,18 @@ bool tmpfs_leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, u
 	return uio_leave(u, n->file.readonly, pos, len, false);
 }
 
+// Reading goes on without us until something makes the next read change the atime.
+bool tmpfs_lend(struct file *f, struct platform_loan *loan)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+
+	if ((f->flags & O_ACCMODE) == O_WRONLY || !n->file.host || !tmpfs_readonly_locked(n) || tmpfs_atime_due(f))
+		return false;
+	loan->file = n->file.readonly;
+	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS;
+	return true;
+}
+
 // What a process holds it may use at will, and nobody can take it back in time from one that is hostile.
 static bool may_hold(struct file *f, struct task *t)
 {

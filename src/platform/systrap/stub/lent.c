@@ -1,0 +1,131 @@
+// Transfers that never leave the stub: those on descriptors that the sentry lent to the process (channel.h), as long as all that is asked for can
+// be moved. Everything else, the end of the file, memory that isn't there, goes to the sentry, as if nothing had been tried.
+//
+// It counts only if the descriptor was on loan until the bytes were there, so there is a look at its entry before and after; what came from
+// another file, as the sentry had changed the descriptor meanwhile, is read anew by way of the sentry. With a position the second look is
+// the one instruction that moves it on: several readers then get different bytes without a lock, which a thread that is killed could leave locked.
+#include "platform/systrap/stub/stub.h"
+
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	TRIES = 4, // while others move the position; then the sentry takes it back
+	ZEROS_MAX = 64 << 10, // a call that is long looks for signals, and that is the sentry's business
+	MOVE_MAX = 0x7ffff000, // as many bytes as Linux moves at once
+};
+
+#define LENT ((struct chan_lent *)(CHAN_BASE + SLOT_LENT))
+
+static bool still(const struct chan_lent *e, uint64_t what)
+{
+	return __atomic_load_n(&e->what, __ATOMIC_ACQUIRE) == what && !PARAM->watched;
+}
+
+// If the entry says what and *pos, its position becomes to; else *pos is what it says, and false if it is another loan.
+static bool move_on(struct chan_lent *e, uint64_t what, uint64_t *pos, uint64_t to, bool *out_lent)
+{
+	uint64_t said = what;
+	bool done;
+
+	asm volatile("lock cmpxchg16b %1" : "=@ccz"(done), "+m"(*e), "+a"(said), "+d"(*pos) : "b"(what), "c"(to) : "memory");
+	*out_lent = said == what;
+	return done;
+}
+
+static bool good_range(const struct slot *s)
+{
+	const uint64_t addr = s->args[1], len = s->args[2];
+
+	return len && len <= MOVE_MAX && addr < STUB_TEXT && len <= STUB_TEXT - addr;
+}
+
+// All that was asked for?
+static bool get(const struct slot *s, uint64_t what, uint64_t pos)
+{
+	return (int64_t)pos >= 0 &&
+	       stub_call(SYS_pread64, STUB_FD_FILES + (what & LENT_PLACE), s->args[1], s->args[2], pos, 0, 0) == (long)s->args[2];
+}
+
+static bool read_at(struct slot *s, const struct chan_lent *e, uint64_t what)
+{
+	if (!good_range(s) || !get(s, what, s->args[3]) || !still(e, what))
+		return false;
+	s->regs.rax = s->args[2];
+	return true;
+}
+
+static bool read_on(struct slot *s, struct chan_lent *e, uint64_t what)
+{
+	uint64_t pos = *(volatile uint64_t *)&e->pos;
+	bool lent = good_range(s);
+
+	for (int i = 0; i < TRIES && lent; i++) {
+		if (!get(s, what, pos) || PARAM->watched)
+			return false;
+		if (move_on(e, what, &pos, pos + s->args[2], &lent)) {
+			s->regs.rax = s->args[2];
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool seek(struct slot *s, struct chan_lent *e, uint64_t what)
+{
+	const uint32_t whence = s->args[2];
+	uint64_t pos = *(volatile uint64_t *)&e->pos;
+	bool lent = whence == SEEK_SET || whence == SEEK_CUR;
+
+	for (int i = 0; i < TRIES && lent; i++) {
+		int64_t to = s->args[1];
+
+		if ((whence == SEEK_CUR && __builtin_add_overflow(to, (int64_t)pos, &to)) || to < 0)
+			return false;
+		if (move_on(e, what, &pos, to, &lent)) {
+			s->regs.rax = to;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool zeros(struct slot *s, const struct chan_lent *e, uint64_t what)
+{
+	if (!good_range(s) || s->args[2] > ZEROS_MAX || stub_zero((void *)s->args[1], s->args[2]) < 0 || !still(e, what))
+		return false;
+	s->regs.rax = s->args[2];
+	return true;
+}
+
+// Linux doesn't look at the bytes either.
+static bool away(struct slot *s)
+{
+	if (!good_range(s))
+		return false;
+	s->regs.rax = s->args[2];
+	return true;
+}
+
+bool own_transfer(struct slot *s)
+{
+	const uint32_t fd = s->args[0];
+	struct chan_lent *e = LENT + fd;
+	uint64_t what;
+
+	if (fd >= CHAN_LENT || PARAM->watched)
+		return false;
+	what = __atomic_load_n(&e->what, __ATOMIC_ACQUIRE);
+	switch (s->nr) {
+	case SYS_read:
+		return what & LENT_ZEROS ? zeros(s, e, what) : what & LENT_POS ? read_on(s, e, what) : false;
+	case SYS_pread64:
+		return what & LENT_PREAD && read_at(s, e, what);
+	case SYS_lseek:
+		return what & LENT_POS && seek(s, e, what);
+	case SYS_write:
+		return what & LENT_AWAY && away(s);
+	}
+	return false;
+}

@@ -1,0 +1,134 @@
+// Loans of descriptors to processes: when they are made, and what ends them.
+#include "sentry/vfs/loans.h"
+
+#include <fcntl.h>
+
+#include "abi/errno.h"
+#include "lib/kmem.h"
+#include "platform/platform.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/vfs_int.h"
+
+struct loan { // Guarded by the table's lock.
+	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
+	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
+	bool has_pos;
+	struct platform_as *as; // to whom
+	int fd;
+};
+
+KMEM_TYPE(loan_type, loan);
+
+static void unlist_locked(struct loan *loan)
+{
+	if (!loan->inode)
+		return;
+	LIST_REMOVE(loan, by_inode);
+	loan->inode->nloans--;
+	loan->inode = NULL;
+}
+
+static void unlist(struct loan *loan)
+{
+	struct mutex *mu = &kernel()->vfs->loans_mu;
+
+	mutex_lock(mu);
+	unlist_locked(loan);
+	mutex_unlock(mu);
+}
+
+static void take_pos(struct file *f, int64_t pos)
+{
+	if (pos >= 0) // an application may write there what it likes
+		f->pos = pos;
+}
+
+static void take_back(struct loan *loan, struct file *f)
+{
+	int64_t pos;
+
+	unlist(loan);
+	pos = platform->lent_take_back(loan->as, loan->fd);
+	if (loan->has_pos)
+		take_pos(f, pos);
+}
+
+int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec)
+{
+	struct loan *loan = *slot;
+	int err;
+
+	if (loan)
+		take_back(loan, f);
+	else
+		loan = kmem_alloc(&loan_type);
+	if (!loan)
+		return -ENOMEM;
+	if (atomic_load(&f->ref.count) > 2) // the table's, and t's call's
+		spec->kinds &= ~PLATFORM_LEND_POS;
+	if (spec->kinds & PLATFORM_LEND_POS)
+		spec->pos = f->pos;
+	loan->fd = fd;
+	loan->has_pos = spec->kinds & PLATFORM_LEND_POS;
+	mutex_lock(&kernel()->vfs->loans_mu);
+	err = platform->lend(t->ctx, ft, fd, spec, &loan->as);
+	if (!err) {
+		loan->inode = f->inode;
+		loan->inode->nloans++;
+		LIST_INSERT_HEAD(&f->inode->loans, loan, by_inode);
+	}
+	mutex_unlock(&kernel()->vfs->loans_mu);
+	if (err)
+		kmem_free(&loan_type, loan);
+	*slot = err ? NULL : loan;
+	return err;
+}
+
+void loan_share(struct loan *loan, struct file *f)
+{
+	if (!loan || !loan->has_pos)
+		return;
+	loan->has_pos = false;
+	take_pos(f, platform->lent_take_pos(loan->as, loan->fd));
+}
+
+void loan_end(struct loan *loan, struct file *f)
+{
+	if (!loan)
+		return;
+	take_back(loan, f);
+	kmem_free(&loan_type, loan);
+}
+
+void loans_stop(struct inode *inode)
+{
+	struct mutex *mu = &kernel()->vfs->loans_mu;
+	struct loan *loan;
+
+	if (!inode->nloans)
+		return;
+	mutex_lock(mu);
+	while ((loan = LIST_FIRST(&inode->loans))) {
+		platform->lent_stop(loan->as, loan->fd);
+		unlist_locked(loan);
+	}
+	mutex_unlock(mu);
+}
+
+void loan_after_transfer(struct task *t, int fd, struct file *f)
+{
+	struct platform_loan spec = {0};
+	bool keep = false;
+
+	if (!platform->lend || !f->ops->lend || kernel()->strace || kernel()->vfs->nwatches)
+		return;
+	mutex_lock(&f->inode->mu);
+	if (f->ops->lend(f, &spec))
+		keep = fdtable_lend(t, fd, f, &spec);
+	if (keep && mm_ops_try(t))
+		platform->file_keep(t->ctx, spec.file);
+	mutex_unlock(&f->inode->mu);
+}
