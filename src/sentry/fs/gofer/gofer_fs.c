@@ -48,6 +48,7 @@ static void fs_umount(struct super_block *sb)
 	if (!gsb)
 		return;
 	conn_put(gsb->conn);
+	kmem_bytes_free(gsb->buckets);
 	kmem_free(&sb_type, gsb);
 }
 
@@ -89,6 +90,12 @@ static int fs_mount(const struct fs_type *type, const struct fs_mount_args *args
 	gsb->ahead_credit = GOFER_AHEAD_FIRST;
 	mutex_init(&gsb->table_mu);
 	TAILQ_INIT(&gsb->with_files);
+	gsb->nbuckets = GOFER_BUCKETS_FIRST;
+	gsb->buckets = kmem_bytes(GOFER_BUCKETS_FIRST * sizeof(*gsb->buckets));
+	if (!gsb->buckets) {
+		err = -ENOMEM;
+		goto put_sb;
+	}
 	err = AWAY(gofer_attach(&gsb->conn->client, (uint32_t)how->tree, &root, &attached));
 	if (err)
 		goto put_sb;

@@ -48,9 +48,45 @@ static bool attr_type_ok(const struct gofer_attr *attr)
 	       type == S_IFBLK;
 }
 
-static unsigned bucket(uint64_t dev, uint64_t ino)
+static struct gofer_bucket *bucket(const struct gofer_sb *gsb, uint64_t dev, uint64_t ino)
 {
-	return (unsigned)((ino ^ dev * 31) * 0x9e3779b97f4a7c15ull >> 52) % GOFER_TABLE_BUCKETS;
+	return &gsb->buckets[(ino ^ dev * 31) * 0x9e3779b97f4a7c15ull >> 32 & (gsb->nbuckets - 1)];
+}
+
+// Without memory the chains grow instead.
+static void table_grow_locked(struct gofer_sb *gsb)
+{
+	struct gofer_bucket *old = gsb->buckets, *buckets = kmem_bytes(2 * gsb->nbuckets * sizeof(*buckets));
+	const uint32_t nold = gsb->nbuckets;
+	struct gofer_inode *gi;
+
+	if (!buckets)
+		return;
+	gsb->buckets = buckets;
+	gsb->nbuckets = 2 * nold;
+	for (uint32_t i = 0; i < nold; i++)
+		while ((gi = LIST_FIRST(&old[i]))) {
+			LIST_REMOVE(gi, table_link);
+			LIST_INSERT_HEAD(bucket(gsb, gi->dev, gi->ino), gi, table_link);
+		}
+	kmem_bytes_free(old);
+}
+
+static void table_add_locked(struct gofer_sb *gsb, struct gofer_inode *gi)
+{
+	if (gsb->ninodes++ >= gsb->nbuckets)
+		table_grow_locked(gsb);
+	LIST_INSERT_HEAD(bucket(gsb, gi->dev, gi->ino), gi, table_link);
+	gi->in_table = true;
+}
+
+static void table_remove_locked(struct gofer_sb *gsb, struct gofer_inode *gi)
+{
+	if (!gi->in_table)
+		return;
+	LIST_REMOVE(gi, table_link);
+	gi->in_table = false;
+	gsb->ninodes--;
 }
 
 // A known inode of that number, counted. One whose type or birth differs is another file: the number came again.
@@ -58,7 +94,7 @@ static struct gofer_inode *table_find_locked(struct gofer_sb *gsb, const struct 
 {
 	struct gofer_inode *gi, *next;
 
-	for (gi = LIST_FIRST(&gsb->table[bucket(attr->dev, attr->ino)]); gi; gi = next) {
+	for (gi = LIST_FIRST(bucket(gsb, attr->dev, attr->ino)); gi; gi = next) {
 		next = LIST_NEXT(gi, table_link);
 		if (gi->dev != attr->dev || gi->ino != attr->ino)
 			continue;
@@ -67,8 +103,7 @@ static struct gofer_inode *table_find_locked(struct gofer_sb *gsb, const struct 
 			if (ref_get_unless_zero(&gi->inode.ref))
 				return gi;
 		} else {
-			LIST_REMOVE(gi, table_link);
-			gi->in_table = false;
+			table_remove_locked(gsb, gi);
 		}
 	}
 	return NULL;
@@ -96,8 +131,7 @@ static struct gofer_inode *find_or_make(struct super_block *sb, const struct gof
 			gi->inode.file_ops = &gofer_file_ops;
 		else if (S_ISDIR(attr->mode))
 			gi->inode.file_ops = &gofer_dir_ops;
-		LIST_INSERT_HEAD(&gsb->table[bucket(gi->dev, gi->ino)], gi, table_link);
-		gi->in_table = true;
+		table_add_locked(gsb, gi);
 	}
 	mutex_unlock(&gsb->table_mu);
 	kmem_free(&inode_type, fresh);
@@ -236,9 +270,7 @@ void gofer_inode_forget(struct gofer_inode *gi)
 	struct gofer_sb *gsb = gofer_sb(&gi->inode);
 
 	mutex_lock(&gsb->table_mu);
-	if (gi->in_table)
-		LIST_REMOVE(gi, table_link);
-	gi->in_table = false;
+	table_remove_locked(gsb, gi);
 	mutex_unlock(&gsb->table_mu);
 }
 

@@ -14,7 +14,7 @@
 
 struct dentry;
 
-enum { GOFER_TABLE_BUCKETS = 4096, GOFER_IDLE_FILES_MAX = 1024, GOFER_AHEAD_FIRST = 256 };
+enum { GOFER_BUCKETS_FIRST = 256, GOFER_IDLE_FILES_MAX = 1024, GOFER_AHEAD_FIRST = 256 };
 
 struct gofer_conn {
 	struct ref ref;
@@ -36,7 +36,8 @@ struct gofer_sb {
 	uint64_t root_node, root_dev;
 	struct mutex table_mu;
 	// Guarded by table_mu.
-	LIST_HEAD(, gofer_inode) table[GOFER_TABLE_BUCKETS];
+	LIST_HEAD(gofer_bucket, gofer_inode) *buckets; // nbuckets, a power of two; kmem_bytes
+	uint32_t nbuckets, ninodes;
 	TAILQ_HEAD(, gofer_inode) with_files; // those that keep descriptors, oldest first
 	int nwith_files;
 };

@@ -266,8 +266,8 @@ static int copy_one_locked(struct overlay_node *n, bool data)
 		return err;
 	}
 	LIST_REMOVE(n, hash_link);
-	n->key = made;
-	LIST_INSERT_HEAD(&o->nodes[((uintptr_t)made >> 6) % OVERLAY_HASH], n, hash_link);
+	o->nnodes--;
+	overlay_node_hash(o, n, made);
 	n->upper = made;
 	return 0;
 }

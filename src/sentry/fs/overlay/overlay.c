@@ -12,6 +12,8 @@
 KMEM_TYPE(node_type, overlay_node);
 KMEM_TYPE(sb_type, overlay_sb);
 
+enum { BUCKETS_FIRST = 256 };
+
 static const char origin_xattr[] = "trusted.overlay.origin", private_prefix[] = "trusted.overlay.";
 
 // --- nodes
@@ -56,9 +58,36 @@ uint64_t overlay_number(struct inode *upper, struct dentry *lower)
 	return origin ? origin : upper->attr.ino | 1ull << 48;
 }
 
-static unsigned bucket(const struct inode *key)
+static struct overlay_bucket *bucket(const struct overlay_sb *o, const struct inode *key)
 {
-	return ((uintptr_t)key >> 6) % OVERLAY_HASH;
+	return &o->buckets[((uintptr_t)key >> 4) * 0x9e3779b97f4a7c15ull >> 32 & (o->nbuckets - 1)];
+}
+
+// Without memory the chains grow instead.
+static void grow_locked(struct overlay_sb *o)
+{
+	struct overlay_bucket *old = o->buckets, *buckets = kmem_bytes(2 * o->nbuckets * sizeof(*buckets));
+	const uint32_t nold = o->nbuckets;
+	struct overlay_node *n;
+
+	if (!buckets)
+		return;
+	o->buckets = buckets;
+	o->nbuckets = 2 * nold;
+	for (uint32_t i = 0; i < nold; i++)
+		while ((n = LIST_FIRST(&old[i]))) {
+			LIST_REMOVE(n, hash_link);
+			LIST_INSERT_HEAD(bucket(o, n->key), n, hash_link);
+		}
+	kmem_bytes_free(old);
+}
+
+void overlay_node_hash(struct overlay_sb *o, struct overlay_node *n, struct inode *key)
+{
+	if (o->nnodes++ >= o->nbuckets)
+		grow_locked(o);
+	n->key = key;
+	LIST_INSERT_HEAD(bucket(o, key), n, hash_link);
 }
 
 static const struct inode_ops *ops_for(uint32_t mode)
@@ -74,7 +103,7 @@ struct overlay_node *overlay_node_get(struct super_block *sb, struct inode *uppe
 	struct overlay_node *n;
 
 	mutex_lock(&o->mu);
-	LIST_FOREACH(n, &o->nodes[bucket(key)], hash_link)
+	LIST_FOREACH(n, bucket(o, key), hash_link)
 		if (n->key == key && ref_get_unless_zero(&n->inode.ref)) {
 			mutex_unlock(&o->mu);
 			inode_put(upper);
@@ -94,7 +123,6 @@ struct overlay_node *overlay_node_get(struct super_block *sb, struct inode *uppe
 	inode_init(&n->inode, sb, ops_for(key->attr.mode), key->attr.mode);
 	n->upper = upper;
 	n->lower = lower;
-	n->key = key;
 	if (parent) {
 		inode_get(&parent->inode);
 		n->parent = parent;
@@ -102,7 +130,7 @@ struct overlay_node *overlay_node_get(struct super_block *sb, struct inode *uppe
 	n->inode.file_ops = S_ISDIR(key->attr.mode) ? &overlay_dir_file_ops : NULL;
 	n->inode.attr.ino = overlay_number(upper, lower);
 	overlay_mirror(n);
-	LIST_INSERT_HEAD(&o->nodes[bucket(key)], n, hash_link);
+	overlay_node_hash(o, n, key);
 	mutex_unlock(&o->mu);
 	return n;
 }
@@ -114,6 +142,7 @@ void overlay_node_destroy(struct inode *inode)
 
 	mutex_lock(&o->mu);
 	LIST_REMOVE(n, hash_link);
+	o->nnodes--;
 	mutex_unlock(&o->mu);
 	inode_put(n->upper);
 	dentry_put(n->lower);
@@ -332,7 +361,9 @@ static int mount_overlay(const struct fs_type *type, const struct fs_mount_args 
 	o->upper = layers->upper;
 	o->lower_mnt = mount_create(layers->lower, layers->lower->root, 0);
 	sb->priv = o;
-	if (!o->lower_mnt)
+	o->nbuckets = BUCKETS_FIRST;
+	o->buckets = kmem_bytes(BUCKETS_FIRST * sizeof(*o->buckets));
+	if (!o->lower_mnt || !o->buckets)
 		goto fail;
 	upper_root = dentry_inode(o->upper->root);
 	if (real_attr(dentry_inode(layers->lower->root), &a) == 0) {
@@ -361,6 +392,7 @@ static void umount_overlay(struct super_block *sb)
 
 	mount_put(o->lower_mnt);
 	sb_put(o->upper);
+	kmem_bytes_free(o->buckets);
 	kmem_free(&sb_type, o);
 }
 

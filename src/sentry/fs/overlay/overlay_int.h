@@ -6,8 +6,6 @@
 
 #include "sentry/vfs/vfs_int.h"
 
-enum { OVERLAY_HASH = 1024 };
-
 struct overlay_node {
 	struct inode inode; // attr mirrors the real inode's; ino is the overlay's own and stays
 	LIST_ENTRY(overlay_node) hash_link;
@@ -21,7 +19,9 @@ struct overlay_node {
 
 struct overlay_sb {
 	struct mutex mu;
-	LIST_HEAD(, overlay_node) nodes[OVERLAY_HASH]; // Guarded by mu.
+	// Guarded by mu.
+	LIST_HEAD(overlay_bucket, overlay_node) *buckets; // nbuckets, a power of two; kmem_bytes
+	uint32_t nbuckets, nnodes;
 	struct mount *lower_mnt; // for opening what is below
 	struct super_block *upper;
 	uint64_t next_ino;
@@ -48,6 +48,7 @@ static inline struct inode *overlay_real(struct overlay_node *n)
 struct overlay_node *overlay_node_get(struct super_block *sb, struct inode *upper, struct dentry *lower, struct overlay_node *parent,
 				      const char *name, size_t len);
 void overlay_node_destroy(struct inode *inode);
+void overlay_node_hash(struct overlay_sb *o, struct overlay_node *n, struct inode *key); // enters n; o->mu is held
 uint64_t overlay_number(struct inode *upper, struct dentry *lower); // st_ino of what is above, below (NULL: nothing), or both
 void overlay_mirror(struct overlay_node *n); // brings inode.attr up to date
 void overlay_place(struct overlay_node *n, struct overlay_node *parent, const char *name, size_t len); // after a rename
