@@ -99,6 +99,8 @@ struct platform_ops {
 	bool (*prepare_sleep)(void);
 	void (*after_sleep)(void); // undoes prepare_sleep and empties wait_fd; events are found by poll again
 	int (*wait_fd)(void);
+	// May be NULL. Nothing will come of poll until a context is resumed. The leader asks.
+	bool (*all_stopped)(void);
 
 	// --- address spaces and contexts
 	// A new empty address space with one stopped context, registers zero. 0 or -errno (EAGAIN, ENOMEM).

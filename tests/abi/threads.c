@@ -1,7 +1,9 @@
 /* Threads as the C library makes them: create, join, cancel, locks, thread-local state, and who shares what. */
 #include "abi.h"
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/time.h>
 #include <semaphore.h>
 #include <linux/membarrier.h>
 #include <sys/prctl.h>
@@ -549,5 +551,79 @@ CASE(mapping_in_bursts)
 
 		CHECK(pthread_join(t[i], &bad) == 0);
 		CHECK(!bad);
+	}
+}
+
+static int turns_there[2], turns_back[2];
+static volatile int turns_taken;
+
+static void *take_turns(void *arg)
+{
+	char c;
+
+	for (int i = 0; i < 200; i++) {
+		OK(nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL));
+		EQ(write(turns_there[1], "x", 1), 1);
+		EQ(read(turns_back[0], &c, 1), 1);
+		turns_taken++;
+	}
+	close(turns_there[1]);
+	return arg;
+}
+
+static void *give_turns(void *arg)
+{
+	char c;
+
+	while (read(turns_there[0], &c, 1) == 1)
+		EQ(write(turns_back[1], &c, 1), 1);
+	return arg;
+}
+
+/* Who looks for names that nobody knows yet keeps nobody else from sleeping, waking and being woken. */
+CASE(others_run_while_names_are_looked_up)
+{
+	char path[PATH_MAX], *end;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+	pthread_t sleeping, waiting;
+	struct stat st;
+
+	OK(n);
+	path[n] = 0;
+	end = strrchr(path, '/') + 1;
+	OK(pipe(turns_there));
+	OK(pipe(turns_back));
+	EQ(pthread_create(&sleeping, NULL, take_turns, NULL), 0);
+	EQ(pthread_create(&waiting, NULL, give_turns, NULL), 0);
+	for (int i = 0; turns_taken < 200; i++) {
+		sprintf(end, "none-%d", i);
+		ERR(stat(path, &st), ENOENT);
+	}
+	EQ(pthread_join(sleeping, NULL), 0);
+	EQ(pthread_join(waiting, NULL), 0);
+}
+
+static void take_alarm(int sig)
+{
+	(void)sig;
+	turns_taken++;
+}
+
+/* The same with one thread, where timers alone come in between. */
+CASE(timers_fire_while_names_are_looked_up)
+{
+	const struct itimerval every = {.it_interval = {.tv_usec = 200}, .it_value = {.tv_usec = 200}};
+	char path[PATH_MAX], *end;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32);
+	struct stat st;
+
+	OK(n);
+	path[n] = 0;
+	end = strrchr(path, '/') + 1;
+	signal(SIGALRM, take_alarm);
+	OK(setitimer(ITIMER_REAL, &every, NULL));
+	for (int i = 0; turns_taken < 200; i++) {
+		sprintf(end, "none-%d", i);
+		ERR(stat(path, &st), ENOENT);
 	}
 }

@@ -445,6 +445,15 @@ int systrap_wait_fd(void)
 	return ev.wait_fd;
 }
 
+bool systrap_all_stopped(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	for (uint32_t i = 0; i < ev.nids; i++)
+		if (ev.modes[i] == MODE_APP || ev.modes[i] == MODE_READY)
+			return false;
+	return !ev.deaths && !ev.untold;
+}
+
 // --- to the stub
 
 static void slot_answer(struct platform_ctx *ctx, uint32_t state)

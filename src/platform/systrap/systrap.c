@@ -192,6 +192,7 @@ const struct platform_ops systrap_ops = {
 	.prepare_sleep = systrap_prepare_sleep,
 	.after_sleep = systrap_after_sleep,
 	.wait_fd = systrap_wait_fd,
+	.all_stopped = systrap_all_stopped,
 	.as_create = systrap_as_create,
 	.fork = systrap_fork,
 	.spawn = systrap_spawn,

@@ -165,6 +165,7 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event);
 bool systrap_prepare_sleep(void);
 void systrap_after_sleep(void);
 int systrap_wait_fd(void);
+bool systrap_all_stopped(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);

@@ -88,6 +88,7 @@ void kernel_unwatch_fd(struct fd_watch *w);
 // Around a host call of the calling worker that may take long (a gofer message, disk): another worker takes over meanwhile.
 // Cheap (no host call) when nobody else has anything to do. May be called with sleeping mutexes of the VFS held.
 void kernel_away_begin(void);
+void kernel_away_briefly(void); // the same for what takes the host some microseconds as a rule: the worker stays the leader while nobody needs one
 void kernel_away_end(void);
 
 // The kernel's message log that dmesg shows (syslog(2)).

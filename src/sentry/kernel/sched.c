@@ -49,6 +49,7 @@ struct sched {
 	int epoll_fd, kick_fd, timer_fd;
 	struct mutex lead_mu; // guards has_leader's changes together with the platform's prepare_sleep
 	_Atomic bool has_leader;
+	_Atomic bool lent; // the leader waits for the host where nobody needs it: who does may take the lead from it
 	_Atomic int sleepers, nworkers;
 	int nworkers_max;
 	int64_t spin_ns; // the leader's, as is:
@@ -67,6 +68,7 @@ struct worker {
 	struct task *task; // being handled
 	struct task *dead; // it has ended: a reference to give back
 	int away; // depth of kernel_away_begin
+	bool lends; // leads, but may have lost the lead meanwhile
 };
 
 static _Thread_local struct worker self;
@@ -85,12 +87,28 @@ struct task *current_task(void)
 
 // --- the lead
 
+// The lead is exchanged between its holder that waits for the host and who needs it: only one of them gets it.
+static bool unlend(struct sched *s)
+{
+	bool lent = true;
+
+	return atomic_load(&s->lent) && atomic_compare_exchange_strong(&s->lent, &lent, false);
+}
+
+static bool lead_take_over(struct sched *s)
+{
+	if (!unlend(s))
+		return false;
+	self.leads = true;
+	return true;
+}
+
 static bool lead_take(struct sched *s)
 {
 	bool taken = false;
 
 	if (atomic_load_explicit(&s->has_leader, memory_order_relaxed))
-		return false;
+		return lead_take_over(s);
 	mutex_lock(&s->lead_mu);
 	if (!s->has_leader) {
 		s->has_leader = true;
@@ -234,8 +252,8 @@ void sched_timer_changed(int64_t deadline_ns)
 	struct sched *s = sched();
 
 	atomic_store(&s->timer_deadline_ns, deadline_ns);
-	// A leader looks at the clock itself, and arms the descriptor when it lays the lead down.
-	if (!atomic_load(&s->has_leader))
+	// A leader looks at the clock itself, and arms the descriptor when it lays the lead down or lends it.
+	if (!atomic_load(&s->has_leader) || atomic_load(&s->lent))
 		timer_arm_fd(s);
 }
 
@@ -484,7 +502,7 @@ void kernel_away_begin(void)
 	if (self.away++ || platform->single_worker)
 		return;
 	if (!self.leads) { // away for the second time in one handler, which may have woken somebody in between
-		if (atomic_load(&kernel()->runq_len) && !atomic_load(&s->has_leader))
+		if (atomic_load(&kernel()->runq_len) && (!atomic_load(&s->has_leader) || atomic_load(&s->lent)))
 			kick(s);
 		return;
 	}
@@ -497,9 +515,37 @@ void kernel_away_begin(void)
 		log_warning("no further worker could be started");
 }
 
+// A sleeper sees to timers and descriptors. Whoever lets an application go on, or finds something to do, comes by lead_take(): since that is after
+// it did so, and the look here after the lead is on offer, one of the two notices.
+static bool lend(struct sched *s)
+{
+	if (!platform->all_stopped || s->sleepers == 0)
+		return false;
+	atomic_store(&s->lent, true);
+	timer_arm_fd(s);
+	if (platform->all_stopped() && atomic_load(&kernel()->runq_len) == 0)
+		return true;
+	self.leads = unlend(s);
+	return false;
+}
+
+void kernel_away_briefly(void)
+{
+	if (self.away == 0 && self.leads && !platform->single_worker && lend(sched())) {
+		self.lends = true;
+		self.away++;
+		return;
+	}
+	kernel_away_begin();
+}
+
 void kernel_away_end(void)
 {
 	self.away--;
+	if (!self.lends)
+		return;
+	self.lends = false;
+	self.leads = unlend(sched());
 }
 
 static int watch_own(struct sched *s, int fd, uint64_t data, uint32_t events)

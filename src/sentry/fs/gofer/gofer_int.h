@@ -76,7 +76,7 @@ static inline struct gofer_client *gofer_client(struct inode *inode)
 }
 
 // A message: the worker is away meanwhile.
-#define AWAY(call) ({ kernel_away_begin(); __auto_type result_ = (call); kernel_away_end(); result_; })
+#define AWAY(call) ({ kernel_away_briefly(); __auto_type result_ = (call); kernel_away_end(); result_; })
 
 // gofer_inode.c
 extern const struct inode_ops gofer_inode_ops, gofer_inode_ops_shared;
