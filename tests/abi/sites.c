@@ -34,6 +34,7 @@ asm(".text"
     SITE_ALL("site_all", "mov $3, %eax\n\tsyscall")
     SITE_ALL("site_lea_all", "mov $3, %eax\n\tlea 0x7654321(%r8), %rdi\n\tsyscall")
     SITE_ALL("site_lea_rip_all", "mov $3, %eax\n\tlea 0x7654321(%rip), %rdi\n\tsyscall")
+    SITE_ALL("site_behind_all", "mov $3, %eax\n\tnop\n\tsyscall\n\tmov %rdi, %rdi\n\tlea 0(%rbx), %rbx")
     ENTER "site_lea\n"
     ".balign 64\nsite_lea:\n\tpush %rbx\n\tmov %rdi, %rax\n\tlea -0x1234(%rsi), %rbx\n\tlea 0x1234(%rbx), %rdi\n\tsyscall\n"
     "\tpop %rbx\n\tret"
@@ -48,10 +49,10 @@ asm(".text"
     ".balign 64\nsite_not_mov:\n\tmov $9, %eax\n\tmov $2, %r10d\n\txor %r9d, %r9d\n\tmov $700, %r8d\n\tsyscall\n\tret\n");
 
 long site_mov(long fd), site_movq(long fd), site_cmp(long nr, long a), site_cmpl(long nr, long a);
-void site_all(uint64_t regs[16]), site_lea_all(uint64_t regs[16]), site_lea_rip_all(uint64_t regs[16]);
+void site_all(uint64_t regs[16]), site_lea_all(uint64_t regs[16]), site_lea_rip_all(uint64_t regs[16]), site_behind_all(uint64_t regs[16]);
 long site_lea(long nr, long a), site_lea_r12(const char *path, long mode), site_lea_r13(const char *path, long mode), site_lea_rip(void);
 long site_lea_cmp(long nr, long a), site_not_mov(void *addr, size_t len, long prot);
-static void (*const all_sites[])(uint64_t regs[16]) = {site_all, site_lea_all, site_lea_rip_all};
+static void (*const all_sites[])(uint64_t regs[16]) = {site_all, site_lea_all, site_lea_rip_all, site_behind_all};
 extern char site_mov_middle[], site_movq_middle[], site_cmp_call[], site_cmp_middle[];
 
 static long call_at(void *at, long rax, long rdi)
@@ -91,13 +92,13 @@ CASE(registers_flags_and_red_zone)
 {
 	static const uint64_t flags[] = {0x202, 0xad7, 0x203, 0xa02, 0x242, 0x282, 0x606, 0x216, 0xed7};
 
-	for (int i = 0; i < OFTEN * 6; i++) {
+	for (int i = 0; i < OFTEN * 8; i++) {
 		uint64_t r[16], want[16];
 		for (int j = 0; j < 11; j++)
 			r[j] = 0x0123456789abcdef * (j + 3) + i;
-		r[11] = flags[i / 3 % 9];
+		r[11] = flags[i / 4 % 9];
 		memcpy(want, r, sizeof r);
-		all_sites[i % 3](r);
+		all_sites[i % 4](r);
 		for (int j = 0; j < 11; j++)
 			EQ(r[j], want[j]);
 		EQ(r[11] & 0xed7, want[11] & 0xed7);
@@ -542,7 +543,7 @@ CASE(signals_amid_calls)
 			r[j] = 0x9e3779b97f4a7c15 * (j + 1) + i;
 		r[11] = i & 1 ? 0x202 : 0xad7;
 		memcpy(want, r, sizeof r);
-		all_sites[i % 3](r);
+		all_sites[i % 4](r);
 		CHECK(memcmp(r, want, 88) == 0);
 		EQ(r[11] & 0xcd5, want[11] & 0xcd5);
 		EQ((long)r[12], -EBADF);

@@ -22,13 +22,17 @@
 // read-only. The third byte of all these addresses is 06, no instruction in 64-bit mode (stub/sites.c).
 #define SITE_TABLE 0x60000
 #define SITE_TABLE_BYTES 0x4000
+// Likewise for sites where code may arrive at any place. In the addresses of this table's entries no byte is an instruction that an application may use.
+#define SITE_FAR 0x60060000
+#define SITE_FAR_BYTES 0x10000
 
 // Call sites by what must be kept on the way in: the flags, as the number is the site's own; nothing but the number, as the next instruction
-// is a comparison; both.
+// is a comparison; both; both, for sites in the far table.
 #define SITES_KEEP 1024
-#define SITES_CMP 768
-#define SITES_BOTH 256
-#define SITES_MAX (SITES_KEEP + SITES_CMP + SITES_BOTH)
+#define SITES_CMP 512
+#define SITES_BOTH 128
+#define SITES_FAR 384
+#define SITES_MAX (SITES_KEEP + SITES_CMP + SITES_BOTH + SITES_FAR)
 #define SITE_COUNTS 4096
 #define SITES_STRADDLING 64 // that lie in two pages
 #define SITES_HEAD (SITE_COUNTS + 192)
@@ -43,7 +47,13 @@
 #define SITE_LEA 3   // lea disp(%reg),%reg; syscall
 #define SITE_CMPQ 4  // syscall; cmp $imm,%rax
 #define SITE_CMPL 5  // syscall; cmp $imm,%eax
+#define SITE_BEHIND 6 // syscall and what is behind it, up to seven bytes or a little more
 #define SITE_TRAMPOLINE_BYTES 16
+// How a call from a patched site goes back: with all registers as the sentry set them; with those alone that a call may change, to where the site
+// says; with all, to where they say, by the short way.
+#define BACK_FULL 0
+#define BACK_SHORT 1
+#define BACK_LONG 2
 
 #define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
 
@@ -263,7 +273,7 @@ struct stub_header {
 	uint64_t trampolines;
 };
 
-enum { SITE_PARTS = 3, SITE_RIP = 16 };
+enum { SITE_PARTS = 4, SITE_RIP = 16, SITE_CODE = 18 };
 
 struct site { // a patched call site
 	uint64_t addr;  // where the jump is
@@ -271,9 +281,12 @@ struct site { // a patched call site
 	uint64_t after; // just behind its syscall instruction: what signal handlers see
 	uint32_t nr, imm;
 	uint8_t kind, prot;
-	uint8_t old[7]; // what the jump replaced
+	uint8_t len;	  // of the instructions that the jump has its place of
 	uint8_t to, from; // SITE_LEA's registers, by their numbers in instructions; from: SITE_RIP, too. imm is the distance.
-	uint8_t pad[SITE_BYTES - 43];
+	uint8_t changing; // somebody writes there
+	uint8_t arrivals; // in the middle
+	uint8_t code[SITE_CODE]; // what was there before
+	uint8_t pad[SITE_BYTES - 57];
 };
 
 struct sites {

@@ -217,6 +217,8 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		ctx->site_wanted = kind & KIND_SITE;
 		if (ctx->site_wanted)
 			ctx->site_after = s->regs.rip;
+		if (ctx->site_wanted && out->call.nr == SYS_exit)
+			ctx->as->site_late = ctx->site_after;
 		ctx->as->ncalls++;
 		if (kind & KIND_SIGNAL) {
 			ctx->as->nsignalled++;
@@ -503,6 +505,17 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 	return state;
 }
 
+// A thread that ends doesn't patch where it did; another does.
+static void take_late_site(struct platform_ctx *ctx)
+{
+	const uint64_t after = atomic_exchange(&ctx->as->site_late, 0);
+
+	if (ctx->site_wanted || !after)
+		return;
+	ctx->site_wanted = true;
+	ctx->site_after = after;
+}
+
 void systrap_resume(struct platform_ctx *ctx)
 {
 	_Atomic uint8_t *mode = &ev.modes[ctx->id];
@@ -512,6 +525,8 @@ void systrap_resume(struct platform_ctx *ctx)
 		ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
 		return;
 	}
+	if (ctx->as->site_late)
+		take_late_site(ctx);
 	if (ctx->site_wanted)
 		op_patch(ctx, ctx->site_after);
 	ctx->site_wanted = false;

@@ -22,6 +22,7 @@ struct platform_as {
 	_Atomic pid_t pid; // 0: not known (yet). Stays reserved, as a zombie if need be, until the as is freed.
 	_Atomic bool spawned; // it has, or had, more than one thread
 	_Atomic bool dead; // its process ended, or could not be made
+	_Atomic uint64_t site_late; // a site that a thread asked to patch with its last call
 	uint64_t ncalls, nsignalled; // the poller's: calls that came to the sentry, and how many of them by signal
 	// Guarded by mu:
 	bool kill_wanted; // once its process is known

@@ -143,7 +143,8 @@ static int map_sites(const struct stub_header *h, const struct start *st)
 {
 	uint64_t *table = (uint64_t *)SITE_TABLE;
 
-	if (map_fixed(SITE_TABLE, SITE_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0) {
+	if (map_fixed(SITE_TABLE, SITE_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0 &&
+	    map_fixed(SITE_FAR, SITE_FAR_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0) {
 		for (unsigned i = 0; i < SITES_MAX; i++)
 			table[i] = h->trampolines + i * SITE_TRAMPOLINE_BYTES;
 		if (mprotect(table, SITE_TABLE_BYTES, PROT_READ) < 0)

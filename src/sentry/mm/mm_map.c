@@ -15,9 +15,11 @@
 #include "sentry/vfs/vfs.h"
 
 enum { MAPPINGS_BOTTOM = 0x100000 }; // below it only MAP_FIXED maps, as low addresses serve the platform
-#define LOW_RESERVED_START 0x60000ull // the call table of patched sites
-#define LOW_RESERVED_END 0x70000ull
 #define BITS_32_TOP 0x80000000ull
+
+static const struct {
+	uaddr_t start, end;
+} reserved[] = {{0x60000, 0x70000}, {0x60060000, 0x60070000}}; // the call tables of patched sites
 
 int mm_check_range(uaddr_t addr, uint64_t len, uaddr_t *out_end)
 {
@@ -32,7 +34,21 @@ int mm_check_range(uaddr_t addr, uint64_t len, uaddr_t *out_end)
 
 bool mm_range_reserved(uaddr_t start, uaddr_t end)
 {
-	return start < APP_MIN || end > APP_MAX || (start < LOW_RESERVED_END && end > LOW_RESERVED_START);
+	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
+		if (start < reserved[i].end && end > reserved[i].start)
+			return true;
+	return start < APP_MIN || end > APP_MAX;
+}
+
+// The highest place below top, but not where the platform's are.
+static uaddr_t find_gap(struct mm *mm, uint64_t len, uaddr_t top)
+{
+	uaddr_t found = 0;
+
+	for (size_t i = ARRAY_LEN(reserved); i-- > 0 && !found; top = MIN(top, reserved[i].start))
+		if (top > reserved[i].end)
+			found = vma_find_gap(mm, len, MAX(MAPPINGS_BOTTOM, reserved[i].end), top);
+	return found;
 }
 
 int mm_choose_place_locked(struct mm *mm, uaddr_t hint, uint64_t len, int flags, uaddr_t *out)
@@ -51,13 +67,13 @@ int mm_choose_place_locked(struct mm *mm, uaddr_t hint, uint64_t len, int flags,
 	}
 	hint = PAGE_ALIGN(hint);
 	if (hint >= MAPPINGS_BOTTOM && hint <= APP_MAX && len <= APP_MAX - hint && !(flags & MAP_32BIT) &&
-	    vma_range_free(mm, hint, hint + len)) {
+	    !mm_range_reserved(hint, hint + len) && vma_range_free(mm, hint, hint + len)) {
 		*out = hint;
 		return 0;
 	}
-	*out = vma_find_gap(mm, len, MAPPINGS_BOTTOM, flags & MAP_32BIT ? BITS_32_TOP : mm->mmap_top);
+	*out = find_gap(mm, len, flags & MAP_32BIT ? BITS_32_TOP : mm->mmap_top);
 	if (!*out && !(flags & MAP_32BIT)) // above the usual window there may be room still
-		*out = vma_find_gap(mm, len, MAPPINGS_BOTTOM, APP_MAX);
+		*out = find_gap(mm, len, APP_MAX);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -195,11 +211,12 @@ int mm_queue_unmap(struct task *t, uaddr_t addr, uaddr_t end)
 	int err = 0;
 
 	addr = MAX(addr, APP_MIN);
-	if (addr < LOW_RESERVED_END && end > LOW_RESERVED_START) {
-		if (addr < LOW_RESERVED_START)
-			err = platform->unmap(t->ctx, mm_op_tag(mm, 0, 0), addr, LOW_RESERVED_START - addr);
-		addr = LOW_RESERVED_END;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(reserved) && !err; i++)
+		if (addr < reserved[i].end && end > reserved[i].start) {
+			if (addr < reserved[i].start)
+				err = platform->unmap(t->ctx, mm_op_tag(mm, 0, 0), addr, reserved[i].start - addr);
+			addr = reserved[i].end;
+		}
 	if (!err && addr < end)
 		err = platform->unmap(t->ctx, mm_op_tag(mm, 0, 0), addr, end - addr);
 	return err;

@@ -202,8 +202,10 @@ stub_slow_end:
 	mov	%rcx, %rsi
 	call	stub_fast_call
 	mov	%rbx, %rdi
-	test	%al, %al
+	test	%eax, %eax
 	jz	stub_resume_full
+	cmp	$BACK_LONG, %eax
+	je	stub_window3_start
 
 	// As stub_resume_full, but the registers that the stub kept need no loading, and no iretq.
 	.globl stub_window2_start, stub_window2_end
@@ -242,6 +244,36 @@ stub_window2_start:
 	jmp	*%rcx
 stub_window2_end:
 
+	// As stub_resume_full, but no iretq: gs is ours, as the way in found.
+	.globl stub_window3_start, stub_window3_end
+stub_window3_start:
+	cmpl	$0, SLOT_INTERRUPT(%rdi)
+	jne	stub_resume_full
+	mov	EFLAGS(%rdi), %eax
+	bt	$11, %eax
+	setc	%cl
+	mov	%al, %ah
+	add	$0x7f, %cl		// overflows, if it did before
+	sahf
+	mov	R15(%rdi), %r15
+	mov	R14(%rdi), %r14
+	mov	R13(%rdi), %r13
+	mov	R12(%rdi), %r12
+	mov	RBP(%rdi), %rbp
+	mov	RBX(%rdi), %rbx
+	mov	R11(%rdi), %r11
+	mov	R10(%rdi), %r10
+	mov	R9(%rdi), %r9
+	mov	R8(%rdi), %r8
+	mov	RAX(%rdi), %rax
+	mov	RCX(%rdi), %rcx
+	mov	RDX(%rdi), %rdx
+	mov	RSI(%rdi), %rsi
+	mov	RSP(%rdi), %rsp
+	mov	RDI(%rdi), %rdi
+	jmp	*%gs:RIP
+stub_window3_end:
+
 	// Where the table leads, one for each site.
 	.globl stub_trampolines, stub_trampolines_end
 	.balign	SITE_TRAMPOLINE_BYTES
@@ -260,6 +292,12 @@ stub_trampolines:
 	.set	i, i + 1
 	.endr
 	.rept	SITES_BOTH
+	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
+	jmp	stub_fast_both
+	.balign	SITE_TRAMPOLINE_BYTES
+	.set	i, i + 1
+	.endr
+	.rept	SITES_FAR
 	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
 	jmp	stub_fast_both
 	.balign	SITE_TRAMPOLINE_BYTES
@@ -334,7 +372,7 @@ stub_clone_thread:		// rdi: the new slot
 // --- accesses that may fault. They use no stack, so that the handler can let them return -1.
 
 	.globl stub_guard_start, stub_guard_end, stub_guard_fault
-	.globl stub_copy, stub_copy8, stub_zero, stub_copy_str, stub_cmpxchg, stub_xsave, stub_xrstor
+	.globl stub_copy, stub_copy8, stub_zero, stub_copy_str, stub_cmpxchg, stub_load4, stub_load8, stub_store4, stub_store8, stub_xsave, stub_xrstor
 stub_guard_start:
 stub_copy:
 	mov	%rdx, %rcx
@@ -365,6 +403,24 @@ stub_cmpxchg:
 	mov	(%rsi), %eax
 	lock cmpxchg %edx, (%rdi)
 	mov	%eax, (%rsi)
+	xor	%eax, %eax
+	ret
+stub_load4:
+	mov	(%rdi), %eax
+	mov	%rax, (%rsi)
+	xor	%eax, %eax
+	ret
+stub_load8:
+	mov	(%rdi), %rax
+	mov	%rax, (%rsi)
+	xor	%eax, %eax
+	ret
+stub_store4:
+	mov	%esi, (%rdi)
+	xor	%eax, %eax
+	ret
+stub_store8:
+	mov	%rsi, (%rdi)
 	xor	%eax, %eax
 	ret
 stub_xsave:

@@ -110,33 +110,31 @@ static long run(struct slot *s, const struct slot_op *op)
 
 	switch (op->kind) {
 	case OP_MAP:
-		sites_part(a[0], a[0] + a[1], -1);
+		sites_part(a[0], a[0] + a[1]);
 		return stub_call(SYS_mmap, a[0], a[1], a[2], a[3], (int)a[4] < 0 ? -1 : (long)a[4] + STUB_FD_CACHE, a[5]);
 	case OP_PATCH:
 		site_patch(a[0], a[1], a[2]);
 		return 0;
 	case OP_UNMAP:
-		sites_part(a[0], a[0] + a[1], -1);
+		sites_part(a[0], a[0] + a[1]);
 		return stub_call2(SYS_munmap, a[0], a[1]);
 	case OP_CLEAR:
 		SITES->nstraddling = 0;
 		for (int i = 0; i < SITE_PARTS; i++)
 			SITES->used[i] = 0;
 		stub_call2(SYS_munmap, 0, SITE_TABLE);
-		return stub_call2(SYS_munmap, SITE_TABLE + SITE_TABLE_BYTES, STUB_TEXT - (SITE_TABLE + SITE_TABLE_BYTES));
+		stub_call2(SYS_munmap, SITE_TABLE + SITE_TABLE_BYTES, SITE_FAR - (SITE_TABLE + SITE_TABLE_BYTES));
+		return stub_call2(SYS_munmap, SITE_FAR + SITE_FAR_BYTES, STUB_TEXT - (SITE_FAR + SITE_FAR_BYTES));
 	case OP_PROTECT:
-		if (a[2] & PROT_WRITE)
-			sites_restore(a[0], a[0] + a[1]);
-		else
-			sites_part(a[0], a[0] + a[1], a[2]);
+		sites_restore(a[0], a[0] + a[1], a[2]);
 		return stub_call3(SYS_mprotect, a[0], a[1], a[2]);
 	case OP_REMAP:
-		sites_restore(a[0], a[0] + a[1]);
+		sites_restore(a[0], a[0] + a[1], -1);
 		if (a[3] & MREMAP_FIXED)
-			sites_part(a[4], a[4] + a[2], -1);
+			sites_part(a[4], a[4] + a[2]);
 		return stub_call(SYS_mremap, a[0], a[1], a[2], a[3], a[4], 0);
 	case OP_ADVISE:
-		sites_part(a[0], a[0] + a[1], -1);
+		sites_part(a[0], a[0] + a[1]);
 		return stub_call3(SYS_madvise, a[0], a[1], a[2]);
 	case OP_BARRIER: // registering again costs nothing
 		return stub_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) ?:

@@ -9,13 +9,14 @@
 
 #pragma GCC visibility push(hidden) // addressed directly: there is no table to look them up in
 extern const char stub_text_end[], stub_window_start[], stub_window_end[], stub_window2_start[], stub_window2_end[];
+extern const char stub_window3_start[], stub_window3_end[];
 extern const char stub_guard_start[], stub_guard_end[], stub_guard_fault[];
 extern const char stub_slow_start[], stub_slow_keep[], stub_slow_cmp[], stub_slow_both[], stub_slow_end[];
 extern const char stub_probe_keep[], stub_probe_cmp[], stub_probe_both[];
 extern const char stub_trampolines[], stub_trampolines_end[];
 #pragma GCC visibility pop
 
-enum { TRAP_PROTECTION = 13 };
+enum { TRAP_PROTECTION = 13, FLAG_TF = 0x100 };
 
 static bool within(uint64_t rip, const char *start, const char *end)
 {
@@ -60,7 +61,7 @@ static void take_call(struct slot *s, uint64_t nr)
 }
 
 // A call by SIGSYS, or from a patched site whose way in ended at a trap. slot_turn() has yet to come.
-static void call(struct slot *s, uint64_t nr, const struct site *site)
+static void call(struct slot *s, uint64_t nr, struct site *site)
 {
 	bool wanted = !site && site_wanted(s->regs.rip);
 
@@ -70,8 +71,8 @@ static void call(struct slot *s, uint64_t nr, const struct site *site)
 		if (slot_turn(s) & STATE_FULL)
 			return;
 	}
-	if (site && site->kind >= SITE_CMPQ)
-		site_compare(site, &s->regs);
+	if (site)
+		site_finish(site, &s->regs);
 }
 
 static void at_site(struct stub_regs *r, const struct site *site)
@@ -81,11 +82,11 @@ static void at_site(struct stub_regs *r, const struct site *site)
 }
 
 // The application's registers at a trap of the way in. rcx is the site's record, and flags may be in ax, or in the low bits of rcx.
-static const struct site *undo_entry(struct stub_regs *r, uint64_t rip)
+static struct site *undo_entry(struct stub_regs *r, uint64_t rip)
 {
 	const bool keep = rip == (uint64_t)stub_slow_keep || rip == (uint64_t)stub_probe_keep;
 	const bool both = rip == (uint64_t)stub_slow_both || rip == (uint64_t)stub_probe_both;
-	const struct site *site = (const struct site *)(both ? r->rcx >> 16 : r->rcx);
+	struct site *site = (struct site *)(both ? r->rcx >> 16 : r->rcx);
 	const uint64_t ax = both ? r->rcx : r->rax, ah = ax >> 8 & 0xff, of = ax & 1;
 
 	if ((uint64_t)site < (uint64_t)SITES->site || (uint64_t)site >= (uint64_t)(SITES->site + SITES_MAX))
@@ -98,13 +99,20 @@ static const struct site *undo_entry(struct stub_regs *r, uint64_t rip)
 	return site;
 }
 
+// To an application that steps itself its own instructions are shown, one by one.
+static bool gives_way(struct site *site, const greg_t *g)
+{
+	return g[REG_EFL] & FLAG_TF && site_give_back(site);
+}
+
 // What brought us here from the way in of a patched site, or from the middle of one. True if it was that, and it is done.
 static bool patched(struct slot *s, int sig, const greg_t *g)
 {
 	const uint64_t rip = g[REG_RIP];
 	const bool probe = rip == (uint64_t)stub_probe_keep || rip == (uint64_t)stub_probe_cmp || rip == (uint64_t)stub_probe_both;
+	const bool illegal = sig == SIGILL, protection = sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PROTECTION;
 	struct stub_regs *r = &s->regs;
-	const struct site *site;
+	struct site *site;
 	bool has_nr;
 
 	if (within(rip, stub_slow_start, stub_slow_end) || (probe && (sig == SIGSEGV || sig == SIGBUS))) {
@@ -113,19 +121,29 @@ static bool patched(struct slot *s, int sig, const greg_t *g)
 	} else if (within(rip, stub_trampolines, stub_trampolines_end) && sig == SIGTRAP) { // an application that steps itself
 		site = SITES->site + (rip - (uint64_t)stub_trampolines) / SITE_TRAMPOLINE_BYTES;
 		save_regs(s, g);
+		if (site_give_back(site)) { // it is to see its own instructions
+			r->rip = site->addr;
+			return true;
+		}
 		if (site->kind <= SITE_MOVQ)
 			r->rax = site->nr;
 		at_site(r, site);
-	} else if (sig == SIGILL && (site = site_of_illegal(rip, &has_nr))) {
+	} else if ((illegal || protection) && (site = site_of_middle(rip))) {
 		save_regs(s, g);
+		return gives_way(site, g) || site_arrived(site, r, illegal);
+	} else if (illegal && (site = site_of_illegal(rip, &has_nr))) {
+		save_regs(s, g);
+		if (gives_way(site, g))
+			return true;
 		if (has_nr)
 			r->rax = site->nr;
 		at_site(r, site);
-	} else if (sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PROTECTION && (site = site_of_compare(rip))) {
+	} else if (protection && (site = site_of_compare(rip))) {
 		save_regs(s, g);
-		site_compare(site, r);
+		if (!gives_way(site, g))
+			site_finish(site, r);
 		return true;
-	} else if ((sig == SIGILL || (sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PROTECTION)) && site_is_back(rip)) {
+	} else if ((illegal || protection) && site_is_back(rip)) {
 		save_regs(s, g);
 		return true;
 	} else {
@@ -155,7 +173,8 @@ void stub_signal(int sig, siginfo_t *info, ucontext_t *uc)
 	struct slot *s = (struct slot *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(SLOT_BYTES - 1));
 	greg_t *g = uc->uc_mcontext.gregs;
 	uint64_t rip = g[REG_RIP];
-	bool in_window = within(rip, stub_window_start, stub_window_end) || within(rip, stub_window2_start, stub_window2_end);
+	bool in_window = within(rip, stub_window_start, stub_window_end) || within(rip, stub_window2_start, stub_window2_end) ||
+			 within(rip, stub_window3_start, stub_window3_end);
 
 	asm volatile("pushfq; andl $~0x40400, (%%rsp); popfq" ::: "memory", "cc"); // the application's AC is no business of ours
 	if (sig != STUB_SIGNAL_INTERRUPT && info->si_code <= 0)

@@ -169,18 +169,23 @@ uint32_t slot_turn(struct slot *s)
 	}
 }
 
-// For entry.S: true if only rax, the arguments' registers and what system calls clobber changed.
-bool stub_fast_call(struct slot *s, const struct site *site);
-bool stub_fast_call(struct slot *s, const struct site *site)
+// For entry.S: how to go back.
+int stub_fast_call(struct slot *s, struct site *site);
+int stub_fast_call(struct slot *s, struct site *site)
 {
 	if (site->kind == SITE_LEA) {
 		site_lea(site, &s->regs);
 		slot_take_args(s);
 	}
-	if (own_call(s))
-		return true;
-	slot_post(s, KIND_SYSCALL | prefetch(s));
-	return !(slot_turn(s) & STATE_FULL);
+	if (!own_call(s)) {
+		slot_post(s, KIND_SYSCALL | prefetch(s));
+		if (slot_turn(s) & STATE_FULL)
+			return BACK_FULL;
+	}
+	if (site->kind != SITE_BEHIND)
+		return BACK_SHORT;
+	site_finish(site, &s->regs);
+	return BACK_LONG;
 }
 
 void stub_interrupted(struct slot *s)
@@ -230,7 +235,8 @@ void stub_template_born(struct slot *s)
 		uint64_t start, end;
 	} sentrys[] = {
 		{0, SITE_TABLE},
-		{SITE_TABLE + SITE_TABLE_BYTES, STUB_TEXT},
+		{SITE_TABLE + SITE_TABLE_BYTES, SITE_FAR},
+		{SITE_FAR + SITE_FAR_BYTES, STUB_TEXT},
 		{STUB_PARAM + 0x1000, STUB_VDSO},
 		{STUB_VDSO + 0x100000, STUB_SITES},
 		{STUB_SITES + SITES_BYTES, CHAN_BASE},

@@ -28,16 +28,34 @@ void stub_process_born(long chan_fd, long sock_fd) __attribute__((noreturn));
 void stub_thread_born(struct slot *s) __attribute__((noreturn));
 void stub_interrupted(struct slot *s) __attribute__((noreturn));
 
+enum { SITE_JUMP_BYTES = 7 };
+
+static inline bool site_in_page(uint64_t addr, unsigned len)
+{
+	return (addr & 4095) <= 4096 - len;
+}
+
+// site_shapes.c
+// What the site with its syscall instruction before `after` is, in *out. False: none that fits.
+bool site_classify(uint64_t after, struct site *out);
+unsigned site_starts(const struct site *s); // a bit for each of the jump's bytes where an instruction began, but the first
+
 // sites.c
 bool site_wanted(uint64_t after);
 void site_patch(uint64_t after, int prot, bool alone);
-void sites_restore(uint64_t start, uint64_t end);
-void sites_part(uint64_t start, uint64_t end, int prot);
-const struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
-const struct site *site_of_compare(uint64_t rip);
+bool site_give_back(struct site *s); // false: somebody is about it
+void sites_restore(uint64_t start, uint64_t end, int prot);
+void sites_part(uint64_t start, uint64_t end);
+
+// site_traps.c
+struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
+struct site *site_of_compare(uint64_t rip);
+struct site *site_of_middle(uint64_t rip);
 bool site_is_back(uint64_t rip);
-void site_compare(const struct site *s, struct stub_regs *r);
 void site_lea(const struct site *s, struct stub_regs *r);
+void site_finish(struct site *s, struct stub_regs *r); // what the site did behind its call
+// At r->rip in a SITE_BEHIND's middle, by a trap there. False: it is the application's.
+bool site_arrived(struct site *s, struct stub_regs *r, bool illegal);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
