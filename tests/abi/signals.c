@@ -739,6 +739,33 @@ CASE(bad_frame_kills)
 	KILLED(p, SIGSEGV);
 }
 
+static void expect_gp_fault(int sig, siginfo_t *si, void *ctx)
+{
+	ucontext_t *uc = ctx;
+	greg_t *g = uc->uc_mcontext.gregs;
+
+	if (si->si_code != SI_KERNEL)
+		_exit(1);
+	_exit(g[REG_RSP] == 0x1000 && g[REG_RAX] == 0 ? 44 : g[REG_RIP] == 0 ? 45 : 2);
+}
+
+/* A frame that can't be read, and one that is all zeros: its segments are none that a processor would go on with. */
+CASE(bad_frame_reaches_the_handler)
+{
+	static char stack[65536], zeros[65536] __attribute__((aligned(64)));
+	const stack_t ss = { .ss_sp = stack, .ss_size = sizeof stack };
+	struct sigaction sa = { .sa_sigaction = expect_gp_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	for (int i = 0; i < 2; i++) {
+		pid_t p = CHILD({
+			OK(sigaltstack(&ss, NULL));
+			OK(sigaction(SIGSEGV, &sa, NULL));
+			asm volatile("mov %1, %%rsp; syscall" ::"a"(SYS_rt_sigreturn), "r"(i ? zeros + 32768 : (char *)0x1000) : "memory");
+		});
+		EXITED(p, 44 + i);
+	}
+}
+
 CASE(blocked_fault_kills)
 {
 	pid_t p = CHILD({

@@ -16,6 +16,8 @@ enum {
 	EFLAGS_RF = 0x10000,
 	EFLAGS_USER = 0x240dd5, // what sigreturn may set: AC OF DF TF SF ZF AF PF CF and RF
 	MINSIGSTKSZ_KERNEL = 2048,
+	USER_CS = 0x33,
+	USER_SS = 0x2b,
 };
 
 #define USER_TOP (1ull << 47)
@@ -195,19 +197,40 @@ static int pop_xstate(struct task *t, uaddr_t fp)
 	return platform->load_xstate(t->ctx, fp, features);
 }
 
+// Whether the processor would go on with these segments at privilege level 3, which Linux adds to whatever lies there; 32-bit code isn't run
+// here. Only a frame that says so has its stack segment taken as it is.
+static bool segments_good(const struct abi_ucontext *uc)
+{
+	const uint64_t csgsfs = uc->uc_mcontext.gregs[REG_CSGSFS];
+
+	return ((csgsfs & 0xffff) | 3) == USER_CS && (!(uc->uc_flags & ABI_UC_STRICT_RESTORE_SS) || (csgsfs >> 48 | 3) == USER_SS);
+}
+
+// As Linux's force_sig for a bad frame. The call answers 0.
+static long bad_frame(struct task *t)
+{
+	siginfo_t info;
+
+	siginfo_kernel(&info, SIGSEGV);
+	signal_force(t, SIGSEGV, &info);
+	return 0;
+}
+
 long signal_frame_pop(struct task *t)
 {
 	struct user_regs_struct r;
 	struct abi_ucontext uc;
+	bool good;
 
 	platform->get_regs(t->ctx, &r);
 	if (copy_in_obj(t, &uc, r.rsp - sizeof(uint64_t) + offsetof(struct abi_rt_sigframe, uc)) < 0)
-		return -EFAULT;
+		return bad_frame(t);
 	signal_set_blocked(t, uc.uc_sigmask);
 	gregs_take(&r, &uc.uc_mcontext);
-	if (r.rip >= USER_TOP || pop_xstate(t, (uaddr_t)uc.uc_mcontext.fpregs) < 0)
-		return -EFAULT;
+	good = pop_xstate(t, (uaddr_t)uc.uc_mcontext.fpregs) == 0 && segments_good(&uc) && r.rip < USER_TOP;
 	platform->set_regs(t->ctx, &r);
 	sigaltstack_set(t, &uc.uc_stack, r.rsp); // as Linux: an error here is nobody's
+	if (!good)
+		bad_frame(t);
 	return -ENOREPLY;
 }
