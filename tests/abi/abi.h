@@ -171,6 +171,13 @@ static void abi_fail(const char *file, int line, const char *fmt, ...)
 		_exit(ABI_SKIP_STATUS); \
 	} while (0)
 
+/* A case about what this C library does itself. */
+#ifdef __GLIBC__
+#define GLIBC_ONLY(what) do { } while (0)
+#else
+#define GLIBC_ONLY(what) SKIP("another C library: " what)
+#endif
+
 /* A byte through a pipe: the simplest way for two processes to agree on an order. */
 __attribute__((unused)) static void tell(int fd)
 {

@@ -755,8 +755,8 @@ CASE(priorities_and_scheduling)
 	ERR(getpriority(55, 0), EINVAL);
 	OK(sched_getaffinity(0, sizeof set, &set));
 	CHECK(CPU_COUNT(&set) >= 1);
-	EQ(sched_getscheduler(0), SCHED_OTHER);
-	OK(sched_getparam(0, &sp));
+	EQ(syscall(SYS_sched_getscheduler, 0), SCHED_OTHER);
+	OK(syscall(SYS_sched_getparam, 0, &sp));
 	EQ(sp.sched_priority, 0);
 	OK(sched_yield());
 	EQ(sched_get_priority_max(SCHED_FIFO), 99);
