@@ -110,14 +110,10 @@ CASE(host_calls_that_stubs_may_not_make)
 	check_well(&b);
 }
 
-CASE(host_calls_that_stubs_may_make)
+CASE(host_calls_on_the_stubs_memory)
 {
 	struct bystander b = stand_by();
-	char junk[64];
-	struct iovec v = { junk, sizeof junk };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
 
-	memset(junk, 0xee, sizeof junk);
 	call_from_stub(&b, 50, SYS_munmap, STUB_TEXT, 0x100000, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_munmap, CHAN_BASE, CHAN_BYTES, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_munmap, 0, STUB_END, 0, 0, 0);
@@ -126,12 +122,30 @@ CASE(host_calls_that_stubs_may_make)
 	call_from_stub(&b, 50, SYS_madvise, CHAN_BASE, CHAN_BYTES, MADV_DONTNEED, 0, 0);
 	call_from_stub(&b, 50, SYS_madvise, CHAN_BASE, CHAN_BYTES, MADV_REMOVE, 0, 0);
 	call_from_stub(&b, 50, SYS_mremap, CHAN_BASE, 4096, 8192, MREMAP_MAYMOVE, 0);
+	check_well(&b);
+}
+
+CASE(host_calls_on_the_stubs_descriptors)
+{
+	struct bystander b = stand_by();
+	char junk[64];
+	struct iovec v = { junk, sizeof junk };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	memset(junk, 0xee, sizeof junk);
 	call_from_stub(&b, 50, SYS_write, STUB_FD_DOORBELL, (long)junk, 8, 0, 0);
 	call_from_stub(&b, 50, SYS_write, STUB_FD_SOCKET, (long)junk, 8, 0, 0);
 	call_from_stub(&b, 50, SYS_recvmsg, STUB_FD_SOCKET, (long)&m, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_close, STUB_FD_SOCKET, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_close, STUB_FD_DOORBELL, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_dup2, STUB_FD_DOORBELL, STUB_FD_SOCKET, 0, 0, 0);
+	check_well(&b);
+}
+
+CASE(host_calls_that_end_a_stub)
+{
+	struct bystander b = stand_by();
+
 	call_from_stub(&b, 50, SYS_sigaltstack, 0, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_rt_sigreturn, 0, 0, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_exit, 0, 0, 0, 0, 0);
