@@ -34,6 +34,8 @@ struct platform_ctx; // a thread of execution in one
 // That with which file_move fails. No mm_op_tag() is as large as these two.
 #define PLATFORM_TAG_FILE 0x7ffffffe
 
+#define PLATFORM_COUNTS 256
+
 enum platform_event_kind {
 	PLATFORM_NONE,
 	PLATFORM_SYSCALL,     // the application made a call: nr, args
@@ -136,6 +138,12 @@ struct platform_ops {
 	void (*set_sigmask)(struct platform_ctx *ctx, uint64_t mask);
 	uint64_t (*get_sigmask)(struct platform_ctx *ctx);
 	void (*lend_sigmask)(struct platform_ctx *ctx, bool lent);
+
+	// May be NULL, all three. A wait without a timeout on this epoll descriptor finds nothing, as long as the count at index (below PLATFORM_COUNTS)
+	// is what it was: the platform may answer that itself to the stopped context. The counts are everybody's; any thread.
+	void (*epoll_quiet)(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count);
+	uint32_t (*count)(uint32_t index);
+	void (*count_up)(uint32_t index);
 
 	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
 	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its

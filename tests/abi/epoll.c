@@ -2,9 +2,11 @@
 #include "abi.h"
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 static int ep;
 
@@ -406,4 +408,197 @@ CASE(inherited_by_fork)
 	});
 	EXITED(c, 0);
 	EQ(ready(0), EPOLLIN);
+}
+
+/*
+ * Looks that don't wait, over and over: each answers what is true now, whoever made it so, and however the last ones were answered.
+ */
+enum { LOOKS = 20, OFTEN = 200, ROUNDS = 40 };
+
+static void still_nothing(int fd)
+{
+	struct epoll_event ev;
+
+	for (int i = 0; i < LOOKS; i++) {
+		EQ(epoll_wait(fd, &ev, 1, 0), 0);
+		EQ(epoll_pwait(fd, &ev, 1, 0, NULL), 0);
+	}
+}
+
+CASE(looks_see_what_comes)
+{
+	int e = OK(eventfd(0, EFD_NONBLOCK)), p[2];
+	struct epoll_event ev = { 0 };
+	uint64_t n;
+
+	OK(pipe(p));
+	watch(e, EPOLLIN);
+	watch(p[1], 0);
+	for (int i = 0; i < OFTEN; i++) {
+		still_nothing(ep);
+		ERR(epoll_wait(ep, &ev, 0, 0), EINVAL);
+		ERR(epoll_wait(ep, &ev, -1, 0), EINVAL);
+		ERR(epoll_wait(ep, &ev, INT32_MAX / 8, 0), EINVAL);
+		n = 1;
+		EQ(write(e, &n, 8), 8);
+		EQ(ready(0), EPOLLIN);
+		EQ(ready(0), EPOLLIN);
+		EQ(read(e, &n, 8), 8);
+		still_nothing(ep);
+		ev = (struct epoll_event){ EPOLLOUT, { .fd = p[1] } };
+		OK(epoll_ctl(ep, EPOLL_CTL_MOD, p[1], &ev));
+		EQ(ready(0), EPOLLOUT);
+		OK(epoll_ctl(ep, EPOLL_CTL_DEL, p[1], &ev));
+		still_nothing(ep);
+		OK(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &ev));
+		EQ(ready(0), EPOLLOUT);
+		ev.events = 0;
+		OK(epoll_ctl(ep, EPOLL_CTL_MOD, p[1], &ev));
+	}
+}
+
+CASE(looks_see_through_nests)
+{
+	int e = OK(eventfd(0, EFD_NONBLOCK)), outer = OK(epoll_create1(0));
+	struct epoll_event ev = { EPOLLIN, { 0 } };
+	uint64_t n = 1;
+
+	watch(e, EPOLLIN);
+	OK(epoll_ctl(outer, EPOLL_CTL_ADD, ep, &ev));
+	for (int i = 0; i < OFTEN; i++) {
+		still_nothing(outer);
+		still_nothing(ep);
+		EQ(write(e, &n, 8), 8);
+		EQ(epoll_wait(outer, &ev, 1, 0), 1);
+		EQ(epoll_wait(ep, &ev, 1, 0), 1);
+		EQ(read(e, &n, 8), 8);
+	}
+}
+
+CASE(looks_see_timers_and_children)
+{
+	int p[2];
+
+	OK(pipe(p));
+	watch(p[0], EPOLLIN);
+	for (int i = 0; i < 20; i++) {
+		int t = OK(timerfd_create(CLOCK_MONOTONIC, 0));
+		struct itimerspec when = { .it_value.tv_nsec = 1000000 };
+
+		watch(t, EPOLLIN);
+		still_nothing(ep);
+		OK(timerfd_settime(t, 0, &when, NULL));
+		while (!ready(0))
+			;
+		OK(close(t));
+		still_nothing(ep);
+		pid_t child = CHILD({
+			tell(p[1]);
+		});
+		while (!ready(0))
+			;
+		hear(p[0]);
+		EXITED(child, 0);
+	}
+}
+
+static volatile int turn;
+
+static void *ring(void *arg)
+{
+	uint64_t n = 1;
+
+	for (int i = 1; i <= ROUNDS; i++) {
+		while (turn < 2 * i - 1)
+			sched_yield();
+		EQ(write(*(int *)arg, &n, 8), 8);
+		turn = 2 * i;
+	}
+	return NULL;
+}
+
+/* Who has heard of it sees it. */
+CASE(looks_after_the_fact)
+{
+	int e = OK(eventfd(0, EFD_NONBLOCK));
+	pthread_t t;
+	uint64_t n;
+
+	watch(e, EPOLLIN);
+	CHECK(pthread_create(&t, NULL, ring, &e) == 0);
+	for (int i = 1; i <= ROUNDS; i++) {
+		still_nothing(ep);
+		turn = 2 * i - 1;
+		while (turn < 2 * i)
+			ready(0);
+		EQ(ready(0), EPOLLIN);
+		EQ(read(e, &n, 8), 8);
+	}
+	pthread_join(t, NULL);
+}
+
+CASE(looks_at_closed_and_other_instances)
+{
+	int e = OK(eventfd(1, EFD_NONBLOCK)), p[2];
+	struct epoll_event ev = { EPOLLIN, { 0 } };
+
+	OK(pipe(p));
+	for (int i = 0; i < OFTEN; i++) {
+		int fd = OK(epoll_create1(EPOLL_CLOEXEC)), twin = OK(dup(fd)), other = OK(epoll_create1(0));
+
+		OK(epoll_ctl(other, EPOLL_CTL_ADD, e, &ev));
+		still_nothing(fd);
+		OK(dup2(other, fd));
+		EQ(epoll_wait(fd, &ev, 1, 0), 1);
+		still_nothing(twin);
+		OK(dup2(p[0], fd));
+		ERR(epoll_wait(fd, &ev, 1, 0), EINVAL);
+		still_nothing(twin);
+		OK(dup2(twin, fd));
+		still_nothing(fd);
+		OK(close(fd));
+		ERR(epoll_wait(fd, &ev, 1, 0), EBADF);
+		still_nothing(twin);
+		OK(syscall(SYS_close_range, twin, other, 0));
+		ERR(epoll_wait(twin, &ev, 1, 0), EBADF);
+		EQ(OK(epoll_create1(0)), fd);
+		still_nothing(fd);
+		pid_t child = vfork();
+		if (child == 0) {
+			dup2(p[0], fd);
+			close(fd);
+			_exit(epoll_wait(fd, &ev, 1, 0) < 0 && errno == EBADF ? 0 : 1);
+		}
+		EXITED(child, 0);
+		still_nothing(fd);
+		OK(close(fd));
+	}
+}
+
+static void *close_it(void *arg)
+{
+	while (!turn)
+		sched_yield();
+	close(*(int *)arg);
+	turn = 2;
+	return NULL;
+}
+
+CASE(looks_while_another_thread_closes)
+{
+	struct epoll_event ev;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd = OK(epoll_create1(0));
+		pthread_t t;
+
+		turn = 0;
+		CHECK(pthread_create(&t, NULL, close_it, &fd) == 0);
+		still_nothing(fd);
+		turn = 1;
+		while (epoll_wait(fd, &ev, 1, 0) == 0 && turn < 2)
+			;
+		ERR(epoll_wait(fd, &ev, 1, 0), EBADF);
+		pthread_join(t, NULL);
+	}
 }

@@ -56,6 +56,7 @@
 #define BACK_LONG 2
 
 #define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
+#define PARAM_COUNTS 256             // likewise: PLATFORM_COUNTS
 
 // The stub's descriptors.
 #define STUB_FD_SOCKET 0   // files to map come in here; its first message names its process
@@ -210,7 +211,10 @@ struct slot {
 	struct slot_sigmask {
 		uint64_t mask; // the thread's; the stub's own while the thread is with the application
 		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask
-	} sigmask __attribute__((aligned(64))); // a line of its own: the sentry looks at it with each event
+	} sigmask __attribute__((aligned(64))); // a line that little is written to: the sentry looks at it with each event
+	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1
+		uint32_t fd_plus_1, index, count;
+	} quiet;
 	struct slot_seg segs[SLOT_SEGS];
 	struct slot_op ops[SLOT_OPS];
 };
@@ -263,7 +267,10 @@ struct stub_param {
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;
+	uint32_t counts[PARAM_COUNTS] __attribute__((aligned(64))); // of what happened, each of many things: see slot_quiet
 };
+
+_Static_assert(sizeof(struct stub_param) <= 4096, "a page");
 
 // At the start of the blob. The blob is linked to lie at STUB_TEXT.
 struct stub_header {

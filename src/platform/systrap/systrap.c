@@ -96,6 +96,23 @@ static void lend_sigmask(struct platform_ctx *ctx, bool lent)
 		__atomic_store_n(shared, lent, __ATOMIC_SEQ_CST);
 }
 
+_Static_assert(PARAM_COUNTS == PLATFORM_COUNTS, "one number");
+
+static void epoll_quiet(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count)
+{
+	ctx->slot->quiet = (struct slot_quiet){(uint32_t)fd + 1, index, count};
+}
+
+static uint32_t count(uint32_t index)
+{
+	return __atomic_load_n(&stub_param->counts[index], __ATOMIC_SEQ_CST);
+}
+
+static void count_up(uint32_t index)
+{
+	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
+}
+
 static void futex_note(struct platform_ctx *ctx, uaddr_t addr, enum platform_futex_note note)
 {
 	struct chan_futexes *all = (struct chan_futexes *)(ctx->as->chan + SLOT_FUTEX);
@@ -206,6 +223,9 @@ const struct platform_ops systrap_ops = {
 	.set_sigmask = set_sigmask,
 	.get_sigmask = get_sigmask,
 	.lend_sigmask = lend_sigmask,
+	.epoll_quiet = epoll_quiet,
+	.count = count,
+	.count_up = count_up,
 	.futex_note = futex_note,
 	.futex_word = futex_word,
 	.parks = systrap_parks,

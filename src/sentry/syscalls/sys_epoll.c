@@ -73,7 +73,7 @@ static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
 	return n;
 }
 
-static long wait_in(struct task *t, struct file *ep, uaddr_t out, int max)
+static long wait_in(struct task *t, struct file *ep, int fd, uaddr_t out, int max)
 {
 	long n;
 	int err;
@@ -83,6 +83,8 @@ static long wait_in(struct task *t, struct file *ep, uaddr_t out, int max)
 	if (!file_is_eventpoll(ep))
 		return -EINVAL;
 	n = harvest(t, ep, out, max);
+	if (!n && t->call.deadline_ns == 1)
+		eventpoll_quiet(ep, t, fd);
 	if (n || t->call.deadline_ns == 1)
 		return n;
 	task_keep_file(t, ep);
@@ -109,7 +111,7 @@ static long epoll_wait_on(struct task *t, const struct sysargs *args, int64_t ti
 			t->call.deadline_ns = 1; // long past: only look
 		else
 			task_deadline_in(t, timeout_ns);
-		ret = wait_in(t, ep, args->a[1], (int)args->a[2]);
+		ret = wait_in(t, ep, (int)args->a[0], args->a[1], (int)args->a[2]);
 		file_put(ep);
 	}
 	return ret;

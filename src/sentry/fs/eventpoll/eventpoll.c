@@ -18,7 +18,9 @@
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "lib/mutex.h"
+#include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
 #include "sentry/vfs/vfs.h"
 
 enum { NESTS_MAX = 4, ITEM_WAITS = 2 };
@@ -54,6 +56,8 @@ struct eventpoll {
 	struct mutex ready_mu; // taken under wait queues' locks
 	struct ready_list ready; // Guarded by ready_mu.
 	struct waitq waitq; // epoll_wait's and poll's sleepers
+	_Atomic bool quiet; // stubs were told that nothing is ready, for as long as a count of the platform's stays
+	uint32_t count_index;
 };
 
 struct file_epolls { // struct file.epolls; freed with the file
@@ -77,6 +81,13 @@ static int item_cmp(const struct epitem *a, const struct epitem *b)
 RB_PROTOTYPE(epitems, epitem, node, item_cmp)
 RB_GENERATE(epitems, epitem, node, item_cmp)
 
+// What ep->quiet says is over. The exchange is a barrier: what isn't true any more is there before we look who was told.
+static void stir(struct eventpoll *ep)
+{
+	if (atomic_exchange(&ep->quiet, false))
+		platform->count_up(ep->count_index);
+}
+
 static void item_queue(struct epitem *it)
 {
 	struct eventpoll *ep = it->ep;
@@ -87,6 +98,7 @@ static void item_queue(struct epitem *it)
 		TAILQ_INSERT_TAIL(&ep->ready, it, ready_link);
 	}
 	mutex_unlock(&ep->ready_mu);
+	stir(ep);
 }
 
 // The file's queue was woken: under its lock.
@@ -348,6 +360,32 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 	return n;
 }
 
+// What would end it, a ready item or a descriptor that goes, comes first and looks at ep->quiet then (stir); we set that first and look
+// then. Either we see it, or the count goes on.
+void eventpoll_quiet(struct file *ep_file, struct task *t, int fd)
+{
+	struct eventpoll *ep = ep_file->priv;
+	struct file *still;
+	uint32_t count;
+
+	if (!platform->epoll_quiet || kernel()->strace)
+		return;
+	atomic_store(&ep->quiet, true);
+	count = platform->count(ep->count_index);
+	still = fd_file(t, fd);
+	if (still == ep_file && !__atomic_load_n(&ep->ready.tqh_first, __ATOMIC_SEQ_CST))
+		platform->epoll_quiet(t->ctx, fd, ep->count_index, count);
+	if (still)
+		file_put(still);
+}
+
+// A descriptor is closed.
+static int eventpoll_flush(struct file *f, struct task *t)
+{
+	stir(f->priv);
+	return 0;
+}
+
 int eventpoll_watched(struct file *ep_file)
 {
 	return ((struct eventpoll *)ep_file->priv)->nitems;
@@ -376,6 +414,7 @@ static uint32_t eventpoll_poll(struct file *f, struct poll_table *pt)
 			TAILQ_INSERT_HEAD(&ep->ready, it, ready_link);
 		}
 		mutex_unlock(&ep->ready_mu);
+		stir(ep);
 		mask = POLLIN_ALL;
 	}
 	mutex_unlock(&ep->mu);
@@ -454,6 +493,7 @@ static int eventpoll_fdinfo(struct file *f, char *dst, size_t cap)
 
 static const struct file_ops eventpoll_ops = {
 	.poll = eventpoll_poll,
+	.flush = eventpoll_flush,
 	.release = eventpoll_release,
 	.show_fdinfo = eventpoll_fdinfo,
 	.stream = true,
@@ -475,6 +515,7 @@ struct file *eventpoll_create(void)
 	mutex_init(&ep->ready_mu);
 	TAILQ_INIT(&ep->ready);
 	waitq_init(&ep->waitq);
+	ep->count_index = (uint32_t)((uintptr_t)ep / sizeof(*ep) % PLATFORM_COUNTS);
 	f = file_create_anon(&eventpoll_ops, ep, O_RDWR, 0, "eventpoll");
 	if (f)
 		ep->file = f;

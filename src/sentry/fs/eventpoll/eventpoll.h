@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 struct file;
+struct task;
 
 struct file *eventpoll_create(void); // NULL: no memory
 bool file_is_eventpoll(struct file *f);
@@ -16,6 +17,9 @@ bool file_is_eventpoll(struct file *f);
 int eventpoll_ctl(struct file *ep_file, int op, int fd, struct file *f, const struct epoll_event *event);
 // Takes up to max events; how many there were.
 int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int max);
+// Nothing was ready, for a wait without a timeout on descriptor fd of t, the task being handled: if that is so still, the platform may answer
+// the next ones.
+void eventpoll_quiet(struct file *ep_file, struct task *t, int fd);
 int eventpoll_watched(struct file *ep_file); // how many it watches just now
 struct waitq *eventpoll_waitq(struct file *ep_file); // woken when something becomes ready
 // f's last reference is gone and f->epolls is set: nobody watches it any more. Called before its release.
