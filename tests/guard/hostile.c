@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -415,6 +416,58 @@ CASE(made_up_loans)
 }
 
 /* Complete made-up events, as a stub would post them: every kind, with numbers and lengths of no sense. */
+static void nothing(int sig)
+{
+}
+
+static void *forge_masks(void *arg)
+{
+	for (uint64_t i = 1;; i++) {
+		volatile struct slot *s = (volatile struct slot *)(CHAN_BASE + i % 4 * SLOT_BYTES);
+
+		s->sigmask.mask = i % 8 < 4 ? ~0ull : i * 0x9e3779b97f4a7c15;
+		s->sigmask.lent = 1;
+		s->quiet.fd_plus_1 = i % 8;
+		s->quiet.index = i % PARAM_COUNTS;
+		s->quiet.count = 0;
+	}
+	return arg;
+}
+
+/* Whatever stands where its mask should: it can be stopped and killed. */
+CASE(forged_masks)
+{
+	struct bystander b = stand_by();
+	pid_t pid = CHILD({
+		struct epoll_event ev;
+		sigset_t set;
+		pthread_t t;
+
+		leave_others_alone(&b);
+		signal(SIGUSR1, nothing);
+		pthread_create(&t, NULL, forge_masks, NULL);
+		sigfillset(&set);
+		for (int i = 0;; i++) {
+			sigprocmask(i % 2 ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+			epoll_wait(i % 8, &ev, 1, 0);
+		}
+	});
+	int st;
+
+	for (int i = 0; i < 100; i++) {
+		OK(kill(pid, SIGUSR1));
+		tell(b.to);
+		hear(b.from);
+	}
+	OK(kill(pid, SIGSTOP));
+	CHECK(waitpid(pid, &st, WUNTRACED) == pid);
+	if (WIFSTOPPED(st)) {
+		OK(kill(pid, SIGCONT));
+		see_end(pid, 100);
+	}
+	check_well(&b);
+}
+
 CASE(made_up_events)
 {
 	struct bystander b = stand_by();
