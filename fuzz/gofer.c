@@ -195,7 +195,12 @@ static void call(struct gofer_client *c, unsigned op)
 	switch (op) {
 	case GOFER_ATTACH: gofer_attach(c, 0, entries, &attached); break;
 	case GOFER_WALK:
-		gofer_walk(c, 1, names, 2, entries, &n, NULL);
+		gofer_walk(c, 1, names, 2, entries, &n, NULL, NULL);
+		if (n > 2)
+			abort();
+		break;
+	case GOFER_WALK_OPEN:
+		gofer_walk(c, 1, names, 2, entries, &n, NULL, &fd);
 		if (n > 2)
 			abort();
 		break;

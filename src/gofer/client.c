@@ -157,8 +157,9 @@ int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_
 }
 
 int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *names, uint32_t count, struct gofer_entry *out_entries,
-	       uint32_t *out_found, char **out_link)
+	       uint32_t *out_found, char **out_link, int *out_fd)
 {
+	const struct gofer_open how = {.flags = O_RDONLY};
 	struct gofer_walked walked = {0};
 	const char *target = NULL;
 	struct trip t;
@@ -166,9 +167,13 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 	int err;
 
 	*out_found = 0;
+	if (out_fd)
+		*out_fd = -1;
 	if (out_link)
 		*out_link = NULL;
-	trip_begin(&t, c, GOFER_WALK, node);
+	trip_begin(&t, c, out_fd ? GOFER_WALK_OPEN : GOFER_WALK, node);
+	if (out_fd)
+		msg_put_obj(&t.rq, &how);
 	for (uint32_t i = 0; i < count; i++)
 		put_name(&t, names[i]);
 	err = trip_exchange(&t);
@@ -181,7 +186,10 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 	} else if (!err) {
 		t.rp.bad = true;
 	}
-	err = trip_end_plain(&t, err);
+	if (out_fd && t.fd >= 0)
+		err = need_fd(&t, err, out_fd);
+	else
+		err = trip_end_plain(&t, err);
 	if (err && out_link) {
 		kmem_bytes_free(*out_link);
 		*out_link = NULL;

@@ -34,9 +34,10 @@ struct gofer_name {
 
 int gofer_attach(struct gofer_client *c, uint32_t tree, struct gofer_entry *out_root, struct gofer_attached *out);
 // Up to GOFER_WALK_MAX components: out_entries[0 … *out_found). 0, or the errno at which the walk stopped. out_link (may be NULL): where the last one
-// found leads, if it is a symbolic link (kmem_bytes, the caller's); else NULL.
+// found leads, if it is a symbolic link (kmem_bytes, the caller's); else NULL. out_fd (may be NULL): the last one's, open for reading, if all
+// were found, that is a regular file, and it could be opened; else -1.
 int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *names, uint32_t count, struct gofer_entry *out_entries,
-	       uint32_t *out_found, char **out_link);
+	       uint32_t *out_found, char **out_link, int *out_fd);
 int gofer_getattr(struct gofer_client *c, uint64_t node, struct gofer_attr *out);
 int gofer_open(struct gofer_client *c, uint64_t node, uint32_t flags, int *out_fd);
 int64_t gofer_readlink(struct gofer_client *c, uint64_t node, char *dst, size_t cap); // length, cut off at cap

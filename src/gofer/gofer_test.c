@@ -98,7 +98,7 @@ static uint64_t walk1(struct fixture *f, uint64_t from, struct gofer_name name)
 	struct gofer_entry entry;
 	uint32_t found;
 
-	assert_int_equal(gofer_walk(&f->client, from, &name, 1, &entry, &found, NULL), 0);
+	assert_int_equal(gofer_walk(&f->client, from, &name, 1, &entry, &found, NULL, NULL), 0);
 	assert_int_equal(found, 1);
 	return entry.node;
 }
@@ -113,7 +113,7 @@ static void reads_files(void **state)
 	int fd;
 
 	start(&f, true);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 4, entries, &found, NULL), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 4, entries, &found, NULL, NULL), 0);
 	assert_int_equal(found, 3);
 	assert_true(S_ISREG(entries[2].attr.mode));
 	assert_int_equal(entries[2].attr.size, 6);
@@ -121,18 +121,65 @@ static void reads_files(void **state)
 	assert_int_equal(read(fd, buf, sizeof(buf)), 6);
 	assert_memory_equal(buf, "hello\n", 6);
 	close(fd);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("in"), 1, entries, &found, &link), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("in"), 1, entries, &found, &link, NULL), 0);
 	assert_string_equal(link, "a/b"); // a link's target comes along
 	kmem_bytes_free(link);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, &link), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, &link, NULL), 0);
 	assert_null(link);
 	path[1] = NAME("missing");
-	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL), -ENOENT);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL, NULL), -ENOENT);
 	assert_int_equal(found, 1);
 	assert_int_equal(gofer_readlink(&f.client, walk1(&f, f.root.node, NAME("in")), buf, sizeof(buf)), 3);
 	assert_memory_equal(buf, "a/b", 3);
 	assert_int_equal(gofer_open(&f.client, walk1(&f, f.root.node, NAME("fifo")), O_RDONLY, &fd), -ENXIO);
 	assert_int_equal(gofer_open(&f.client, walk1(&f, f.root.node, NAME("a")), O_RDONLY, &fd), -EISDIR);
+	stop(&f);
+}
+
+static int descriptors_of(pid_t pid)
+{
+	char path[64];
+	struct dirent *d;
+	int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((d = readdir(dir)))
+		n += d->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+// A walk that is to read what it leads to brings the descriptor along, and the gofer keeps none but those of its nodes.
+static void walks_open_files(void **state)
+{
+	struct gofer_name path[] = {NAME("a"), NAME("b"), NAME("file"), NAME("beyond")};
+	struct gofer_entry entries[4];
+	struct fixture f;
+	uint32_t found;
+	char buf[32];
+	int fd, before;
+
+	start(&f, true);
+	before = descriptors_of(f.pid);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL, &fd), 0);
+	assert_int_equal(found, 3);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 6);
+	assert_memory_equal(buf, "hello\n", 6);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(fd);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 4, entries, &found, NULL, &fd), 0);
+	assert_int_equal(found, 3);
+	assert_int_equal(fd, -1);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 2, entries, &found, NULL, &fd), 0);
+	assert_int_equal(fd, -1); // a directory's would lead further
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("fifo"), 1, entries, &found, NULL, &fd), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("in"), 1, entries, &found, NULL, &fd), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(descriptors_of(f.pid), before + 10);
 	stop(&f);
 }
 
@@ -145,15 +192,15 @@ static void never_leaves_the_tree(void **state)
 	int fd;
 
 	start(&f, true);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, through, 2, entries, &found, NULL), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, through, 2, entries, &found, NULL, NULL), 0);
 	assert_int_equal(found, 1); // stops at the symlink
 	assert_true(S_ISLNK(entries[0].attr.mode));
 	assert_int_equal(gofer_open(&f.client, entries[0].node, O_RDONLY, &fd), -ENXIO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(".."), 1, entries, &found, NULL), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("."), 1, entries, &found, NULL), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("a/b"), 1, entries, &found, NULL), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(""), 1, entries, &found, NULL), -EPROTO);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &(struct gofer_name){"a\0b", 3}, 1, entries, &found, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(".."), 1, entries, &found, NULL, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("."), 1, entries, &found, NULL, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("a/b"), 1, entries, &found, NULL, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME(""), 1, entries, &found, NULL, NULL), -EPROTO);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &(struct gofer_name){"a\0b", 3}, 1, entries, &found, NULL, NULL), -EPROTO);
 	stop(&f);
 }
 
@@ -186,7 +233,7 @@ static void survives_symlink_races(void **state)
 	start(&f, true);
 	assert_int_equal(pthread_create(&swapper, NULL, swap_links, NULL), 0);
 	for (int i = 0; i < 2000; i++) {
-		gofer_walk(&f.client, f.root.node, path, 2, entries, &found, NULL);
+		gofer_walk(&f.client, f.root.node, path, 2, entries, &found, NULL, NULL);
 		assert_true(found < 2);
 		if (found)
 			gofer_forget(&f.client, entries[0].node);
@@ -287,9 +334,11 @@ static int see_entry(void *arg, const struct gofer_listed_entry *e)
 {
 	struct tree_seen *seen = arg;
 	int dir = seen->ndirs, at = (int)strlen(seen->paths);
+	char above[64];
 
+	strcpy(above, seen->dirs[dir]);
 	snprintf(seen->entries[dir][seen->nentries[dir]++], 32, "%.*s", (int)e->len, e->name);
-	snprintf(seen->paths + at, sizeof(seen->paths) - at, "%s%.*s ", seen->dirs[dir], (int)e->len, e->name);
+	snprintf(seen->paths + at, sizeof(seen->paths) - at, "%s%.*s ", above, (int)e->len, e->name);
 	if (e->type == DT_DIR)
 		assert_non_null(e->attr);
 	else if (e->attr)
@@ -302,10 +351,12 @@ static int see_entry(void *arg, const struct gofer_listed_entry *e)
 static int see_below(void *arg, uint32_t dir, uint32_t entry, uint32_t count)
 {
 	struct tree_seen *seen = arg;
-	const char *name = dir ? seen->entries[dir][entry] : "top";
+	char above[64], name[32];
 
 	assert_true(dir ? (int)entry < seen->nentries[dir] : entry == 1);
-	snprintf(seen->dirs[++seen->ndirs], 64, "%.24s%.32s/", seen->dirs[dir], name);
+	strcpy(above, seen->dirs[dir]);
+	strcpy(name, dir ? seen->entries[dir][entry] : "top");
+	snprintf(seen->dirs[++seen->ndirs], 64, "%.24s%.31s/", above, name);
 	return 0;
 }
 
@@ -393,7 +444,7 @@ static void changes_writable_trees(void **state)
 	assert_int_equal(gofer_tmpfile(&f.client, f.root.node, &file, &entry, &fd), 0);
 	close(fd);
 	assert_int_equal(gofer_link(&f.client, f.root.node, NAME("named"), entry.node, &attr), 0);
-	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("named"), 1, &entry, &found, NULL), 0);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, &NAME("named"), 1, &entry, &found, NULL, NULL), 0);
 	assert_int_equal(gofer_fsync(&f.client, f.root.node), 0);
 	dir.mode = S_IFCHR | 0666;
 	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("dev"), &dir, &entry, &fd), -EPERM);
@@ -496,6 +547,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_files),
+		cmocka_unit_test(walks_open_files),
 		cmocka_unit_test(never_leaves_the_tree),
 		cmocka_unit_test(survives_symlink_races),
 		cmocka_unit_test(lists_in_bulk),

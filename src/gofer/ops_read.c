@@ -91,8 +91,18 @@ static void put_target(struct msg_out *out, int fd)
 	msg_put_str(out, target, n < 0 ? 0 : (size_t)n);
 }
 
-// The names were all looked at before the first step: a bad one leaves no nodes behind.
-int op_walk(struct op_call *c)
+static int open_node(const struct node *n, uint32_t flags)
+{
+	const struct node_path path = node_path(n);
+	int fd = open(path.name, (int)flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 && errno == EPERM && flags & O_NOATIME)
+		fd = open(path.name, (int)(flags & ~O_NOATIME) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+// The names were all looked at before the first step: a bad one leaves no nodes behind. how: to open the last one if all are found; NULL: don't.
+static int walk(struct op_call *c, const struct gofer_open *how)
 {
 	struct gofer_walked walked = {0};
 	struct node from = *c->node; // a copy: the table may move
@@ -100,6 +110,7 @@ int op_walk(struct op_call *c)
 	struct msg_in names = *c->rq;
 	char name[GOFER_NAME_MAX + 1];
 	uint32_t count = 0;
+	int fd = -1;
 
 	while (msg_left(&names) > 0)
 		if (!msg_get_name(&names, name) || ++count > GOFER_WALK_MAX)
@@ -123,7 +134,33 @@ int op_walk(struct op_call *c)
 	c->rq->p = c->rq->end;
 	memcpy(c->out->buf + head, &walked, sizeof(walked));
 	put_target(c->out, walked.found && S_ISLNK(from.mode) ? from.fd : -1);
+	if (how && count && walked.found == count && S_ISREG(from.mode))
+		fd = open_node(&from, how->flags);
+	c->out_fd = fd < 0 ? -1 : fd; // who opens it by itself learns why it can't be
 	return 0;
+}
+
+int op_walk(struct op_call *c)
+{
+	return walk(c, NULL);
+}
+
+static bool get_how(struct op_call *c, struct gofer_open *out)
+{
+	const uint32_t allowed = O_ACCMODE | O_NOATIME | O_SYNC | O_DSYNC;
+
+	return msg_get_obj(c->rq, out) && !(out->flags & ~allowed);
+}
+
+int op_walk_open(struct op_call *c)
+{
+	struct gofer_open how;
+
+	if (!get_how(c, &how))
+		return -EPROTO;
+	if (c->node->readonly && (how.flags & O_ACCMODE) != O_RDONLY)
+		return -EROFS;
+	return walk(c, &how);
 }
 
 int op_getattr(struct op_call *c)
@@ -139,21 +176,18 @@ int op_getattr(struct op_call *c)
 // Only regular files: a directory's descriptor would lead its holder further, and opening a device or a FIFO acts on it.
 int op_open(struct op_call *c)
 {
-	const uint32_t allowed = O_ACCMODE | O_NOATIME | O_SYNC | O_DSYNC;
 	struct gofer_open rq;
 	int fd;
 
-	if (!msg_get_obj(c->rq, &rq) || rq.flags & ~allowed)
+	if (!get_how(c, &rq))
 		return -EPROTO;
 	if (!S_ISREG(c->node->mode))
 		return S_ISDIR(c->node->mode) ? -EISDIR : -ENXIO;
 	if (c->node->readonly && (rq.flags & O_ACCMODE) != O_RDONLY)
 		return -EROFS;
-	fd = open(node_path(c->node).name, (int)rq.flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && errno == EPERM && rq.flags & O_NOATIME)
-		fd = open(node_path(c->node).name, (int)(rq.flags & ~O_NOATIME) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = open_node(c->node, rq.flags);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	c->out_fd = fd;
 	return 0;
 }

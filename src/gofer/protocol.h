@@ -44,6 +44,7 @@ enum gofer_op {
 	GOFER_REMOVEXATTR, // string
 	GOFER_FSYNC,       // of a directory; files are synced through their descriptors
 	// Of all again:
+	GOFER_WALK_OPEN, // gofer_open, string per component -> as WALK; the descriptor of the last one comes along if that is a regular file
 	GOFER_LIST_BELOW, // gofer_list_many, string per directory in node -> gofer_list_below, gofer_list_entry… for each that came
 	GOFER_OPS
 };

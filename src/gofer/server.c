@@ -23,6 +23,7 @@ static const struct op {
 	[GOFER_OPEN] = {.fn = op_open},
 	[GOFER_READLINK] = {.fn = op_readlink},
 	[GOFER_LIST] = {.fn = op_list},
+	[GOFER_WALK_OPEN] = {.fn = op_walk_open},
 	[GOFER_LIST_BELOW] = {.fn = op_list_below},
 	[GOFER_STATFS] = {.fn = op_statfs},
 	[GOFER_GETXATTR] = {.fn = op_getxattr},

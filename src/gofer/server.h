@@ -59,6 +59,7 @@ typedef int (*op_fn)(struct op_call *c);
 // ops_read.c
 int op_attach(struct op_call *c);
 int op_walk(struct op_call *c);
+int op_walk_open(struct op_call *c);
 int op_getattr(struct op_call *c);
 int op_open(struct op_call *c);
 int op_readlink(struct op_call *c);

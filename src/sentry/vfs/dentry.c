@@ -242,7 +242,7 @@ int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentr
 	return err;
 }
 
-void dentry_ahead(struct dentry *dir, const char *path)
+void dentry_ahead(struct dentry *dir, const char *path, bool opens)
 {
 	struct dentry *d;
 
@@ -252,16 +252,16 @@ void dentry_ahead(struct dentry *dir, const char *path)
 	if (d)
 		dentry_put(d);
 	else
-		dir->inode->ops->ahead(dir, path);
+		dir->inode->ops->ahead(dir, path, opens);
 }
 
-int dentry_lookup_ahead(struct dentry *dir, const char *path, size_t len, struct dentry **out)
+int dentry_lookup_ahead(struct dentry *dir, const char *path, size_t len, bool opens, struct dentry **out)
 {
 	*out = cached_valid(dir, path, len);
 	if (*out)
 		return 0;
-	if (dir->inode->ops->ahead && path[len] == '/')
-		dir->inode->ops->ahead(dir, path);
+	if (dir->inode->ops->ahead && (opens || path[len] == '/'))
+		dir->inode->ops->ahead(dir, path, opens);
 	return dentry_lookup(dir, path, len, out);
 }
 

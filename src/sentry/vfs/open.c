@@ -283,6 +283,8 @@ int vfs_open(struct task *t, const struct path *dir, const char *path, int flags
 	}
 	if (!(flags & O_NOFOLLOW))
 		how |= LOOKUP_FOLLOW;
+	if (!(flags & (O_PATH | O_ACCMODE | O_DIRECTORY)))
+		how |= LOOKUP_OPEN;
 	err = vfs_lookup(t, dir, path, how, &p);
 	if (err)
 		return err;

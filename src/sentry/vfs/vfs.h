@@ -74,9 +74,9 @@ struct inode {
 // NULL slots answer the errno in parentheses. All are called with dir->mu (or inode->mu) held unless said otherwise; permissions, type and
 // name checks (length, "." and "..") were done by the VFS. The task's credentials are in current cred, passed where ownership needs it.
 struct inode_ops {
-	// dir doesn't know the first component of path, whose further ones will be asked for next, as far as they exist: what comes at little cost can be
-	// entered into the cache (dentry_enter). mu not held. (nothing)
-	void (*ahead)(struct dentry *dir, const char *path);
+	// dir doesn't know the first component of path, whose further ones will be asked for next, as far as they exist; opens: to read the last one. What
+	// comes at little cost can be entered into the cache (dentry_enter). mu not held. (nothing)
+	void (*ahead)(struct dentry *dir, const char *path, bool opens);
 	// Finds name in dir: sets *out_inode (a new reference), or -ENOENT. (-ENOTDIR)
 	int (*lookup)(struct inode *dir, const char *name, size_t len, struct inode **out_inode);
 	// Makes a file of mode's type (S_IFREG, S_IFDIR, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK). (-EROFS)
@@ -198,7 +198,8 @@ void vfs_each_mount(struct fs_context *fs, void (*fn)(void *arg, struct mount *m
 // --- looking up. Answers 0 and a counted path, or -errno. dir: where a relative path starts (NULL: the task's cwd).
 enum {
 	LOOKUP_FOLLOW = 1, LOOKUP_DIRECTORY = 2, LOOKUP_EMPTY = 4 /* AT_EMPTY_PATH */, LOOKUP_NO_SYMLINKS = 8, LOOKUP_BENEATH = 16,
-	LOOKUP_IN_ROOT = 32, LOOKUP_NO_XDEV = 64, LOOKUP_NO_MAGICLINKS = 128, LOOKUP_CACHED = 256
+	LOOKUP_IN_ROOT = 32, LOOKUP_NO_XDEV = 64, LOOKUP_NO_MAGICLINKS = 128, LOOKUP_CACHED = 256,
+	LOOKUP_OPEN = 512 // a hint: what is found will be opened for reading
 };
 int vfs_lookup(struct task *t, const struct path *dir, const char *path, unsigned flags, struct path *out_path);
 // The directory that path's last component is in, and that component (points into path; len of it).

@@ -83,8 +83,8 @@ struct dentry *dentry_cached(struct dentry *dir, const char *name, size_t len);
 // The child, from the cache or the file system; a negative one is an answer, too. 0 or -errno.
 int dentry_lookup(struct dentry *dir, const char *name, size_t len, struct dentry **out);
 // The same for the first component of path, on the way to the others.
-int dentry_lookup_ahead(struct dentry *dir, const char *path, size_t len, struct dentry **out);
-void dentry_ahead(struct dentry *dir, const char *path); // inode_ops.ahead, if the first component isn't cached
+int dentry_lookup_ahead(struct dentry *dir, const char *path, size_t len, bool opens, struct dentry **out);
+void dentry_ahead(struct dentry *dir, const char *path, bool opens); // inode_ops.ahead, if the first component isn't cached
 // Enters an inode (taken over; NULL: there is none) under a name that may be cached already: what is there stays. Gives dir back, answers the
 // child, counted. NULL: no memory.
 struct dentry *dentry_enter(struct dentry *dir, const char *name, size_t len, struct inode *inode);

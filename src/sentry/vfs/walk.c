@@ -92,7 +92,7 @@ static int child(struct walk *w, const char *name, size_t len, struct path *out)
 
 	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
-	err = dentry_lookup_ahead(w->at.dentry, name, len, &d);
+	err = dentry_lookup_ahead(w->at.dentry, name, len, w->flags & LOOKUP_OPEN, &d);
 	if (err)
 		return err;
 	*out = (struct path){mount_get(w->at.mnt), d};

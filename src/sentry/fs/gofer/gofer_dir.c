@@ -6,9 +6,11 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "abi/errno.h"
 #include "gofer/message.h"
+#include "host/hostfd.h"
 #include "lib/kmem.h"
 #include "sentry/fs/gofer/gofer_int.h"
 #include "sentry/fs/gofer/gofer_listing.h"
@@ -122,7 +124,7 @@ int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct ino
 	if (err)
 		return err > 0 ? 0 : err;
 	err = gofer_inode_node(gofer_inode(dir), &node);
-	err = err ?: AWAY(gofer_walk(gofer_client(dir), node, &component, 1, &entry, &found, &link));
+	err = err ?: AWAY(gofer_walk(gofer_client(dir), node, &component, 1, &entry, &found, &link, NULL));
 	if (!err && found != 1)
 		err = -EIO;
 	err = err ?: gofer_inode_of(dir->sb, &entry, out_inode);
@@ -167,8 +169,35 @@ static struct dentry *enter(struct dentry *dir, const struct gofer_name *name, c
 	return dentry_enter(dir, name->s, name->len, inode);
 }
 
+static bool is_listed(struct gofer_inode *dir)
+{
+	bool listed;
+
+	mutex_lock(&dir->inode.mu);
+	listed = dir->listing;
+	mutex_unlock(&dir->inode.mu);
+	return listed;
+}
+
+// The descriptor of the file that was walked to last (NULL: it couldn't be entered), so that opening it takes no message. -1: none.
+static void keep(struct dentry *d, int fd)
+{
+	struct inode *inode = d ? dentry_inode(d) : NULL;
+	struct hostfd *h;
+
+	if (fd < 0)
+		return;
+	if (!inode || !S_ISREG(inode->attr.mode)) {
+		close(fd);
+		return;
+	}
+	h = hostfd_create(fd);
+	if (h)
+		gofer_files_keep(gofer_inode(inode), h, false);
+}
+
 // In trees that nobody changes alone, so that what comes may be entered at any time.
-void gofer_dir_ahead(struct dentry *dir, const char *rest)
+void gofer_dir_ahead(struct dentry *dir, const char *rest, bool opens)
 {
 	struct inode *root = dentry_inode(dir);
 	struct gofer_name names[AHEAD_MAX];
@@ -177,21 +206,22 @@ void gofer_dir_ahead(struct dentry *dir, const char *rest)
 	uint32_t count, found, i;
 	char *link;
 	uint64_t node;
-	int err;
+	int err, fd = -1;
 
-	if (!nobody_changes(root) || (count = split(rest, names, AHEAD_MAX)) < 2 ||
+	if (!nobody_changes(root) || (count = split(rest, names, AHEAD_MAX)) < (opens ? 1 : 2) || (count == 1 && is_listed(gofer_inode(root))) ||
 	    gofer_inode_node(gofer_inode(root), &node)) {
 		dentry_put(at);
 		return;
 	}
 	make_room(gofer_sb(root)->conn);
-	err = AWAY(gofer_walk(gofer_client(root), node, names, count, entries, &found, &link));
+	err = AWAY(gofer_walk(gofer_client(root), node, names, count, entries, &found, &link, opens ? &fd : NULL));
 	for (i = 0; i < found; i++) {
 		if (!at)
 			gofer_forget(gofer_client(root), entries[i].node);
 		else
 			at = enter(at, &names[i], &entries[i], i + 1 == found ? &link : NULL);
 	}
+	keep(at, fd);
 	kmem_bytes_free(link);
 	if (at && err == -ENOENT && found < count)
 		at = dentry_enter(at, names[found].s, names[found].len, NULL);

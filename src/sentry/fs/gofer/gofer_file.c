@@ -92,8 +92,9 @@ static int host_file(struct gofer_inode *gi, bool writable, struct hostfd **out)
 	*out = gofer_files_get(gi, writable);
 	if (*out)
 		return 0;
-	err = gofer_inode_node(gi, &node);
-	err = err ?: AWAY(gofer_open(gofer_client(&gi->inode), node, writable ? O_RDWR : O_RDONLY, &fd));
+	err = gofer_inode_node_open(gi, &node, writable ? NULL : &fd);
+	if (!err && (writable || fd < 0))
+		err = AWAY(gofer_open(gofer_client(&gi->inode), node, writable ? O_RDWR : O_RDONLY, &fd));
 	if (err)
 		return err;
 	*out = hostfd_create(fd);

@@ -264,6 +264,32 @@ static void a_listing_answers_lookups(void **state)
 	stop(&f);
 }
 
+// Opening a file to read it takes one message, whether nothing is known of it, or its name by a listing.
+static void opening_is_one_message(void **state)
+{
+	struct fixture f;
+	struct file *file;
+	uint64_t before;
+	char buf[8];
+
+	start(&f, true, false);
+	before = trips(&f);
+	assert_int_equal(vfs_open(NULL, &f.root, "a/b/c/file", O_RDONLY, 0, 0, &file), 0);
+	assert_int_equal(trips(&f), before + 1);
+	assert_int_equal(file_read_kernel(file, buf, sizeof(buf), 0), 6);
+	assert_memory_equal(buf, "hello\n", 6);
+	file_put(file);
+	assert_int_equal(list(&f, "many"), 1002);
+	before = trips(&f);
+	assert_int_equal(vfs_open(NULL, &f.root, "many/0007", O_RDONLY, 0, 0, &file), 0);
+	assert_int_equal(trips(&f), before + 1);
+	assert_int_equal(file_read_kernel(file, buf, sizeof(buf), 0), 0);
+	file_put(file);
+	assert_int_equal(vfs_open(NULL, &f.root, "many/none", O_RDONLY, 0, 0, &file), -ENOENT);
+	assert_int_equal(trips(&f), before + 1);
+	stop(&f);
+}
+
 static struct inode *make(struct inode *dir, const char *name, uint32_t mode)
 {
 	struct inode *made;
@@ -517,6 +543,7 @@ int main(void)
 		cmocka_unit_test(below_comes_along),
 		cmocka_unit_test(below_is_asked_for_where_it_changes),
 		cmocka_unit_test(nonsense_below_is_not_believed),
+		cmocka_unit_test(opening_is_one_message),
 		cmocka_unit_test(files_are_read_and_kept_open),
 		cmocka_unit_test(changes_reach_the_host),
 		cmocka_unit_test(shared_trees_are_asked_again),

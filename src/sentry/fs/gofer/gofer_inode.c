@@ -220,7 +220,7 @@ int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, co
 	return 0;
 }
 
-int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node)
+int gofer_inode_node_open(struct gofer_inode *gi, uint64_t *out_node, int *out_fd)
 {
 	struct gofer_sb *gsb = gofer_sb(&gi->inode);
 	struct gofer_entry entry;
@@ -229,6 +229,8 @@ int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node)
 	uint64_t dir;
 	int err;
 
+	if (out_fd)
+		*out_fd = -1;
 	*out_node = __atomic_load_n(&gi->node, __ATOMIC_ACQUIRE);
 	if (*out_node)
 		return 0;
@@ -238,16 +240,23 @@ int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node)
 	if (err)
 		return err;
 	name = (struct gofer_name){gi->from_name, strlen(gi->from_name)};
-	err = AWAY(gofer_walk(&gsb->conn->client, dir, &name, 1, &entry, &found, NULL));
+	err = AWAY(gofer_walk(&gsb->conn->client, dir, &name, 1, &entry, &found, NULL, out_fd));
 	if (err)
 		return err;
 	if (entry.attr.dev != gi->dev || entry.attr.ino != gi->ino) {
 		gofer_forget(&gsb->conn->client, entry.node);
+		if (out_fd && *out_fd >= 0)
+			close(*out_fd);
 		return -ESTALE;
 	}
 	give_node(gi, entry.node);
 	*out_node = gi->node;
 	return 0;
+}
+
+int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node)
+{
+	return gofer_inode_node_open(gi, out_node, NULL);
 }
 
 void gofer_inode_moved(struct gofer_inode *gi, struct gofer_inode *dir, const char *name, size_t len)

@@ -88,6 +88,7 @@ void gofer_inode_link(struct inode *inode, char *target);
 int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_attr *attr, struct inode **out);
 // The node, walked to if need be; inode.mu isn't needed, the answer stays valid while the inode is held. 0 or -errno.
 int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node);
+int gofer_inode_node_open(struct gofer_inode *gi, uint64_t *out_node, int *out_fd); // *out_fd: open for reading if it was walked to now; -1
 void gofer_inode_moved(struct gofer_inode *gi, struct gofer_inode *dir, const char *name, size_t len); // renamed
 void gofer_inode_forget(struct gofer_inode *gi); // its last name is gone: its number may come again
 void gofer_attr_set(struct gofer_inode *gi, const struct gofer_attr *attr); // inode.mu is held, or nobody else has it
@@ -99,7 +100,7 @@ int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct ino
 bool gofer_dir_revalidate(struct dentry *d);
 // Of a tree that nobody changes: what is mounted in it, and most paths, begin with names that are here. A long one isn't worth it.
 void gofer_dir_list_root(struct inode *root);
-void gofer_dir_ahead(struct dentry *dir, const char *rest);
+void gofer_dir_ahead(struct dentry *dir, const char *rest, bool opens);
 // gofer_fetch.c: asking for listings; the directory's mu is held
 struct listed;
 int gofer_fetch(struct gofer_inode *dir, unsigned max_messages); // dir->listing anew, or -E2BIG

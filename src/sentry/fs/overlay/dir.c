@@ -15,12 +15,12 @@ enum { TREE_ENTRIES_MAX = 1 << 16, TREE_DEPTH_MAX = 64 };
 static int bring_up_tree(struct overlay_node *n, int *budget, int depth);
 
 // For the layer below; names that the upper one hides are rare.
-static void dir_ahead(struct dentry *dir, const char *path)
+static void dir_ahead(struct dentry *dir, const char *path, bool opens)
 {
 	struct overlay_node *d = overlay_node(dentry_inode(dir));
 
 	if (d->lower)
-		dentry_ahead(d->lower, path);
+		dentry_ahead(d->lower, path, opens);
 }
 
 static int dir_lookup(struct inode *dir, const char *name, size_t len, struct inode **out_inode)
