@@ -72,14 +72,16 @@ struct platform_ids {
 
 // What a process may do with a descriptor without an event.
 struct platform_loan {
-	struct hostfd *file; // borrowed; for PREAD and POS, from which it must be readable. It must be kept
+	struct hostfd *file; // borrowed; what PREAD, POS and PWRITE are about. It must be kept
 	enum {
 		PLATFORM_LEND_PREAD = 1, // pread64
 		PLATFORM_LEND_POS = 2, // and read and lseek, from pos on
 		PLATFORM_LEND_ZEROS = 4, // reading gives zeros
 		PLATFORM_LEND_AWAY = 8, // writing does nothing
+		PLATFORM_LEND_PWRITE = 16, // pwrite64 up to limit; file must be writable
 	} kinds;
 	int64_t pos;
+	uint64_t limit;
 };
 
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
@@ -206,9 +208,13 @@ struct platform_ops {
 	int (*lend)(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 	int64_t (*lent_take_pos)(struct platform_as *as, int fd); // takes POS back, but nothing else; its position. as has a context
 	int64_t (*lent_take_back)(struct platform_as *as, int fd); // all of it
-	void (*lent_stop)(struct platform_as *as, int fd); // the process does nothing with it any more, but where the position is stays there
+	// The process does nothing with it any more, but where the position is stays there. True: a write that it has begun may still be under way.
+	bool (*lent_stop)(struct platform_as *as, int fd);
+	// How long ago it began to write last, as it says, in ns; -1: not since it was asked last, or since it was lent. Also just after it was taken back.
+	int64_t (*lent_written)(struct platform_as *as, int fd);
 	void (*lent_leave)(struct platform_ctx *ctx); // the context has another table now
 	void (*lent_watch)(bool on); // all transfers are to be events, of all processes
+	void (*lent_limit)(void); // all writes are, from now on
 
 	// --- operations on the address space, queued on ctx. The sentry has checked that the ranges are page-aligned and inside
 	// [APP_MIN, APP_MAX). 0, or -ENOMEM when the queue is full after a flush was tried. Maps replace what was there (MAP_FIXED).

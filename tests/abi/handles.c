@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -443,6 +444,203 @@ CASE(access_times)
 		EQ(pread(fd, piece, PIECE, PIECE), PIECE);
 		OK(fstat(fd, &before));
 		CHECK(stamp(before.st_atim) >= stamp(st.st_mtim));
+	}
+}
+
+static void warm_writes(int fd, uint64_t file)
+{
+	uint64_t buf[WORDS];
+
+	for (int i = 0; i < 2 * WARM; i++) {
+		for (int w = 0; w < WORDS; w++)
+			buf[w] = file << 32 | i % PIECES << 16 | w;
+		EQ(pwrite(fd, buf, PIECE, i % PIECES * PIECE), PIECE);
+	}
+}
+
+static int64_t clock_ns(void)
+{
+	struct timespec now;
+
+	OK(clock_gettime(CLOCK_REALTIME, &now));
+	return stamp(now);
+}
+
+/* The time of a write is that of the write, not of the moment when somebody looks. */
+CASE(times_of_writes_in_place)
+{
+	enum { MS = 1000000 };
+	int fd = make_file("a", 1, O_RDWR), other = make_file("b", 2, O_RDWR);
+	struct timespec past[2] = { { 1000, 0 }, { 2000, 0 } };
+	struct stat st, first;
+
+	for (int i = 0; i < 4; i++) {
+		int64_t before, after;
+
+		warm_writes(fd, 1);
+		OK(futimens(fd, past));
+		OK(fstat(fd, &st));
+		EQ(st.st_mtime, 2000);
+		warm_writes(fd, 1);
+		before = clock_ns();
+		EQ(pwrite(fd, piece, 8, 0), 8);
+		after = clock_ns();
+		while (clock_ns() < after + 60 * MS)
+			;
+		if (i % 2)
+			close(OK(dup2(other, OK(dup(fd)))));
+		OK(fstat(fd, &first));
+		CHECK(stamp(first.st_mtim) >= before - 15 * MS && stamp(first.st_mtim) <= after + 15 * MS);
+		EQ(stamp(first.st_mtim), stamp(first.st_ctim));
+		OK(fstat(fd, &st));
+		EQ(stamp(st.st_mtim), stamp(first.st_mtim));
+		SEES(fd, 1, 5);
+		OK(fstat(fd, &st));
+		EQ(stamp(st.st_mtim), stamp(first.st_mtim));
+		if (st.st_atime != 1000)
+			CHECK(stamp(st.st_atim) >= stamp(st.st_mtim));
+	}
+}
+
+CASE(written_in_place_under_new_rules)
+{
+	struct rlimit few = { 1000, RLIM_INFINITY };
+	int fd = make_file("a", 1, O_RDWR), in = OK(inotify_init1(IN_NONBLOCK)), wd;
+	struct inotify_event e;
+	struct stat st;
+	pid_t p;
+
+	warm_writes(fd, 1);
+	OK(fcntl(fd, F_SETFL, O_APPEND)); /* which pwrite heeds, too */
+	EQ(pwrite(fd, "end", 3, 0), 3);
+	OK(fstat(fd, &st));
+	EQ(st.st_size, PIECES * PIECE + 3);
+	OK(fcntl(fd, F_SETFL, 0));
+	warm_writes(fd, 1);
+	p = CHILD({ OK(fcntl(fd, F_SETFL, O_APPEND)); });
+	EXITED(p, 0);
+	EQ(pwrite(fd, "end", 3, 0), 3);
+	OK(fstat(fd, &st));
+	EQ(st.st_size, PIECES * PIECE + 6);
+	OK(fcntl(fd, F_SETFL, 0));
+	warm_writes(fd, 1);
+	wd = OK(inotify_add_watch(in, "a", IN_MODIFY));
+	EQ(pwrite(fd, piece, 8, 0), 8);
+	EQ(read(in, &e, sizeof e), sizeof e);
+	EQ(e.mask, IN_MODIFY);
+	OK(inotify_rm_watch(in, wd));
+	warm_writes(fd, 1);
+	OK(ftruncate(fd, PIECE));
+	EQ(pwrite(fd, "tail", 4, 3 * PIECE), 4);
+	OK(fstat(fd, &st));
+	EQ(st.st_size, 3 * PIECE + 4);
+	EQ(pread(fd, piece, PIECE, PIECE), PIECE);
+	for (int w = 0; w < WORDS; w++)
+		EQ(piece[w], 0);
+	warm_writes(fd, 1);
+	signal(SIGXFSZ, SIG_IGN);
+	OK(setrlimit(RLIMIT_FSIZE, &few));
+	ERR(pwrite(fd, piece, PIECE, PIECE), EFBIG);
+	EQ(pwrite(fd, piece, PIECE, 0), 1000);
+}
+
+static void *write_contested(void *arg)
+{
+	uint64_t buf[WORDS];
+
+	for (int i = 0; !stop; i++) {
+		for (int w = 0; w < WORDS; w++)
+			buf[w] = 5ull << 32 | i % PIECES << 16 | w;
+		if (pwrite(contested, buf, PIECE, i % PIECES * PIECE) != PIECE && errno != EBADF)
+			return "a short write";
+	}
+	return arg;
+}
+
+/* What is written to a number goes to a file that has it, never to another one that the process writes. */
+CASE(written_number_changes_hands)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	int others[20], fd;
+	pthread_t t[2];
+	char name[8];
+	void *said;
+
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof name, "x%d", i);
+		others[i] = make_file(name, 10 + i, O_RDWR);
+	}
+	for (int i = 0; i < 3; i++)
+		close(make_file(names[i], i + 1, O_RDONLY));
+	contested = OK(open("a", O_RDWR));
+	for (int i = 0; i < 2; i++)
+		OK(pthread_create(&t[i], NULL, write_contested, NULL));
+	for (int i = 0; i < 200; i++) {
+		for (int k = 0; k < 3; k++) {
+			uint64_t buf[WORDS];
+			int o = (i + k) % 20;
+
+			for (int w = 0; w < WORDS; w++)
+				buf[w] = (10ull + o) << 32 | i % PIECES << 16 | w;
+			for (int again = 0; again < 2; again++)
+				EQ(pwrite(others[o], buf, PIECE, i % PIECES * PIECE), PIECE);
+			SEES(others[o], 10 + o, i % PIECES);
+		}
+		close(contested);
+		fd = OK(open(names[i % 3], O_RDWR));
+		if (fd != contested) {
+			OK(dup2(fd, contested));
+			close(fd);
+		}
+	}
+	stop = true;
+	for (int i = 0; i < 2; i++) {
+		pthread_join(t[i], &said);
+		CHECK(!said);
+	}
+	for (int i = 0; i < PIECES; i++) {
+		for (int o = 0; o < 20; o++)
+			SEES(others[o], 10 + o, i);
+		for (int f = 0; f < 3; f++) {
+			fd = OK(open(names[f], O_RDONLY));
+			EQ(pread(fd, piece, PIECE, i * PIECE), PIECE);
+			CHECK(is_piece(piece, f + 1, i) || is_piece(piece, 5, i));
+			close(fd);
+		}
+	}
+}
+
+/* A file that is cut while it is written is as long as the last of them left it, for whoever asks. */
+CASE(cut_while_written_in_place)
+{
+	pthread_t t[2];
+	struct stat st;
+	void *said;
+	int fd;
+
+	contested = make_file("a", 5, O_RDWR);
+	fd = OK(open("a", O_RDWR));
+	for (int i = 0; i < 2; i++)
+		OK(pthread_create(&t[i], NULL, write_contested, NULL));
+	for (int i = 0; i < 150; i++) {
+		OK(ftruncate(fd, i % 3 * PIECE));
+		OK(fstat(fd, &st));
+		EQ(st.st_size % PIECE, 0);
+		OK(ftruncate(fd, PIECES * PIECE));
+		for (int k = 0; k < 4; k++)
+			EQ(pread(fd, piece, PIECE, (i + k) % PIECES * PIECE), PIECE);
+	}
+	stop = true;
+	for (int i = 0; i < 2; i++) {
+		pthread_join(t[i], &said);
+		CHECK(!said);
+	}
+	OK(fstat(fd, &st));
+	EQ(lseek(fd, 0, SEEK_END), st.st_size);
+	EQ(pread(fd, piece, PIECE, st.st_size), 0);
+	for (off_t at = 0; at < st.st_size; at += PIECE) {
+		EQ(pread(fd, piece, PIECE, at), PIECE);
+		CHECK(piece[1] == 0 || is_piece(piece, 5, at / PIECE));
 	}
 }
 

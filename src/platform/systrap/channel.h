@@ -198,6 +198,7 @@ struct slot {
 	uint32_t yield_spin; // the stub's own: whether it gives way before it sleeps (stub/stub.c)
 	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
 	uint32_t left_fd; // the sentry's: what is written to this descriptor of the application's, less 1, was left to the stub of late
+	uint32_t writes;  // the stub's own: it may be writing to this place of STUB_FD_FILES, less 1
 	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
 	uint64_t robust_list; // the stub's own: what the thread said
 	uint64_t cpu_ns;      // with SYS_exit: what the thread has used
@@ -244,6 +245,8 @@ static inline struct chan_futex *chan_futex(void *chan, uint64_t addr)
 struct chan_lent {
 	uint64_t what; // LENT_*, 0: nothing; above them a number of its own
 	uint64_t pos;  // with LENT_POS: the file's position. The stub changes it only together with a look at `what`
+	uint64_t limit; // with LENT_PWRITE: nothing is written beyond it
+	uint64_t written; // the stub's: when it began to write last, by the time-stamp counter; 0 once the sentry has seen it
 } __attribute__((aligned(16)));
 
 enum {
@@ -252,6 +255,7 @@ enum {
 	LENT_POS = 0x200,  // read and lseek, too
 	LENT_ZEROS = 0x400, // reading gives zeros
 	LENT_AWAY = 0x800, // what is written there is gone
+	LENT_PWRITE = 0x1000, // pwrite to there
 	LENT_SHIFT = 16,
 };
 
@@ -264,6 +268,7 @@ struct stub_param {
 	uint32_t leader_cpu; // where the sentry polls, while it isn't asleep
 	uint32_t patching; // call sites may be patched
 	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
+	uint32_t limited;  // somebody's files may not become long: it must see each write
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;

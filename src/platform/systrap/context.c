@@ -213,6 +213,7 @@ static int slot_find(struct platform_as *as)
 
 		if (as->slots[i] == SLOT_FREE || (as->slots[i] == SLOT_LEAVING && s->tid == 0)) {
 			as->slots[i] = SLOT_TAKEN;
+			as->nslots = MAX(as->nslots, i + 1);
 			return i;
 		}
 	}

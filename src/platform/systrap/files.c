@@ -146,9 +146,10 @@ int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file)
 		return -EAGAIN;
 	mutex_lock(&as->mu);
 	i = free_place_locked(as);
-	err = i < 0 ? -EAGAIN : as_send(as, &file->fd, 1);
-	if (!err) {
+	if (i >= 0)
 		forget_locked(as, (uint32_t)i);
+	err = i < 0 || lent_writes_locked(as, (uint32_t)i) ? -EAGAIN : as_send(as, &file->fd, 1);
+	if (!err) {
 		as->files[i].file = hostfd_get(file);
 		as->files[i].bringer = ctx;
 		as->has_files = true;

@@ -1,13 +1,15 @@
 // Descriptors that are lent to a process (stub/lent.c): a table in its channel says what its threads may do by themselves.
 //
-// It is taken back by a new word in the table, and nobody waits: who is about a transfer looks at the word again before it counts. So a place of
-// STUB_FD_FILES may be given to another file meanwhile. The application can write the table: it gets no further with it than with the
-// descriptors, and the positions, that it has anyway.
+// It is taken back by a new word in the table, and nobody waits: who reads looks at the word again before it counts. So a place of
+// STUB_FD_FILES may be given to another file meanwhile; but not while somebody may be writing there, who has said so before he looked. The
+// application can write the table: it gets no further with it than with the descriptors, and the positions, that it has anyway.
 #include "platform/systrap/systrap_int.h"
 
 #include <string.h>
+#include <x86intrin.h>
 
 #include "abi/errno.h"
+#include "host/cputime.h"
 
 static struct chan_lent *entry(struct platform_as *as, int fd)
 {
@@ -29,7 +31,7 @@ static int64_t position(struct platform_as *as, int fd)
 // The table is about the descriptors of others than before.
 static void change_table_locked(struct platform_as *as, const void *table)
 {
-	for (uint32_t i = 0; i < SLOTS_MAX && as->lent.table; i++)
+	for (uint32_t i = 0; i < as->nslots && as->lent.table; i++)
 		if (as->slots[i] != SLOT_FREE)
 			__atomic_store_n(&((struct slot *)(as->chan + (size_t)i * SLOT_BYTES))->lent, 0, __ATOMIC_SEQ_CST);
 	as->lent.table = table;
@@ -38,7 +40,16 @@ static void change_table_locked(struct platform_as *as, const void *table)
 static uint16_t kinds_of(const struct platform_loan *loan)
 {
 	return (loan->kinds & PLATFORM_LEND_PREAD ? LENT_PREAD : 0) | (loan->kinds & PLATFORM_LEND_POS ? LENT_POS : 0) |
-	       (loan->kinds & PLATFORM_LEND_ZEROS ? LENT_ZEROS : 0) | (loan->kinds & PLATFORM_LEND_AWAY ? LENT_AWAY : 0);
+	       (loan->kinds & PLATFORM_LEND_ZEROS ? LENT_ZEROS : 0) | (loan->kinds & PLATFORM_LEND_AWAY ? LENT_AWAY : 0) |
+	       (loan->kinds & PLATFORM_LEND_PWRITE ? LENT_PWRITE : 0);
+}
+
+static void let_write_locked(struct platform_as *as, int fd, uint64_t limit)
+{
+	__atomic_store_n(&entry(as, fd)->limit, limit, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&entry(as, fd)->written, 0, __ATOMIC_SEQ_CST);
+	as->lent.since[fd].tsc = __rdtsc();
+	as->lent.since[fd].ns = host_now_ns();
 }
 
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as)
@@ -59,6 +70,8 @@ int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const stru
 		as->lent.n += !as->lent.on_loan[fd];
 		as->lent.on_loan[fd] = true;
 		__atomic_store_n(&entry(as, fd)->pos, loan->pos, __ATOMIC_SEQ_CST);
+		if (loan->kinds & PLATFORM_LEND_PWRITE)
+			let_write_locked(as, fd, loan->limit);
 		say_locked(as, fd, kinds_of(loan) | place);
 		__atomic_store_n(&ctx->slot->lent, 1, __ATOMIC_RELEASE);
 		*out_as = as;
@@ -91,17 +104,52 @@ int64_t systrap_lent_take_back(struct platform_as *as, int fd)
 	return pos;
 }
 
-void systrap_lent_stop(struct platform_as *as, int fd)
+bool lent_writes_locked(struct platform_as *as, uint32_t place)
 {
+	for (uint32_t i = 0; i < as->nslots; i++) {
+		const struct slot *s = (const struct slot *)(as->chan + (size_t)i * SLOT_BYTES);
+
+		if (as->slots[i] == SLOT_TAKEN && __atomic_load_n(&s->writes, __ATOMIC_SEQ_CST) == place + 1)
+			return true;
+	}
+	return false;
+}
+
+bool systrap_lent_stop(struct platform_as *as, int fd)
+{
+	bool writes;
+
 	mutex_lock(&as->mu);
-	say_locked(as, fd, 0);
+	writes = as->lent.kinds[fd] & LENT_PWRITE;
+	if (writes) {
+		const uint32_t place = as->lent.kinds[fd] & LENT_PLACE;
+
+		say_locked(as, fd, 0);
+		writes = lent_writes_locked(as, place);
+	} else {
+		say_locked(as, fd, 0);
+	}
 	mutex_unlock(&as->mu);
+	return writes;
+}
+
+// By what share of the time since it was lent lies behind: that takes no knowledge of the counter's speed.
+int64_t systrap_lent_written(struct platform_as *as, int fd)
+{
+	const uint64_t at = __atomic_exchange_n(&entry(as, fd)->written, 0, __ATOMIC_SEQ_CST), now = __rdtsc(), from = as->lent.since[fd].tsc;
+	const int64_t ns = host_now_ns() - as->lent.since[fd].ns;
+
+	if (!at)
+		return -1;
+	if (at >= now || now <= from || ns <= 0)
+		return 0;
+	return at <= from ? ns : (int64_t)((unsigned __int128)(now - at) * (uint64_t)ns / (now - from));
 }
 
 void lent_forget_place_locked(struct platform_as *as, uint32_t place)
 {
 	for (int fd = 0; fd < CHAN_LENT && as->lent.n; fd++)
-		if ((as->lent.kinds[fd] & (LENT_PREAD | LENT_POS)) && (as->lent.kinds[fd] & LENT_PLACE) == place)
+		if ((as->lent.kinds[fd] & (LENT_PREAD | LENT_POS | LENT_PWRITE)) && (as->lent.kinds[fd] & LENT_PLACE) == place)
 			say_locked(as, fd, 0);
 }
 
@@ -113,4 +161,9 @@ void systrap_lent_leave(struct platform_ctx *ctx)
 void systrap_lent_watch(bool on)
 {
 	__atomic_store_n(&stub_param->watched, on, __ATOMIC_SEQ_CST);
+}
+
+void systrap_lent_limit(void)
+{
+	__atomic_store_n(&stub_param->limited, 1, __ATOMIC_SEQ_CST);
 }

@@ -29,6 +29,7 @@ struct platform_as {
 	int nalive;       // contexts that aren't destroyed
 	int nctx;         // contexts that aren't freed
 	uint8_t slots[SLOTS_MAX]; // enum slot_use
+	uint32_t nslots;  // that were ever used
 	struct {
 		struct hostfd *file; // with a reference; NULL: free
 		uint32_t used_at;
@@ -45,6 +46,10 @@ struct platform_as {
 		uint64_t number; // of the last change
 		uint16_t kinds[CHAN_LENT]; // LENT_* of those on loan
 		bool on_loan[CHAN_LENT];
+		struct {
+			uint64_t tsc;
+			int64_t ns;
+		} since[CHAN_LENT]; // of those that may be written to: when they were lent
 	} lent;
 	uint32_t cache_clock;
 	bool has_files; // or may have had since the last OP_DROP
@@ -216,7 +221,10 @@ void lent_forget_place_locked(struct platform_as *as, uint32_t place); // as->mu
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd);
 int64_t systrap_lent_take_back(struct platform_as *as, int fd);
-void systrap_lent_stop(struct platform_as *as, int fd);
+bool lent_writes_locked(struct platform_as *as, uint32_t place); // a thread may be writing there, whatever is lent now
+bool systrap_lent_stop(struct platform_as *as, int fd);
+int64_t systrap_lent_written(struct platform_as *as, int fd);
+void systrap_lent_limit(void);
 void systrap_lent_leave(struct platform_ctx *ctx);
 void systrap_lent_watch(bool on);
 

@@ -12,6 +12,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/locks.h"
 #include "sentry/vfs/vfs.h"
 
@@ -38,6 +39,8 @@ static long set_flags(struct task *t, struct file *f, uint32_t flags)
 		return -EPERM;
 	while (!atomic_compare_exchange_weak(&f->flags, &old, (old & ~SETTABLE) | (flags & SETTABLE)))
 		;
+	if ((old ^ flags) & O_APPEND)
+		loans_stop(f->inode);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 // Resource limits: getrlimit(2), setrlimit(2), prlimit(2). Each limit is enforced where its resource is given out.
 #include "abi/errno.h"
+#include "platform/platform.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
@@ -26,6 +27,8 @@ static int change_locked(struct task *t, struct thread_group *tg, unsigned resou
 	if (l->rlim_max > tg->rlimits[resource].rlim_max && !cred_has_cap(t->cred, CAP_SYS_RESOURCE))
 		return -EPERM;
 	tg->rlimits[resource] = *l;
+	if (resource == RLIMIT_FSIZE && l->rlim_cur != RLIM64_INFINITY && platform->lent_limit)
+		platform->lent_limit();
 	if (resource == RLIMIT_CPU)
 		cpu_limit_watch_locked(tg);
 	return 0;

@@ -118,7 +118,9 @@ static bool worth_lending(const struct task *t, const struct file *f, const stru
 {
 	if (S_ISCHR(f->inode->attr.mode))
 		return f->moved > moved; // not the first time
-	return !x->write && (f->moved >= LEAVE_AFTER || t->call.left.len);
+	if (x->write)
+		return x->offset >= 0 && t->call.left.len;
+	return f->moved >= LEAVE_AFTER || t->call.left.len;
 }
 
 static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer *x)
@@ -133,7 +135,7 @@ static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer 
 	else
 		ret = run(t, f, u, x);
 	if (ret > 0 && f->ops->lend && worth_lending(t, f, x, ret))
-		loan_after_transfer(t, fd, f);
+		loan_after_transfer(t, fd, f, x->write);
 	file_put(f);
 	return ret;
 }

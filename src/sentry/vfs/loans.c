@@ -8,6 +8,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/timer.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/vfs_int.h"
@@ -15,7 +16,7 @@
 struct loan { // Guarded by the table's lock.
 	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
 	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
-	bool has_pos;
+	bool has_pos, writes;
 	struct platform_as *as; // to whom
 	int fd;
 };
@@ -46,12 +47,23 @@ static void take_pos(struct file *f, int64_t pos)
 		f->pos = pos;
 }
 
+static void note_written(struct loan *loan, struct inode *inode)
+{
+	int64_t ago = loan->writes ? platform->lent_written(loan->as, loan->fd) : -1, at, known = inode->lent_written_ns;
+
+	if (ago < 0)
+		return;
+	at = ktime_now(CLOCK_REALTIME) - ago;
+	while (at > known && !atomic_compare_exchange_weak(&inode->lent_written_ns, &known, at))
+		;
+}
+
 static void take_back(struct loan *loan, struct file *f)
 {
-	int64_t pos;
+	int64_t pos = platform->lent_take_back(loan->as, loan->fd);
 
+	note_written(loan, f->inode);
 	unlist(loan);
-	pos = platform->lent_take_back(loan->as, loan->fd);
 	if (loan->has_pos)
 		take_pos(f, pos);
 }
@@ -73,6 +85,7 @@ int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int 
 		spec->pos = f->pos;
 	loan->fd = fd;
 	loan->has_pos = spec->kinds & PLATFORM_LEND_POS;
+	loan->writes = spec->kinds & PLATFORM_LEND_PWRITE;
 	mutex_lock(&kernel()->vfs->loans_mu);
 	err = platform->lend(t->ctx, ft, fd, spec, &loan->as);
 	if (!err) {
@@ -103,22 +116,39 @@ void loan_end(struct loan *loan, struct file *f)
 	kmem_free(&loan_type, loan);
 }
 
-void loans_stop(struct inode *inode)
+bool loans_stop(struct inode *inode)
+{
+	struct mutex *mu = &kernel()->vfs->loans_mu;
+	struct loan *loan;
+	bool busy = false;
+
+	if (!inode->nloans)
+		return false;
+	mutex_lock(mu);
+	while ((loan = LIST_FIRST(&inode->loans))) {
+		busy |= platform->lent_stop(loan->as, loan->fd);
+		note_written(loan, inode);
+		unlist_locked(loan);
+	}
+	mutex_unlock(mu);
+	return busy;
+}
+
+int64_t loans_written(struct inode *inode)
 {
 	struct mutex *mu = &kernel()->vfs->loans_mu;
 	struct loan *loan;
 
-	if (!inode->nloans)
-		return;
-	mutex_lock(mu);
-	while ((loan = LIST_FIRST(&inode->loans))) {
-		platform->lent_stop(loan->as, loan->fd);
-		unlist_locked(loan);
+	if (inode->nloans) {
+		mutex_lock(mu);
+		LIST_FOREACH(loan, &inode->loans, by_inode)
+			note_written(loan, inode);
+		mutex_unlock(mu);
 	}
-	mutex_unlock(mu);
+	return inode->lent_written_ns ? atomic_exchange(&inode->lent_written_ns, 0) : 0;
 }
 
-void loan_after_transfer(struct task *t, int fd, struct file *f)
+void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 {
 	struct platform_loan spec = {0};
 	bool keep = false;
@@ -126,7 +156,7 @@ void loan_after_transfer(struct task *t, int fd, struct file *f)
 	if (!platform->lend || !f->ops->lend || kernel()->strace || kernel()->vfs->nwatches)
 		return;
 	mutex_lock(&f->inode->mu);
-	if (f->ops->lend(f, &spec))
+	if (f->ops->lend(f, t, wrote, &spec))
 		keep = fdtable_lend(t, fd, f, &spec);
 	if (keep && mm_ops_try(t))
 		platform->file_keep(t->ctx, spec.file);

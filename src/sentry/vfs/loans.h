@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct fdtable;
 struct file;
@@ -15,9 +16,12 @@ struct platform_loan;
 struct task;
 
 // After a transfer of t's on descriptor fd, f: lends what may be lent.
-void loan_after_transfer(struct task *t, int fd, struct file *f);
-// All that was lent of the inode's files comes to the sentry again from now on. With inode->mu held none is just being made.
-void loans_stop(struct inode *inode);
+void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote);
+// All that was lent of the inode's files comes to the sentry again from now on. With inode->mu held none is just being made. True: a write that
+// was begun before may still be under way.
+bool loans_stop(struct inode *inode);
+// When a process wrote to it last by what it was lent, by CLOCK_REALTIME in ns; 0: not since this was asked last.
+int64_t loans_written(struct inode *inode);
 
 // For the table, whose lock is held. loan NULL: nothing is lent, and nothing happens.
 int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec); // as platform->lend

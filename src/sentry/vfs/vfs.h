@@ -66,6 +66,7 @@ struct inode {
 	struct inotify_marks *marks; // inotify (vfs/notify.c)
 	LIST_HEAD(, loan) loans; // what processes may do with its files by themselves (vfs/loans.c)
 	_Atomic uint32_t nloans;
+	_Atomic int64_t lent_written_ns; // when a process wrote last that way, as far as that was asked; loans_written() has yet to tell
 	bool linkable; // made by O_TMPFILE without O_EXCL: may get its first name
 	bool uncached; // its name isn't kept, but looked up each time: procfs's of a process, which would outlive it in the cache
 	_Atomic int writers; // open for writing; -n: n executions deny writing (ETXTBSY)
@@ -272,8 +273,8 @@ struct file_ops {
 	void (*release)(struct file *f); // the last reference is gone: free priv
 	void (*left_undone)(struct file *f); // a write that was left to the platform (uio_leave) was done in part only, or not at all (nothing)
 	// What a process that read or wrote f may go on doing with its descriptor without being seen here, as long as loans_stop() isn't called for the
-	// inode, whose mu is held: sets file and kinds. False: nothing now. (nothing)
-	bool (*lend)(struct file *f, struct platform_loan *loan);
+	// inode, whose mu is held: sets file and kinds. t has just written, or read. False: nothing now. (nothing)
+	bool (*lend)(struct file *f, struct task *t, bool wrote, struct platform_loan *loan);
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)
 	bool host_backed; // read and write may sleep in the host (regular host files): away is marked by the file

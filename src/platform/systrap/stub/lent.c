@@ -4,6 +4,7 @@
 // It counts only if the descriptor was on loan until the bytes were there, so there is a look at its entry before and after; what came from
 // another file, as the sentry had changed the descriptor meanwhile, is read anew by way of the sentry. With a position the second look is
 // the one instruction that moves it on: several readers then get different bytes without a lock, which a thread that is killed could leave locked.
+// What is written can't be taken back, so who writes says so in its slot before it looks: the descriptor stays what it is until it is done.
 #include "platform/systrap/stub/stub.h"
 
 #include <stdbool.h>
@@ -99,6 +100,24 @@ static bool zeros(struct slot *s, const struct chan_lent *e, uint64_t what)
 	return true;
 }
 
+static bool write_at(struct slot *s, struct chan_lent *e, uint64_t what)
+{
+	const uint64_t limit = *(volatile uint64_t *)&e->limit, at = s->args[3], len = s->args[2];
+	long n = -1;
+
+	if (!good_range(s) || at > limit || len > limit - at)
+		return false;
+	*(volatile uint64_t *)&e->written = spin_clock(); // first, like Linux: who finds the bytes finds the time
+	__atomic_store_n(&s->writes, (what & LENT_PLACE) + 1, __ATOMIC_SEQ_CST);
+	if (still(e, what) && !PARAM->limited)
+		n = stub_call(SYS_pwrite64, STUB_FD_FILES + (what & LENT_PLACE), s->args[1], len, at, 0, 0);
+	__atomic_store_n(&s->writes, 0, __ATOMIC_RELEASE);
+	if (n != (long)len)
+		return false;
+	s->regs.rax = len;
+	return true;
+}
+
 // Linux doesn't look at the bytes either.
 static bool away(struct slot *s)
 {
@@ -122,6 +141,8 @@ bool own_transfer(struct slot *s)
 		return what & LENT_ZEROS ? zeros(s, e, what) : what & LENT_POS ? read_on(s, e, what) : false;
 	case SYS_pread64:
 		return what & LENT_PREAD && read_at(s, e, what);
+	case SYS_pwrite64:
+		return what & LENT_PWRITE && write_at(s, e, what);
 	case SYS_lseek:
 		return what & LENT_POS && seek(s, e, what);
 	case SYS_write:

@@ -74,15 +74,15 @@ static long random_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t 
 	return cmd == RNDGETENTCNT ? copy_out_obj(t, arg, &bits) : -EINVAL;
 }
 
-static bool lend_null(struct file *f, struct platform_loan *loan)
+static bool lend_null(struct file *f, struct task *t, bool wrote, struct platform_loan *loan)
 {
 	loan->kinds = (f->flags & O_ACCMODE) == O_RDONLY ? 0 : PLATFORM_LEND_AWAY;
 	return loan->kinds;
 }
 
-static bool lend_zero(struct file *f, struct platform_loan *loan)
+static bool lend_zero(struct file *f, struct task *t, bool wrote, struct platform_loan *loan)
 {
-	lend_null(f, loan);
+	lend_null(f, t, wrote, loan);
 	loan->kinds |= (f->flags & O_ACCMODE) == O_WRONLY ? 0 : PLATFORM_LEND_ZEROS;
 	return true;
 }

@@ -143,9 +143,10 @@ static bool leave_read(struct file *f, struct uio *u, int64_t pos)
 }
 
 // What isn't there, the host doesn't have either. Reads leave the attributes alone.
-static bool file_lend(struct file *f, struct platform_loan *loan)
+static bool file_lend(struct file *f, struct task *t, bool wrote, struct platform_loan *loan)
 {
-	if (!f->priv_readonly || gofer_sb(f->inode)->shared)
+	(void)t;
+	if (wrote || !f->priv_readonly || gofer_sb(f->inode)->shared)
 		return false;
 	loan->file = f->priv;
 	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS;

@@ -36,6 +36,7 @@ int tmpfs_add_seals(struct file *f, uint32_t seals)
 	if (!n || (seals & ~(uint32_t)SEALS_KNOWN))
 		return -EINVAL;
 	mutex_lock(&n->inode.mu);
+	tmpfs_loans_stop(&n->inode);
 	tmpfs_settle_locked(n);
 	if (n->file.seals & F_SEAL_SEAL)
 		err = -EPERM;

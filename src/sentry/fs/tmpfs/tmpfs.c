@@ -23,14 +23,34 @@ void tmpfs_touch(struct inode *inode, uint32_t which)
 	int64_t ns = ktime_now(CLOCK_REALTIME);
 	struct timespec now = {ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
 
+	if (which & (ATTR_MTIME | ATTR_CTIME))
+		tmpfs_loans_stop(inode); // the next read makes a new atime
 	if (which & ATTR_ATIME)
 		inode->attr.atime = now;
 	if (which & ATTR_MTIME)
 		inode->attr.mtime = now;
 	if (which & ATTR_CTIME)
 		inode->attr.ctime = now;
-	if (which & (ATTR_MTIME | ATTR_CTIME))
-		loans_stop(inode); // the next read makes a new atime
+}
+
+void tmpfs_note_written(struct inode *inode)
+{
+	int64_t ns = loans_written(inode);
+
+	if (!ns)
+		return;
+	inode->attr.mtime = inode->attr.ctime = (struct timespec){ns / NSEC_PER_SEC, ns % NSEC_PER_SEC};
+	if (S_ISREG(inode->attr.mode))
+		tmpfs_node(inode)->file.blocks_stale = true;
+}
+
+void tmpfs_loans_stop(struct inode *inode)
+{
+	bool busy = loans_stop(inode);
+
+	if (busy && S_ISREG(inode->attr.mode))
+		tmpfs_node(inode)->file.lent_late = true;
+	tmpfs_note_written(inode);
 }
 
 static bool later(struct timespec a, struct timespec b)
@@ -66,6 +86,7 @@ void tmpfs_node_destroy(struct inode *inode)
 
 int tmpfs_node_setattr(struct inode *inode, const struct setattr *set)
 {
+	tmpfs_loans_stop(inode); // its writes were before
 	if (set->valid & ATTR_SIZE) {
 		int err = S_ISREG(inode->attr.mode) ? tmpfs_file_resize(tmpfs_node(inode), set->size) : -EINVAL;
 

@@ -78,6 +78,7 @@ int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 	uint64_t old;
 	int err;
 
+	tmpfs_loans_stop(&n->inode);
 	tmpfs_settle_locked(n);
 	old = n->inode.attr.size;
 	if (size > INT64_MAX)
@@ -87,6 +88,7 @@ int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 	err = tmpfs_charge(n->inode.sb, old, size);
 	if (err)
 		return err;
+	n->file.late |= size < old && n->file.lent_late;
 	if (!n->file.host && size > TMPFS_SMALL_MAX)
 		err = to_host(n);
 	if (!err && n->file.host)
@@ -110,6 +112,7 @@ int tmpfs_getattr(struct inode *inode, struct inode_attr *out)
 	struct tmpfs_node *n = tmpfs_node(inode);
 	struct stat st;
 
+	tmpfs_note_written(inode);
 	if (S_ISREG(inode->attr.mode))
 		tmpfs_settle_locked(n);
 	if (S_ISREG(inode->attr.mode) && n->file.host && (n->file.blocks_stale || n->file.mapped) &&
@@ -139,6 +142,9 @@ static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
 	int64_t done = 0;
 
 	mutex_lock(&n->inode.mu);
+	tmpfs_note_written(&n->inode);
+	if (n->file.late)
+		tmpfs_settle_locked(n);
 	if (*pos >= 0 && (uint64_t)*pos < n->inode.attr.size && u->resid) {
 		uint64_t len = MIN(u->resid, n->inode.attr.size - (uint64_t)*pos);
 

@@ -37,6 +37,9 @@ struct tmpfs_node {
 			char *small; // kmem_bytes
 			size_t small_cap;
 			struct hostfd *host, *readonly; // readonly: a descriptor for readers, once there was one
+			bool lent_writes; // to some process, of late
+			// Such a write was under way when that was stopped; and then the file was cut: it may grow to where it was, unseen.
+			bool lent_late, late;
 			bool blocks_stale, mapped; // only the host knows the blocks in use; shared mappings change them unseen
 			uint32_t seals; // F_SEAL_*
 			// A task's own process is to write up to here, beyond the host's end of the file; end 0: all is as attr says.
@@ -72,6 +75,8 @@ static inline struct tmpfs_sb *tmpfs_sb(struct super_block *sb)
 // A node without a name, nlink 1 (directories 2). Counted. 0, -ENOSPC, -ENOMEM.
 int tmpfs_node_create(struct super_block *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, struct tmpfs_node **out);
 void tmpfs_touch(struct inode *inode, uint32_t which); // ATTR_ATIME | ATTR_MTIME | ATTR_CTIME become now
+void tmpfs_note_written(struct inode *inode); // the times of writes that processes made by what they were lent (vfs/loans.h)
+void tmpfs_loans_stop(struct inode *inode);   // they make no more
 bool tmpfs_atime_due(const struct file *f); // whether reading f changes its inode's atime, as its mount wants it (relatime: man 8 mount)
 void tmpfs_node_destroy(struct inode *inode);
 int tmpfs_node_setattr(struct inode *inode, const struct setattr *set);
@@ -84,7 +89,7 @@ int tmpfs_charge(struct super_block *sb, uint64_t old_size, uint64_t new_size); 
 // tmpfs_leave.c. inode.mu is held
 struct hostfd *tmpfs_readonly_locked(struct tmpfs_node *n); // borrowed; the memfd, but only for reading. NULL: the host has none
 bool tmpfs_leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, uint64_t len); // see uio_leave
-bool tmpfs_lend(struct file *f, struct platform_loan *loan);
+bool tmpfs_lend(struct file *f, struct task *t, bool wrote, struct platform_loan *loan);
 bool tmpfs_leave_write_locked(struct file *f, struct uio *u, int64_t pos, uint64_t end);
 void tmpfs_settle_locked(struct tmpfs_node *n); // from here on attr.size is the host's
 bool tmpfs_grown_by(const struct tmpfs_node *n, const struct task *t);

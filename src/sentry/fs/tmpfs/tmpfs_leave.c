@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
@@ -37,22 +38,39 @@ bool tmpfs_leave_read_locked(struct tmpfs_node *n, struct uio *u, int64_t pos, u
 	return uio_leave(u, n->file.readonly, pos, len, false);
 }
 
-// Reading goes on without us until something makes the next read change the atime.
-bool tmpfs_lend(struct file *f, struct platform_loan *loan)
-{
-	struct tmpfs_node *n = tmpfs_node(f->inode);
-
-	if ((f->flags & O_ACCMODE) == O_WRONLY || !n->file.host || !tmpfs_readonly_locked(n) || tmpfs_atime_due(f))
-		return false;
-	loan->file = n->file.readonly;
-	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS;
-	return true;
-}
-
 // What a process holds it may use at will, and nobody can take it back in time from one that is hostile.
 static bool may_hold(struct file *f, struct task *t)
 {
 	return !(mount_flags(f->path.mnt) & ST_RDONLY) && inode_permission(f->inode, t->cred, MAY_WRITE) == 0;
+}
+
+// Reading goes on without us until something makes the next read change the atime; so does writing within the file, and while that is
+// lent, no reading is, which would have to renew the atime after it.
+bool tmpfs_lend(struct file *f, struct task *t, bool wrote, struct platform_loan *loan)
+{
+	struct tmpfs_node *n = tmpfs_node(f->inode);
+
+	if (!n->file.host || (!wrote && (f->flags & O_ACCMODE) == O_WRONLY))
+		return false;
+	if (wrote) {
+		if ((f->flags & O_APPEND) || n->file.seals || n->file.growth.end || !may_hold(f, t) ||
+		    (n->inode.attr.mode & (S_ISUID | S_ISGID)) || task_rlimit(t, RLIMIT_FSIZE) != RLIM64_INFINITY)
+			return false;
+		tmpfs_loans_stop(&n->inode);
+		n->file.lent_writes = true;
+		loan->file = n->file.host;
+		loan->kinds = PLATFORM_LEND_PWRITE;
+		loan->limit = n->inode.attr.size;
+		return true;
+	}
+	if (n->file.lent_writes)
+		tmpfs_loans_stop(&n->inode);
+	n->file.lent_writes = false;
+	if (tmpfs_atime_due(f) || !tmpfs_readonly_locked(n))
+		return false;
+	loan->file = n->file.readonly;
+	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS;
+	return true;
 }
 
 bool tmpfs_leave_write_locked(struct file *f, struct uio *u, int64_t pos, uint64_t end)
@@ -146,6 +164,12 @@ static void adopt_host_size(struct tmpfs_node *n)
 
 void tmpfs_settle_locked(struct tmpfs_node *n)
 {
+	uint64_t size = n->file.late ? host_size(n) : 0;
+
+	if (size > n->inode.attr.size) { // as if it had come after what made the file shorter
+		tmpfs_charge(n->inode.sb, n->inode.attr.size, size);
+		n->inode.attr.size = size;
+	}
 	if (!n->file.growth.end)
 		return;
 	if (wait_for_writer(n))
