@@ -44,6 +44,21 @@ static bool may_hold(struct file *f, struct task *t)
 	return !(mount_flags(f->path.mnt) & ST_RDONLY) && inode_permission(f->inode, t->cred, MAY_WRITE) == 0;
 }
 
+static uint64_t host_size(const struct tmpfs_node *n)
+{
+	struct stat st;
+
+	return fstat(n->file.host->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+// By t's call, or by one that is still in flight.
+static bool grows(struct tmpfs_node *n, const struct task *t)
+{
+	if (n->file.growth.end && (uint64_t)t->call.left.at + t->call.left.len < n->file.growth.end && host_size(n) >= n->file.growth.end)
+		n->file.growth.end = 0;
+	return n->file.growth.end;
+}
+
 // Reading goes on without us until something makes the next read change the atime; so does writing within the file, and while that is
 // lent, no reading is, which would have to renew the atime after it.
 bool tmpfs_lend(struct file *f, struct task *t, bool wrote, struct platform_loan *loan)
@@ -53,7 +68,7 @@ bool tmpfs_lend(struct file *f, struct task *t, bool wrote, struct platform_loan
 	if (!n->file.host || (!wrote && (f->flags & O_ACCMODE) == O_WRONLY))
 		return false;
 	if (wrote) {
-		if ((f->flags & O_APPEND) || n->file.seals || n->file.growth.end || !may_hold(f, t) ||
+		if ((f->flags & O_APPEND) || (n->file.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) || grows(n, t) || !may_hold(f, t) ||
 		    (n->inode.attr.mode & (S_ISUID | S_ISGID)) || task_rlimit(t, RLIMIT_FSIZE) != RLIM64_INFINITY)
 			return false;
 		tmpfs_loans_stop(&n->inode);
@@ -120,13 +135,6 @@ static bool writer_dead(const struct tmpfs_node *n)
 	uint64_t pages = 0, shared;
 
 	return !host_process_resident(n->file.growth.host_pid, &pages, &shared) || !pages;
-}
-
-static uint64_t host_size(const struct tmpfs_node *n)
-{
-	struct stat st;
-
-	return fstat(n->file.host->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 // True when it is over; false if the writer takes its time, but may still do as it was told.
