@@ -182,6 +182,43 @@ CASE(vfork_exec)
 	EXITED(p, 33);
 }
 
+static bool cmdline_is(pid_t p, const char *want, int len)
+{
+	char path[64], buf[256];
+	int fd, n;
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", p);
+	fd = OK(open(path, O_RDONLY));
+	n = OK(read(fd, buf, sizeof buf));
+	close(fd);
+	return n == len && !memcmp(buf, want, len);
+}
+
+/* The caller of vfork goes on before the new program has its memory; who looks finds it soon. */
+CASE(a_new_programs_memory_comes_soon)
+{
+	char *argv[] = { "prog", "--hold", "a b", NULL };
+	static const char want[] = "prog\0--hold\0a b";
+	int hold[2];
+	pid_t p;
+
+	find_self();
+	for (int i = 0; i < 40; i++) {
+		OK(pipe2(hold, O_CLOEXEC));
+		p = i % 2 ? vfork() : fork();
+		if (p == 0) {
+			dup2(hold[0], 0);
+			execve(self, argv, environ);
+			_exit(125);
+		}
+		OK(p);
+		EVENTUALLY(cmdline_is(p, want, sizeof want));
+		close(hold[0]);
+		close(hold[1]);
+		EXITED(p, 0);
+	}
+}
+
 CASE(script)
 {
 	put_file("s.sh", "#!/bin/sh\nexit 7\n", 0755);
@@ -560,6 +597,8 @@ void abi_helper(int argc, char **argv)
 			WANT(!strcmp(argv[i], i % 2 ? "odd" : "e"));
 	} else if (!strcmp(argv[1], "--cmdline")) {
 		check_cmdline();
+	} else if (!strcmp(argv[1], "--hold")) {
+		WANT(read(0, buf, 1) == 0);
 	} else if (!strcmp(argv[1], "--nostack")) {
 		WANT(!sigaltstack(NULL, &ss) && ss.ss_flags == SS_DISABLE);
 	} else if (!strcmp(argv[1], "--ids")) {

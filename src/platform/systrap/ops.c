@@ -76,14 +76,17 @@ static int cache_find(struct platform_as *as, struct hostfd *file)
 	return -1;
 }
 
+// Programs and libraries stay for longer than what else is mapped: whoever is forked from here is likely to map them again.
 static int cache_oldest(struct platform_as *as)
 {
 	int oldest = 0;
 
 	for (int i = 0; i < STUB_FD_CACHE_LEN; i++) {
+		const bool rather = as->cache[oldest].code && !as->cache[i].code;
+
 		if (!as->cache[i].file)
 			return i;
-		if ((int32_t)(as->cache[i].used_at - as->cache[oldest].used_at) < 0)
+		if (rather || (as->cache[i].code == as->cache[oldest].code && (int32_t)(as->cache[i].used_at - as->cache[oldest].used_at) < 0))
 			oldest = i;
 	}
 	return oldest;
@@ -107,7 +110,7 @@ void op_cache_drop(struct platform_as *as)
 }
 
 // The index under which the stub will have file when it comes to the next op, or -errno.
-static int pass_file(struct platform_ctx *ctx, struct hostfd *file)
+static int pass_file(struct platform_ctx *ctx, struct hostfd *file, bool code)
 {
 	struct platform_as *as = ctx->as;
 	struct slot_op *op;
@@ -134,9 +137,11 @@ static int pass_file(struct platform_ctx *ctx, struct hostfd *file)
 		index = cache_oldest(as);
 		hostfd_put(as->cache[index].file);
 		as->cache[index].file = hostfd_get(file);
+		as->cache[index].code = false;
 		op->a[0] = index;
 	}
 	as->cache[index].used_at = ++as->cache_clock;
+	as->cache[index].code |= code;
 	mutex_unlock(&as->mu);
 	return index;
 }
@@ -186,7 +191,7 @@ int systrap_map_file(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, ui
 
 	if (ctx->op_err)
 		return 0;
-	index = pass_file(ctx, file);
+	index = pass_file(ctx, file, prot & PROT_EXEC);
 	if (index < 0)
 		return index;
 	err = queue(ctx, OP_MAP, op_tag, (uint64_t[]){addr, len, prot, flags, index, offset}, 6);

@@ -33,6 +33,7 @@ struct platform_as {
 	struct {
 		struct hostfd *file; // with a reference; NULL: free
 		uint32_t used_at;
+		bool code; // it was mapped as such
 	} cache[STUB_FD_CACHE_LEN];
 	struct {
 		struct hostfd *file; // with a reference; NULL: none, or one that is on its way out

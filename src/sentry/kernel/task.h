@@ -40,6 +40,7 @@ struct task_call {
 	int64_t deadline_ns; // absolute CLOCK_MONOTONIC; 0: not set yet; KTIME_NEVER: none (see block.h)
 	bool timed_out; // the deadline passed while it was blocked
 	bool gives_turn; // task_give_turn()
+	bool execed; // it was an execve that went well here: if the host refuses a part of it, there is no way back
 	union { // what the handler needs to go on
 		uint64_t word[6];
 		struct {

@@ -155,11 +155,17 @@ void task_event(struct task *t, const struct platform_event *ev)
 		call_begin(t, ev->call.nr, ev->call.args);
 		return;
 	case PLATFORM_FAULT:
+		t->call.execed = false;
 		fault(t, ev);
 		break;
 	case PLATFORM_OP_FAILED: {
 		long ret = -ev->failed.err;
 
+		if (t->call.execed) {
+			log_info("%s: the host refused a part of its new memory: %s", t->comm, strerrordesc_np(ev->failed.err));
+			task_exit_group(t, SIGKILL);
+			return;
+		}
 		if (ev->failed.op_tag == PLATFORM_TAG_FILE && t->call.left.len) {
 			move_failed(t, ev->failed.moved);
 			return;
@@ -177,6 +183,7 @@ void task_event(struct task *t, const struct platform_event *ev)
 		return;
 	case PLATFORM_INTERRUPTED:
 	case PLATFORM_NONE:
+		t->call.execed = false;
 		break;
 	}
 	atomic_store(&t->signal_wake, true);

@@ -1,4 +1,8 @@
 // execve from the point of no return on: a new address space, its stack, its registers.
+//
+// All of it is queued, and nobody waits for the stub to have carried it out: the old memory's end alone takes that as long as many calls. If
+// something fails there, the process is killed like one that fails here (task_event). Who looks into its memory meanwhile finds nothing there, as
+// on Linux, where the caller of vfork goes on as early.
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +82,7 @@ static int map_image(struct task *t, struct file *f, const struct elf_image *elf
 	return err;
 }
 
-// The bytes behind a segment's data, up to the end of its last page, are zero. After the maps were flushed.
+// The bytes behind a segment's data, up to the end of its last page, are zero.
 static int zero_tails(struct task *t, const struct elf_image *elf, uaddr_t bias)
 {
 	static const char zeros[PAGE_SIZE];
@@ -152,9 +156,7 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 		}
 	}
 	mutex_unlock(&mm->mu);
-	err = platform->flush(t->ctx);
-	if (!err)
-		err = zero_tails(t, &img->elf, l->exe_bias);
+	err = zero_tails(t, &img->elf, l->exe_bias);
 	if (!err && img->interp)
 		err = zero_tails(t, &img->interp_elf, l->interp_bias);
 	return err;
@@ -339,6 +341,7 @@ long loader_exec(struct task *t, struct file *file, const char *filename, char *
 			platform->set_regs(t->ctx, &regs);
 			task_exec_commit(t, img.exe, comm ? comm + 1 : filename);
 			image_fini(&img);
+			t->call.execed = true;
 			return -ENOREPLY;
 		}
 	} else {
