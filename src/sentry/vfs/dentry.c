@@ -13,11 +13,19 @@ KMEM_TYPE(dentry_type, dentry);
 
 static uint32_t hash_name(const struct dentry *dir, const char *name, size_t len)
 {
-	uint32_t h = 2166136261u ^ (uint32_t)((uintptr_t)dir >> 5); // FNV-1a
+	const uint64_t mix = 0x9e3779b97f4a7c15ull;
+	uint64_t h = (uintptr_t)dir >> 4, eight;
 
+	for (; len > sizeof(eight); name += sizeof(eight), len -= sizeof(eight)) {
+		memcpy(&eight, name, sizeof(eight));
+		h = (h ^ eight) * mix;
+		h ^= h >> 32;
+	}
+	eight = 0;
 	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)name[i]) * 16777619u;
-	return h ^ h >> 15;
+		eight = eight << 8 | (unsigned char)name[i];
+	h = (h ^ eight) * mix;
+	return (uint32_t)(h >> 32 ^ h >> 16);
 }
 
 struct dentry *dentry_get(struct dentry *d)

@@ -32,6 +32,8 @@ static void to_root(struct walk *w)
 
 int walk_begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags)
 {
+	const bool absolute = path[0] == '/', bound = flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT);
+
 	memset(w, 0, sizeof(*w));
 	w->t = t;
 	w->flags = flags;
@@ -42,7 +44,7 @@ int walk_begin(struct walk *w, struct task *t, const struct path *dir, const cha
 	if (t) {
 		mutex_lock(&t->fs->mu);
 		w->root = path_get((flags & LOOKUP_IN_ROOT) && dir ? dir : &t->fs->root);
-		w->at = path_get(dir ? dir : &t->fs->cwd);
+		w->at = path_get(absolute && !bound ? &w->root : dir ? dir : &t->fs->cwd);
 		mutex_unlock(&t->fs->mu);
 		if ((flags & LOOKUP_IN_ROOT) && !dir) {
 			struct path cwd = path_get(&w->at);
@@ -55,10 +57,11 @@ int walk_begin(struct walk *w, struct task *t, const struct path *dir, const cha
 	}
 	if (flags & LOOKUP_BENEATH)
 		w->start = path_get(&w->at);
-	if (path[0] == '/') {
+	if (absolute) {
 		if (flags & LOOKUP_BENEATH)
 			return -EXDEV;
-		to_root(w);
+		if (bound)
+			to_root(w);
 	}
 	return path[0] || (flags & LOOKUP_EMPTY) ? 0 : -ENOENT;
 }
@@ -84,8 +87,8 @@ static int go_up(struct walk *w)
 	return 0;
 }
 
-// The child of at: counted, maybe negative, with what is mounted on it.
-static int child(struct walk *w, const char *name, size_t len, struct path *out)
+// The child of at: counted, maybe negative, with what is mounted on it. Its mount is counted only if it isn't at's own (*out_crossed): few are.
+static int child(struct walk *w, const char *name, size_t len, struct path *out, bool *out_crossed)
 {
 	struct dentry *d;
 	int err;
@@ -95,8 +98,11 @@ static int child(struct walk *w, const char *name, size_t len, struct path *out)
 	err = dentry_lookup_ahead(w->at.dentry, name, len, w->flags & LOOKUP_OPEN, &d);
 	if (err)
 		return err;
-	*out = (struct path){mount_get(w->at.mnt), d};
+	*out = (struct path){w->at.mnt, d};
+	*out_crossed = false;
 	if (d->mounted) {
+		mount_get(out->mnt);
+		*out_crossed = true;
 		path_follow_mounts(out);
 		if ((w->flags & LOOKUP_NO_XDEV) && out->mnt != w->at.mnt) {
 			path_put(out);
@@ -104,6 +110,14 @@ static int child(struct walk *w, const char *name, size_t len, struct path *out)
 		}
 	}
 	return 0;
+}
+
+static void child_put(struct path *p, bool crossed)
+{
+	if (crossed)
+		path_put(p);
+	else
+		dentry_put(p->dentry);
 }
 
 // A link is followed: its target stands before what is left of the path. link is the caller's still.
@@ -173,6 +187,7 @@ int walk_to_parent(struct walk *w)
 	for (;;) {
 		const char *name, *end, *after;
 		struct path next;
+		bool crossed;
 
 		while (*w->rest == '/')
 			w->rest++;
@@ -208,21 +223,28 @@ int walk_to_parent(struct walk *w)
 			w->rest = after;
 			continue;
 		}
-		err = child(w, name, end - name, &next);
+		err = child(w, name, end - name, &next, &crossed);
 		if (err)
 			return err;
 		if (!dentry_inode(next.dentry)) {
-			path_put(&next);
+			child_put(&next, crossed);
 			return -ENOENT;
 		}
 		if (S_ISLNK(dentry_inode(next.dentry)->attr.mode)) {
+			if (!crossed)
+				mount_get(next.mnt); // at may leave it
 			err = follow(w, &next, after);
 			path_put(&next);
 			if (err)
 				return err;
 			continue;
 		}
-		path_set(&w->at, next.mnt, next.dentry);
+		if (crossed) {
+			path_set(&w->at, next.mnt, next.dentry);
+		} else {
+			dentry_put(w->at.dentry); // next holds its parent
+			w->at.dentry = next.dentry;
+		}
 		w->rest = after;
 	}
 }
@@ -230,6 +252,7 @@ int walk_to_parent(struct walk *w)
 int walk_last(struct walk *w, bool follow_link, struct path *out)
 {
 	struct inode *inode;
+	bool crossed;
 	int err = 0;
 
 	switch (w->last_kind) {
@@ -244,9 +267,11 @@ int walk_last(struct walk *w, bool follow_link, struct path *out)
 	case LAST_NAME:
 		break;
 	}
-	err = child(w, w->last, w->last_len, out);
+	err = child(w, w->last, w->last_len, out, &crossed);
 	if (err)
 		return err;
+	if (!crossed)
+		mount_get(out->mnt);
 	inode = dentry_inode(out->dentry);
 	if (inode && S_ISLNK(inode->attr.mode) && (follow_link || w->last_slash)) {
 		err = follow(w, out, w->last_slash ? "/" : "");
