@@ -32,15 +32,6 @@ static void unlist_locked(struct loan *loan)
 	loan->inode = NULL;
 }
 
-static void unlist(struct loan *loan)
-{
-	struct mutex *mu = &kernel()->vfs->loans_mu;
-
-	mutex_lock(mu);
-	unlist_locked(loan);
-	mutex_unlock(mu);
-}
-
 static void take_pos(struct file *f, int64_t pos)
 {
 	if (pos >= 0) // an application may write there what it likes
@@ -60,10 +51,14 @@ static void note_written(struct loan *loan, struct inode *inode)
 
 static void take_back(struct loan *loan, struct file *f)
 {
-	int64_t pos = platform->lent_take_back(loan->as, loan->fd);
+	struct mutex *mu = &kernel()->vfs->loans_mu;
+	int64_t pos;
 
+	mutex_lock(mu); // who changes the inode's times finds what was written before, here or there
+	pos = platform->lent_take_back(loan->as, loan->fd);
 	note_written(loan, f->inode);
-	unlist(loan);
+	unlist_locked(loan);
+	mutex_unlock(mu);
 	if (loan->has_pos)
 		take_pos(f, pos);
 }
