@@ -420,8 +420,8 @@ bool systrap_prepare_sleep(void)
 		struct platform_ctx *ctx = ev.table[i];
 		uint8_t mode = ev.modes[i];
 
-		if (mode == MODE_READY || (mode == MODE_APP && (ctx->slot->state & STATE_EVENT)) ||
-		    (mode == MODE_APP && ctx->watch_ops && ctx->slot->ops_done == OPS_DONE)) {
+		if (mode == MODE_READY || (mode == MODE_APP && (__atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE) & STATE_EVENT)) ||
+		    (mode == MODE_APP && ctx->watch_ops && __atomic_load_n(&ctx->slot->ops_done, __ATOMIC_ACQUIRE) == OPS_DONE)) {
 			__atomic_store_n(&stub_param->asleep, 0, __ATOMIC_RELEASE);
 			return false;
 		}

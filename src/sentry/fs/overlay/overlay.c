@@ -33,15 +33,19 @@ static int real_attr(struct inode *real, struct inode_attr *out)
 
 void overlay_mirror(struct overlay_node *n)
 {
-	uint64_t ino = n->inode.attr.ino;
-	struct inode_attr a;
+	struct inode_attr *to = &n->inode.attr, a;
 
 	if (real_attr(overlay_real(n), &a) < 0)
 		return;
-	n->inode.attr = a;
-	n->inode.attr.ino = ino;
 	if (S_ISDIR(a.mode) && n->lower && n->upper && a.nlink)
-		n->inode.attr.nlink = 1; // not counted, as Linux's overlayfs says it: either layer has subdirectories
+		a.nlink = 1; // not counted, as Linux's overlayfs says it: either layer has subdirectories
+	if (to->mode != a.mode || to->uid != a.uid || to->gid != a.gid) { // walks look at these, without the lock
+		to->mode = a.mode;
+		to->uid = a.uid;
+		to->gid = a.gid;
+	}
+	to->nlink = a.nlink;
+	memcpy(&to->rdev, &a.rdev, sizeof(a) - offsetof(struct inode_attr, rdev));
 }
 
 // Numbers stay over a copy-up: what came from below bears the lower one, what was made here one of its own.
