@@ -7,7 +7,7 @@ import re
 from .job import Job, Result
 
 LINE = re.compile(r"^(ok|not ok|skip) (\w+)(?:: (.*))?$")
-SECONDS = 150
+SECONDS = 300
 
 
 def programs(ctx, suite):
