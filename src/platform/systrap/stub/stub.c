@@ -103,12 +103,12 @@ static uint32_t give_way(struct slot *s)
 		return 0;
 	}
 	do {
-		stub_call1(SYS_sched_yield, 0);
 		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 		if (state & STATE_GO) {
 			s->yield_spin = 0;
 			return state;
 		}
+		stub_call1(SYS_sched_yield, 0);
 	} while (spin_clock() - start < YIELD_LIMIT);
 	spin_in_vain(&s->yield_spin);
 	return 0;
