@@ -55,6 +55,7 @@ struct eventpoll {
 	_Atomic int nitems; // Changed under mu.
 	struct mutex ready_mu; // taken under wait queues' locks
 	struct ready_list ready; // Guarded by ready_mu.
+	_Atomic int nready; // how many are there; changed under ready_mu
 	struct waitq waitq; // epoll_wait's and poll's sleepers
 	_Atomic bool quiet; // stubs were told that nothing is ready, for as long as a count of the platform's stays
 	uint32_t count_index;
@@ -96,6 +97,7 @@ static void item_queue(struct epitem *it)
 	if (!it->queued) {
 		it->queued = true;
 		TAILQ_INSERT_TAIL(&ep->ready, it, ready_link);
+		ep->nready++;
 	}
 	mutex_unlock(&ep->ready_mu);
 	stir(ep);
@@ -166,8 +168,10 @@ static void item_remove_locked(struct epitem *it)
 	for (int i = 0; i < it->nwaits; i++)
 		waitq_remove(&it->waits[i].entry); // no wake-up finds it from here on
 	mutex_lock(&ep->ready_mu);
-	if (it->queued)
+	if (it->queued) {
 		TAILQ_REMOVE(&ep->ready, it, ready_link);
+		ep->nready--;
+	}
 	mutex_unlock(&ep->ready_mu);
 	RB_REMOVE(epitems, &ep->items, it);
 	ep->nitems--;
@@ -312,15 +316,18 @@ int eventpoll_ctl(struct file *ep_file, int op, int fd, struct file *f, const st
 	return err;
 }
 
-// Takes the first item off the list. NULL: none is left.
-static struct epitem *ready_pop(struct eventpoll *ep, struct ready_list *from)
+// Takes the first item off the list. NULL: none is left, or it is stop's turn.
+static struct epitem *ready_pop(struct eventpoll *ep, const struct epitem *stop)
 {
 	struct epitem *it;
 
 	mutex_lock(&ep->ready_mu);
-	it = TAILQ_FIRST(from);
+	it = TAILQ_FIRST(&ep->ready);
+	if (it == stop)
+		it = NULL;
 	if (it) {
-		TAILQ_REMOVE(from, it, ready_link);
+		TAILQ_REMOVE(&ep->ready, it, ready_link);
+		ep->nready--;
 		it->queued = false;
 	}
 	mutex_unlock(&ep->ready_mu);
@@ -336,10 +343,10 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 
 	// Without a lock, for the polling loop that finds nothing: a wake-up between this look and the sleep is seen, because the
 	// caller links itself first and looks again.
-	if (!__atomic_load_n(&ep->ready.tqh_first, __ATOMIC_SEQ_CST))
+	if (!ep->nready)
 		return 0;
 	mutex_lock(&ep->mu);
-	while (n < max && __atomic_load_n(&ep->ready.tqh_first, __ATOMIC_RELAXED) != stop && (it = ready_pop(ep, &ep->ready))) {
+	while (n < max && (it = ready_pop(ep, stop))) {
 		uint32_t ready = file_poll(it->file, NULL) & it->event.events;
 
 		if (!ready)
@@ -353,7 +360,7 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 				stop = it;
 		}
 	}
-	more = __atomic_load_n(&ep->ready.tqh_first, __ATOMIC_RELAXED);
+	more = ep->nready;
 	mutex_unlock(&ep->mu);
 	if (more)
 		waitq_wake(&ep->waitq, POLLIN_ALL); // the next sleeper has work too
@@ -373,7 +380,7 @@ void eventpoll_quiet(struct file *ep_file, struct task *t, int fd)
 	atomic_store(&ep->quiet, true);
 	count = platform->count(ep->count_index);
 	still = fd_file(t, fd);
-	if (still == ep_file && !__atomic_load_n(&ep->ready.tqh_first, __ATOMIC_SEQ_CST))
+	if (still == ep_file && !ep->nready)
 		platform->epoll_quiet(t->ctx, fd, ep->count_index, count);
 	if (still)
 		file_put(still);
@@ -405,13 +412,14 @@ static uint32_t eventpoll_poll(struct file *f, struct poll_table *pt)
 
 	poll_wait(pt, &ep->waitq);
 	mutex_lock(&ep->mu);
-	while (!mask && (it = ready_pop(ep, &ep->ready))) {
+	while (!mask && (it = ready_pop(ep, NULL))) {
 		if (!(file_poll(it->file, NULL) & it->event.events))
 			continue;
 		mutex_lock(&ep->ready_mu);
 		if (!it->queued) {
 			it->queued = true;
 			TAILQ_INSERT_HEAD(&ep->ready, it, ready_link);
+			ep->nready++;
 		}
 		mutex_unlock(&ep->ready_mu);
 		stir(ep);
