@@ -135,6 +135,18 @@ static void abi_fail(const char *file, int line, const char *fmt, ...)
 		} \
 	} while (0)
 
+/* One signal, or two if b isn't 0. */
+static inline sigset_t set_of(int a, int b)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, a);
+	if (b)
+		sigaddset(&set, b);
+	return set;
+}
+
 /* A child that runs the block that follows and then exits with 0:  pid_t p = CHILD({ ... }); */
 #define CHILD(...) \
 	({ \

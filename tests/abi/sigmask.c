@@ -12,17 +12,6 @@
 
 enum { OFTEN = 200 };
 
-static sigset_t set_of(int a, int b)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, a);
-	if (b)
-		sigaddset(&set, b);
-	return set;
-}
-
 static long procmask(long how, const void *set, void *old, size_t size)
 {
 	return syscall(SYS_rt_sigprocmask, how, set, old, size);
@@ -290,6 +279,18 @@ static void until(volatile int *what, int value)
 
 enum { ROUNDS = 150 };
 
+/* Signals for a child that toggles, each after the last was taken. */
+static void take_turns_with(pid_t p)
+{
+	for (int i = 1; i <= ROUNDS; i++) {
+		OK(kill(p, SIGUSR1));
+		until(&shared->taken, i);
+	}
+	shared->stop = 1;
+	EXITED(p, 0);
+	EQ(shared->taken, ROUNDS);
+}
+
 CASE(process_against_toggling)
 {
 	share();
@@ -299,13 +300,7 @@ CASE(process_against_toggling)
 	});
 
 	until(&shared->ready, 1);
-	for (int i = 1; i <= ROUNDS; i++) {
-		OK(kill(p, SIGUSR1));
-		until(&shared->taken, i);
-	}
-	shared->stop = 1;
-	EXITED(p, 0);
-	EQ(shared->taken, ROUNDS);
+	take_turns_with(p);
 }
 
 CASE(thread_against_toggling)
@@ -340,13 +335,7 @@ CASE(process_of_toggling_threads)
 	});
 
 	until(&shared->ready, 3);
-	for (int i = 1; i <= ROUNDS; i++) {
-		OK(kill(p, SIGUSR1));
-		until(&shared->taken, i);
-	}
-	shared->stop = 1;
-	EXITED(p, 0);
-	EQ(shared->taken, ROUNDS);
+	take_turns_with(p);
 }
 
 static void *rest(void *arg)

@@ -38,17 +38,6 @@ static void handle(int sig, int flags)
 	OK(sigaction(sig, &sa, NULL));
 }
 
-static sigset_t set_of(int a, int b)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, a);
-	if (b)
-		sigaddset(&set, b);
-	return set;
-}
-
 CASE(raise_runs_handler_before_return)
 {
 	handle(SIGUSR1, 0);

@@ -52,6 +52,24 @@ stub_begin:			// rdi: the slot; the template comes here on its old stack
 
 // --- out to the application
 
+	// The application's general registers out of the slot, but for rsp, and rdi, which still points there.
+	.macro load_all_but_rdi
+	mov	R15(%rdi), %r15
+	mov	R14(%rdi), %r14
+	mov	R13(%rdi), %r13
+	mov	R12(%rdi), %r12
+	mov	RBP(%rdi), %rbp
+	mov	RBX(%rdi), %rbx
+	mov	R11(%rdi), %r11
+	mov	R10(%rdi), %r10
+	mov	R9(%rdi), %r9
+	mov	R8(%rdi), %r8
+	mov	RAX(%rdi), %rax
+	mov	RCX(%rdi), %rcx
+	mov	RDX(%rdi), %rdx
+	mov	RSI(%rdi), %rsi
+	.endm
+
 	.globl stub_resume_full, stub_window_start, stub_window_end
 stub_resume_full:		// rdi: the slot
 	lea	SLOT_DATA(%rdi), %rsp
@@ -70,20 +88,7 @@ stub_window_start:
 	pushq	EFLAGS(%rdi)
 	pushq	$0x33
 	pushq	RIP(%rdi)
-	mov	R15(%rdi), %r15
-	mov	R14(%rdi), %r14
-	mov	R13(%rdi), %r13
-	mov	R12(%rdi), %r12
-	mov	RBP(%rdi), %rbp
-	mov	RBX(%rdi), %rbx
-	mov	R11(%rdi), %r11
-	mov	R10(%rdi), %r10
-	mov	R9(%rdi), %r9
-	mov	R8(%rdi), %r8
-	mov	RAX(%rdi), %rax
-	mov	RCX(%rdi), %rcx
-	mov	RDX(%rdi), %rdx
-	mov	RSI(%rdi), %rsi
+	load_all_but_rdi
 	mov	RDI(%rdi), %rdi
 	iretq
 stub_window_end:
@@ -255,20 +260,7 @@ stub_window3_start:
 	mov	%al, %ah
 	add	$0x7f, %cl		// overflows, if it did before
 	sahf
-	mov	R15(%rdi), %r15
-	mov	R14(%rdi), %r14
-	mov	R13(%rdi), %r13
-	mov	R12(%rdi), %r12
-	mov	RBP(%rdi), %rbp
-	mov	RBX(%rdi), %rbx
-	mov	R11(%rdi), %r11
-	mov	R10(%rdi), %r10
-	mov	R9(%rdi), %r9
-	mov	R8(%rdi), %r8
-	mov	RAX(%rdi), %rax
-	mov	RCX(%rdi), %rcx
-	mov	RDX(%rdi), %rdx
-	mov	RSI(%rdi), %rsi
+	load_all_but_rdi
 	mov	RSP(%rdi), %rsp
 	mov	RDI(%rdi), %rdi
 	jmp	*%gs:RIP
