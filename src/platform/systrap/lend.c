@@ -117,18 +117,13 @@ bool lent_writes_locked(struct platform_as *as, uint32_t place)
 
 bool systrap_lent_stop(struct platform_as *as, int fd)
 {
+	uint16_t kinds;
 	bool writes;
 
 	mutex_lock(&as->mu);
-	writes = as->lent.kinds[fd] & LENT_PWRITE;
-	if (writes) {
-		const uint32_t place = as->lent.kinds[fd] & LENT_PLACE;
-
-		say_locked(as, fd, 0);
-		writes = lent_writes_locked(as, place);
-	} else {
-		say_locked(as, fd, 0);
-	}
+	kinds = as->lent.kinds[fd];
+	say_locked(as, fd, 0);
+	writes = kinds & LENT_PWRITE && lent_writes_locked(as, kinds & LENT_PLACE);
 	mutex_unlock(&as->mu);
 	return writes;
 }
