@@ -69,8 +69,10 @@ __attribute__((unused)) static void leave_others_alone(struct bystander *b)
 	int null = OK(open("/dev/null", O_RDWR | O_CLOEXEC));
 
 	setpgid(0, 0);
-	close(b->to);
-	close(b->from);
+	if (b) {
+		close(b->to);
+		close(b->from);
+	}
 	for (int fd = 0; fd < 3; fd++)
 		OK(dup2(null, fd));
 	close(null);

@@ -154,6 +154,53 @@ CASE(host_calls_that_end_a_stub)
 	check_well(&b);
 }
 
+/* Who waits for one whose stub ended is told, though nothing else happens in the sandbox that would have the sentry look. */
+CASE(ends_of_stubs_are_noticed)
+{
+	unsigned long sites[64];
+	int n = syscall_sites(sites, 64);
+
+	for (int i = 0; n && i < 500; i++) {
+		pid_t pid = CHILD({ jump(sites[i % n], SYS_exit_group, 0, 0, 0, 0, 0); });
+
+		CHECK(waitpid(pid, NULL, 0) == pid);
+	}
+}
+
+static void *fork_on_and_on(void *arg)
+{
+	for (;;)
+		if (fork() == 0)
+			pause();
+	return arg;
+}
+
+/* A child whose parent's stub ended just when it should have made it: it can be killed and waited for, whether or not it came to be. */
+CASE(children_of_a_stub_that_ends)
+{
+	unsigned long sites[64];
+	int n = syscall_sites(sites, 64);
+
+	OK(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (int i = 0; n && i < 100; i++) {
+		pid_t pid = CHILD({
+			pthread_t t;
+
+			leave_others_alone(NULL);
+			pthread_create(&t, NULL, fork_on_and_on, NULL);
+			for (volatile int spin = 0; spin < i * 20000; spin++)
+				;
+			jump(sites[i % n], SYS_exit_group, 0, 0, 0, 0, 0);
+		});
+
+		CHECK(waitpid(pid, NULL, 0) == pid);
+		kill(-pid, SIGKILL);
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		CHECK(errno == ECHILD);
+	}
+}
+
 /*
  * A system call instruction of the stub's text that leads back to its caller, who has put something on the stack for each register that
  * is popped before: the end of one of its clones. Its results are 0 for all that isn't an error, and what gives 0 must not be called.

@@ -115,13 +115,15 @@ static pid_t receive_hello(int sock)
 pid_t as_pid(struct platform_as *as)
 {
 	pid_t pid = as->pid;
+	bool stillborn = false;
 
 	if (pid || as->dead)
 		return pid;
 	mutex_lock(&as->mu);
 	if (!as->pid && !as->dead) {
 		pid = receive_hello(as->sock);
-		if (pid < 0 || (pid && pid_taken(pid)))
+		stillborn = pid < 0 || (pid && pid_taken(pid));
+		if (stillborn)
 			as->dead = true;
 		else
 			as->pid = pid;
@@ -130,6 +132,8 @@ pid_t as_pid(struct platform_as *as)
 	}
 	pid = as->pid;
 	mutex_unlock(&as->mu);
+	if (stillborn)
+		events_death();
 	return pid;
 }
 

@@ -47,6 +47,7 @@ static struct {
 	uint32_t idle;         // polls since the last event
 	_Atomic int nunborn;
 	bool deaths; // some as with contexts is dead
+	_Atomic bool unlooked_death; // and the poller doesn't know that yet
 	bool untold; // and a context of it is stopped, which the kernel hasn't heard of
 	_Atomic int nwatched;
 	int wait_fd, children_fd;
@@ -351,6 +352,8 @@ static void look_for_children(void)
 		ended = true;
 	if ((ended || reap_owed()) && reap())
 		ev.deaths = true;
+	if (ev.unlooked_death && atomic_exchange(&ev.unlooked_death, false))
+		ev.deaths = true;
 	if (ev.deaths)
 		look_for_dead();
 }
@@ -406,16 +409,26 @@ bool systrap_in_the_way(void)
 	return ev.gave_way || (unborn && ev.idle >= UNBORN_SLEEP);
 }
 
+void events_death(void)
+{
+	ev.unlooked_death = true;
+	ring();
+}
+
+// Who was woken for an ended process while somebody led has gone back to sleep: the leader is the one to look.
 bool systrap_prepare_sleep(void)
 {
 	ev.gave_way = false;
-	if (ev.deaths)
-		look_for_dead();
+	look_for_children();
 	if (ev.untold)
 		return false;
 	ev.slept = true;
 	__atomic_store_n(&stub_param->asleep, 1, __ATOMIC_SEQ_CST);
 	atomic_thread_fence(memory_order_seq_cst);
+	if (ev.unlooked_death) {
+		__atomic_store_n(&stub_param->asleep, 0, __ATOMIC_RELEASE);
+		return false;
+	}
 	for (uint32_t i = 0; i < ev.nids; i++) {
 		struct platform_ctx *ctx = ev.table[i];
 		uint8_t mode = ev.modes[i];
@@ -453,7 +466,7 @@ bool systrap_all_stopped(void)
 	for (uint32_t i = 0; i < ev.nids; i++)
 		if (ev.modes[i] == MODE_APP || ev.modes[i] == MODE_READY)
 			return false;
-	return !ev.deaths && !ev.untold;
+	return !ev.deaths && !ev.unlooked_death && !ev.untold;
 }
 
 // --- to the stub

@@ -167,6 +167,7 @@ int systrap_events_add(struct platform_ctx *ctx); // gives it its number. 0 or -
 void systrap_events_remove(struct platform_ctx *ctx);
 enum ctx_mode ctx_mode(struct platform_ctx *ctx);
 void ctx_gone(struct platform_ctx *ctx); // a stopped context: to be freed
+void events_death(void); // an as turned out to be dead, of which the host tells nobody: it never had a process
 void ctx_unborn(struct platform_ctx *ctx); // a new one, whose thread will be made by an op
 struct platform_ctx *systrap_poll(struct platform_event *out_event);
 bool systrap_prepare_sleep(void);
