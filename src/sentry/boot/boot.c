@@ -36,7 +36,7 @@ static int choose_platform(const char *name)
 }
 
 // As many descriptors as the host gives to anybody: they stand for the files of every process in the sandbox.
-static unsigned raise_limits(void)
+static void raise_limits(void)
 {
 	struct rlimit nofile = {1 << 20, 1 << 20}, all = {RLIM_INFINITY, RLIM_INFINITY};
 
@@ -48,7 +48,6 @@ static unsigned raise_limits(void)
 	setrlimit(RLIMIT_AS, &all);
 	setrlimit(RLIMIT_FSIZE, &all);
 	signal(SIGPIPE, SIG_IGN);
-	return nofile.rlim_cur;
 }
 
 static int step(const char *what, int err)
@@ -58,14 +57,15 @@ static int step(const char *what, int err)
 	return err;
 }
 
-static int give_host_up(const struct boot_config *c, unsigned *out_files_max)
+static int give_host_up(const struct boot_config *c)
 {
-	int err = step("make the sentry's namespaces", confine_namespaces(true));
+	int err;
 
+	raise_limits(); // while it still may
+	err = step("make the sentry's namespaces", confine_namespaces(true));
 	if (err)
 		return err;
 	profile_mark(PROFILE_SENTRY_NAMESPACES);
-	*out_files_max = raise_limits();
 	umask(0);
 	err = step("drop the sentry's capabilities", confine_credentials(BOOT_FD_READY));
 	profile_mark(PROFILE_SENTRY_CREDENTIALS);
@@ -95,11 +95,10 @@ static bool may_go_on(int *out_listen_fd)
 int boot_main(const struct boot_config *c)
 {
 	struct control_server *server;
-	unsigned files_max;
 	int err, status, listen_fd;
 
 	log_init(BOOT_FD_LOG, c->debug ? LOG_DEBUG : c->strace ? LOG_INFO : LOG_WARNING, c->log_json, "sentry");
-	if (step("find the platform", choose_platform(c->platform)) || give_host_up(c, &files_max))
+	if (step("find the platform", choose_platform(c->platform)) || give_host_up(c))
 		return 1;
 	if (!may_go_on(&listen_fd))
 		return 0;
@@ -107,8 +106,7 @@ int boot_main(const struct boot_config *c)
 	if (step("start the platform", platform->init()))
 		return 1;
 	profile_mark(PROFILE_SENTRY_PLATFORM);
-	err = kernel_create(&(struct kernel_config){
-		.nworkers_max = c->nworkers, .strace = c->strace, .strace_filter = c->strace_filter, .host_files_max = files_max});
+	err = kernel_create(&(struct kernel_config){.nworkers_max = c->nworkers, .strace = c->strace, .strace_filter = c->strace_filter});
 	if (step("make the kernel", err))
 		return 1;
 	profile_mark(PROFILE_SENTRY_KERNEL);

@@ -34,7 +34,6 @@ static const struct utsname uts_at_boot = {
 int kernel_create(const struct kernel_config *config)
 {
 	struct kernel *k = kmem_alloc(&kernel_type);
-	int err;
 
 	if (!k)
 		return -ENOMEM;
@@ -59,9 +58,7 @@ int kernel_create(const struct kernel_config *config)
 	k->msgs = msg_table_create();
 	if (!k->shm || !k->sems || !k->msgs)
 		return -ENOMEM;
-	err = timers_create() ?: futex_init() ?: sched_create(k->nworkers_max);
-	// Each cached name may stand for a descriptor of the gofer; half of them are left to files that are in use.
-	return err ?: vfs_init(config->host_files_max / 2);
+	return timers_create() ?: futex_init() ?: sched_create(k->nworkers_max) ?: vfs_init();
 }
 
 int kernel_run(void)

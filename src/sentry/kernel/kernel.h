@@ -66,7 +66,6 @@ struct kernel_config {
 	int nworkers_max; // 0: by the number of CPUs
 	bool strace;
 	const char *strace_filter;
-	unsigned host_files_max; // descriptors that the host lets the sentry and each gofer have; 0: no matter
 };
 
 // Makes the kernel; the platform has been initialised. 0 or -errno.

@@ -177,7 +177,7 @@ static struct dentry *insert(struct dentry *d)
 		d = there;
 	} else {
 		hash_locked(d);
-		evicted = evict_locked(vfs->ncached_max);
+		evicted = evict_locked(DCACHE_MAX);
 	}
 	dentry_get(d);
 	mutex_unlock(&vfs->dcache_mu);

@@ -39,7 +39,7 @@ static int mount_anon(struct vfs *vfs)
 	return vfs->anon_mnt ? 0 : -ENOMEM;
 }
 
-int vfs_init(unsigned names_max)
+int vfs_init(void)
 {
 	struct vfs *vfs = kmem_alloc(&vfs_type);
 
@@ -52,7 +52,6 @@ int vfs_init(unsigned names_max)
 	mutex_init(&vfs->loans_mu);
 	mutex_init(&vfs->locks_mu);
 	TAILQ_INIT(&vfs->lru);
-	vfs->ncached_max = names_max ? MIN(names_max, (unsigned)DCACHE_MAX) : DCACHE_MAX;
 	devtmpfs_register_devices();
 	tty_register_devices();
 	return mount_anon(vfs);

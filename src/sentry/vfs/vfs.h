@@ -319,7 +319,7 @@ int fd_close(struct task *t, int fd); // 0 or -EBADF or flush's error
 void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file *f, bool cloexec), void *arg); // fn false: stop
 
 // --- the VFS itself
-int vfs_init(unsigned names_max); // kernel()->vfs; so many names are cached at most (0: as many as it ever does)
+int vfs_init(void); // kernel()->vfs
 // Character devices, by number: open(f) sets f->ops and f->priv. Registered once, at start.
 struct chrdev {
 	unsigned major, minor_first, minor_count;

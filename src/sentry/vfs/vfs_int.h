@@ -50,7 +50,6 @@ struct vfs {
 	LIST_HEAD(, dentry) buckets[DCACHE_BUCKETS];
 	TAILQ_HEAD(, dentry) lru; // hashed ones, oldest first
 	unsigned ncached;
-	unsigned ncached_max; // const
 	struct mutex mount_mu; // guards every namespace's tree
 	LIST_HEAD(, chrdev) chrdevs; // written at start only
 	_Atomic int next_mount_id;
