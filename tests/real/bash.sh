@@ -54,7 +54,7 @@ trap 'echo got-int' INT; kill -INT $$; trap - INT
 echo "background"
 sleep 0.1 & wait $!; echo "waited $?"
 (exit 9) & wait $!; echo "waited $?"
-for i in 3 1 2; do (sleep "0.$i"; echo "job $i") & done; wait
+{ for i in 3 1 2; do (sleep "0.$i"; echo "job $i") & done; wait; } | sort
 (sleep 100) & kill $!; wait $! 2>/dev/null; echo "killed $?"
 { sleep 0.05; exit 5; } & wait -n; echo "wait -n $?"
 

@@ -38,7 +38,7 @@ if __name__ == '__main__':
     with cf.ProcessPoolExecutor(2) as ex: print(list(ex.map(work, range(4))))
     # asyncio
     async def go():
-        async def w(i): await asyncio.sleep(0.01 * (5 - i)); order.append(i); return i
+        async def w(i): await asyncio.sleep(0.1 * (5 - i)); order.append(i); return i
         order = []; print(await asyncio.gather(*(w(i) for i in range(5))), order)
         p = await asyncio.create_subprocess_exec('sh', '-c', 'read x; echo got $x; echo e >&2; exit 6', stdin=-1, stdout=-1, stderr=-1); print(await p.communicate(b'input\n'), p.returncode); p = await asyncio.create_subprocess_shell('sleep 100'); p.kill(); print(await p.wait()); ps = [await asyncio.create_subprocess_exec('sh', '-c', f'exit {i}') for i in range(8)]; print(await asyncio.gather(*(p.wait() for p in ps)))
         async def serve(r, w):
