@@ -541,6 +541,26 @@ CASE(large_reservation)
 	OK(munmap(p, len));
 }
 
+/* More than there is: what failed leaves no trace, neither with who asked nor with a child that is forked at once. */
+CASE(too_much_to_promise)
+{
+	char *at = (char *)0x200000000000ul, *p = map(PG, RW, ANON);
+
+	for (int i = 0; i < 8; i++) {
+		ERR(mmap(at, 1ul << 44, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
+		pid_t c = CHILD({
+			ERR(msync(at, PG, MS_SYNC), ENOMEM);
+			EQ(*p, i);
+			EQ(mmap(at, PG, RW, ANON | MAP_FIXED, -1, 0), at);
+			EQ(touch(at, 1), 0);
+		});
+		ERR(msync(at, PG, MS_SYNC), ENOMEM);
+		EXITED(c, 0);
+		*p = i + 1;
+	}
+	EQ(touch(at, 0), SIGSEGV);
+}
+
 CASE(many_mappings)
 {
 	char *p = map(2000 * PG, RW, ANON);

@@ -80,6 +80,7 @@
 #define STATE_STAY 64  // don't run the application: come back with KIND_FLUSHED
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
+#define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
 
 #define KIND_SYSCALL 1
 #define KIND_FAULT 2
@@ -97,10 +98,6 @@
 #define KIND_SEG0_ARG_SHIFT 18
 #define KIND_SEG0_ARG_MASK 7
 
-#define OPS_PENDING 1
-#define OPS_NOTIFY 2 // pending, and the sentry waits for the end
-#define OPS_DONE 3
-
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
 #define SLOT_LENT 0x4000  // and struct chan_lent[CHAN_LENT]
 #define SLOT_STACK 0x5000
@@ -114,6 +111,7 @@
 #define SLOT_SEGS 128 // at most KIND_SEGS_MASK
 #define SLOT_INLINE_BYTES 32
 #define COPY_INLINE 0xffffffff
+#define SLOT_OP_ARGS 5
 
 // Offsets that the assembler needs; checked below.
 #define SLOT_NR 8
@@ -178,12 +176,16 @@ struct slot {
 			uint32_t len, offset; // in the data area, or COPY_INLINE: here
 			uint8_t bytes[SLOT_INLINE_BYTES];
 		} copy;
+		struct { // with STATE_OP: as struct slot_op, of which nothing further is needed
+			uint32_t kind, tag;
+			uint64_t a[SLOT_OP_ARGS];
+		} op;
 	};
 	// line 1
 	uint32_t interrupt; // set by the sentry: don't enter the application
 	uint32_t tid;       // of a spawned thread; the host clears it when the thread is gone
-	uint32_t ops_done;
-	uint32_t nops;
+	uint32_t ops_done;  // the stub's: of how many answers the operations are done
+	uint32_t ops_watch; // set by the sentry: it waits for that, and wants to be woken
 	uint32_t spin;      // the stub's own: how it waits (stub.c)
 	uint32_t fail_err, fail_tag;
 	uint32_t op_result; // of OP_CMPXCHG; of STATE_MOVE, if not all was moved: how much was
@@ -217,10 +219,12 @@ struct slot {
 		uint32_t fd_plus_1, index, count;
 	} quiet;
 	struct slot_seg segs[SLOT_SEGS];
+	uint32_t nops __attribute__((aligned(64))); // with the first of them in one line
 	struct slot_op ops[SLOT_OPS];
 };
 
-_Static_assert(offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64, "an answer fits in line 0");
+_Static_assert(offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64 &&
+	       offsetof(struct slot, op) + sizeof(((struct slot *)0)->op) <= 64, "an answer fits in line 0");
 _Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
 	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
 

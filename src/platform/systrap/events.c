@@ -260,6 +260,11 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 	}
 }
 
+static bool ops_done(struct platform_ctx *ctx)
+{
+	return __atomic_load_n(&ctx->slot->ops_done, __ATOMIC_ACQUIRE) == ctx->ops_sent;
+}
+
 static void tell_ops_done(struct platform_ctx *ctx)
 {
 	void *owner;
@@ -281,8 +286,7 @@ static bool look(uint32_t id, struct platform_event *out)
 	switch (atomic_load_explicit(&ev.modes[id], memory_order_acquire)) {
 	case MODE_APP:
 		state = __atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE);
-		if (ev.nwatched && ctx->watch_ops &&
-		    ((state & STATE_EVENT) || __atomic_load_n(&ctx->slot->ops_done, __ATOMIC_ACQUIRE) == OPS_DONE))
+		if (ev.nwatched && ctx->watch_ops && ((state & STATE_EVENT) || ops_done(ctx)))
 			tell_ops_done(ctx);
 		if (ctx->unborn && __atomic_load_n(&ctx->slot->cpu, __ATOMIC_RELAXED) != CPU_UNBORN)
 			born(ctx);
@@ -434,7 +438,7 @@ bool systrap_prepare_sleep(void)
 		uint8_t mode = ev.modes[i];
 
 		if (mode == MODE_READY || (mode == MODE_APP && (__atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE) & STATE_EVENT)) ||
-		    (mode == MODE_APP && ctx->watch_ops && __atomic_load_n(&ctx->slot->ops_done, __ATOMIC_ACQUIRE) == OPS_DONE)) {
+		    (mode == MODE_APP && ctx->watch_ops && ops_done(ctx))) {
 			__atomic_store_n(&stub_param->asleep, 0, __ATOMIC_RELEASE);
 			return false;
 		}
@@ -498,12 +502,7 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 	}
 	if (ctx->regs_set)
 		state |= STATE_FULL;
-	if (ctx->nops) {
-		ctx->slot->nops = ctx->nops;
-		__atomic_store_n(&ctx->slot->ops_done, OPS_PENDING, __ATOMIC_RELAXED);
-		state |= STATE_OPS;
-	}
-	ctx->nops = 0;
+	state |= ops_put(ctx);
 	if (ctx->move.len) {
 		uint64_t *args = ctx->slot->args;
 
@@ -551,7 +550,7 @@ void systrap_resume(struct platform_ctx *ctx)
 		return;
 	}
 	state = prepare_answer(ctx);
-	ctx->ops_out = state & STATE_OPS;
+	ctx->ops_out = state & (STATE_OP | STATE_OPS);
 	ctx->ret_set = ctx->regs_set = false;
 	slot_answer(ctx, state);
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours
@@ -589,16 +588,15 @@ static bool ops_under_way(struct platform_ctx *ctx)
 
 bool systrap_ops_pending(struct platform_ctx *ctx)
 {
-	uint32_t expected = OPS_PENDING;
 	bool first;
 
-	if (!ops_under_way(ctx))
+	if (!ops_under_way(ctx) || ops_done(ctx))
 		return false;
 	first = !atomic_exchange(&ctx->watch_ops, true);
 	if (first)
 		ev.nwatched++;
-	__atomic_compare_exchange_n(&ctx->slot->ops_done, &expected, OPS_NOTIFY, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	if (expected != OPS_DONE && ops_under_way(ctx))
+	__atomic_store_n(&ctx->slot->ops_watch, 1, __ATOMIC_SEQ_CST);
+	if (!ops_done(ctx) && ops_under_way(ctx))
 		return true;
 	if (!first)
 		return false; // those who asked before wait to be told, which the poller is about to do

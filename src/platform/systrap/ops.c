@@ -32,10 +32,48 @@ struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint3
 		if (ctx->nops == SLOT_OPS)
 			return NULL;
 	}
-	op = &ctx->slot->ops[ctx->nops++];
+	if (ctx->nops == 1)
+		ctx->slot->ops[0] = ctx->op;
+	op = ctx->nops ? &ctx->slot->ops[ctx->nops] : &ctx->op;
+	ctx->nops++;
 	op->kind = kind;
 	op->tag = tag;
 	return op;
+}
+
+static bool fits_line0(const struct slot_op *op)
+{
+	switch (op->kind) {
+	case OP_MAP:
+		return op->a[4] == (uint64_t)-1; // of a file the last argument counts, too
+	case OP_UNMAP:
+	case OP_PROTECT:
+	case OP_REMAP:
+	case OP_ADVISE:
+		return true;
+	}
+	return false;
+}
+
+uint32_t ops_put(struct platform_ctx *ctx)
+{
+	struct slot *s = ctx->slot;
+	const uint32_t n = ctx->nops;
+
+	if (!n)
+		return 0;
+	ctx->nops = 0;
+	ctx->ops_sent++;
+	if (n == 1 && !ctx->move.len && fits_line0(&ctx->op)) {
+		s->op.kind = ctx->op.kind;
+		s->op.tag = ctx->op.tag;
+		memcpy(s->op.a, ctx->op.a, sizeof(s->op.a));
+		return STATE_OP;
+	}
+	if (n == 1)
+		s->ops[0] = ctx->op;
+	s->nops = n;
+	return STATE_OPS;
 }
 
 static int queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag, const uint64_t *args, int n)

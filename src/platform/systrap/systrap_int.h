@@ -85,6 +85,7 @@ struct platform_ctx {
 	_Atomic bool interrupted; // slot->interrupt was set
 	_Atomic bool watch_ops;   // kernel_ops_done() is owed
 	_Atomic bool ops_out;     // it was resumed with ops, and nobody knows that they are done
+	_Atomic uint32_t ops_sent; // of how many answers; see slot->ops_done
 	struct platform_event ready_event;
 	bool death_told;          // the poller's: kernel_ctx_died() was called
 	// The worker's:
@@ -97,6 +98,7 @@ struct platform_ctx {
 	uint64_t site_after;    // what follows it
 	uint64_t ret;
 	uint32_t nops;
+	struct slot_op op;      // the first of them: alone it may go in line 0
 	struct {                // the answer's only op, as long as it is one: a copy, which line 0 has room for. len 0: none
 		uaddr_t dst;
 		uint32_t len, offset; // in the data area, or COPY_INLINE: bytes
@@ -183,6 +185,7 @@ int systrap_flush(struct platform_ctx *ctx);
 
 // ops.c: the queue
 struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag); // NULL: no room, even after a flush
+uint32_t ops_put(struct platform_ctx *ctx); // into the slot: STATE_OP, STATE_OPS, or 0 if there are none
 int as_send(struct platform_as *as, const int *fds, int n); // descriptors for an op. 0 or -errno
 void op_cache_inherit(struct platform_as *from, struct platform_as *to);
 void op_cache_drop(struct platform_as *as);

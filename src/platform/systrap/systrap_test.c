@@ -20,8 +20,11 @@
 
 enum { CODE = 0x400000, DATA = 0x500000 };
 
+static int told_done;
+
 void kernel_ops_done(void *owner)
 {
+	told_done++;
 }
 
 static struct platform_ctx *died;
@@ -438,6 +441,74 @@ static void test_files_are_mapped_and_ops_fail_late(void **state)
 	hostfd_put(file);
 }
 
+static void test_a_single_op_fails_beside_a_result(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *child;
+	struct platform_event ev;
+
+	systrap_ops.resume(ctx);
+	next_event(&ev);
+	systrap_ops.set_ret(ctx, 77);
+	systrap_ops.protect(ctx, 5, 0x600000, PAGE_SIZE, PROT_READ); // nothing is there
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_OP_FAILED);
+	assert_int_equal(ev.failed.op_tag, 5);
+	assert_int_equal(ev.failed.err, ENOMEM);
+	systrap_ops.map_anon(ctx, 6, 0x600000, PAGE_SIZE, PROT_READ | PROT_WRITE, false); // alone, until the fork follows
+	assert_int_equal(systrap_ops.fork(ctx, 7, &child), 0);
+	systrap_ops.set_ret(ctx, 78);
+	systrap_ops.set_ret(child, 79);
+	systrap_ops.protect(ctx, 8, 0x600000, PAGE_SIZE, PROT_READ);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_SYSCALL);
+	assert_int_equal(ev.call.args[0], 78);
+	systrap_ops.protect(child, 9, 0x600000, PAGE_SIZE, PROT_READ);
+	systrap_ops.resume(child);
+	assert_ptr_equal(next_event(&ev), child);
+	assert_int_equal(ev.kind, PLATFORM_SYSCALL);
+	assert_int_equal(ev.call.args[0], 79);
+	systrap_ops.ctx_destroy(child);
+	systrap_ops.ctx_destroy(ctx);
+}
+
+static const uint8_t code_stay[] = {0xeb, 0xfe}; // jmp to itself
+
+static void test_the_end_of_operations_is_told_to_who_asks(void **state)
+{
+	struct platform_ctx *ctx = load(code_stay, sizeof(code_stay));
+	struct platform_event ev;
+
+	systrap_ops.set_owner(ctx, ctx);
+	for (int i = 0; i < 60; i++) {
+		const int before = told_done;
+		bool asked;
+
+		assert_false(systrap_ops.ops_pending(ctx));
+		systrap_ops.map_anon(ctx, 1, 0x600000, PAGE_SIZE, PROT_READ | PROT_WRITE, false);
+		if (i % 2)
+			systrap_ops.map_anon(ctx, 2, 0x700000, PAGE_SIZE, PROT_READ | PROT_WRITE, false);
+		systrap_ops.resume(ctx);
+		asked = systrap_ops.ops_pending(ctx);
+		while (asked && told_done == before) { // it doesn't come back by itself
+			struct pollfd p = {.fd = systrap_ops.wait_fd(), .events = POLLIN};
+
+			if (systrap_ops.prepare_sleep())
+				assert_int_equal(poll(&p, 1, 10000), 1);
+			systrap_ops.after_sleep();
+			assert_null(systrap_ops.poll(&ev));
+		}
+		if (asked)
+			assert_false(systrap_ops.ops_pending(ctx));
+		systrap_ops.interrupt(ctx);
+		assert_ptr_equal(next_event(&ev), ctx);
+		assert_int_equal(ev.kind, PLATFORM_INTERRUPTED);
+		assert_int_equal(told_done, before + asked);
+	}
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_files_are_read_by_the_stub(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -504,6 +575,8 @@ int main(void)
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_death_while_stopped),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
+		cmocka_unit_test(test_a_single_op_fails_beside_a_result),
+		cmocka_unit_test(test_the_end_of_operations_is_told_to_who_asks),
 		cmocka_unit_test(test_files_are_read_by_the_stub),
 		cmocka_unit_test(test_cmpxchg_and_xstate),
 	};

@@ -159,6 +159,35 @@ static long run(struct slot *s, const struct slot_op *op)
 	return -EINVAL;
 }
 
+static void note_failure(struct slot *s, long err, uint32_t tag)
+{
+	s->op_result = 0; // what was to be moved then wasn't
+	s->fail_err = err;
+	s->fail_tag = tag;
+}
+
+// The sentry looks at the count after it has said that it waits; we look whether it does after we have counted.
+static void note_done(struct slot *s)
+{
+	__atomic_fetch_add(&s->ops_done, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&s->ops_watch, __ATOMIC_RELAXED))
+		return;
+	s->ops_watch = 0;
+	slot_ring();
+}
+
+bool op_run(struct slot *s)
+{
+	const struct slot_op op = {s->op.kind, s->op.tag, {s->op.a[0], s->op.a[1], s->op.a[2], s->op.a[3], s->op.a[4]}};
+	const long ret = run(s, &op);
+	const bool failed = ret < 0 && ret > -4096;
+
+	if (failed)
+		note_failure(s, -ret, op.tag);
+	note_done(s);
+	return !failed;
+}
+
 bool ops_run(struct slot *s)
 {
 	bool failed = false;
@@ -185,13 +214,10 @@ bool ops_run(struct slot *s)
 		}
 		if (ret < 0 && ret > -4096 && !failed) {
 			failed = true;
-			s->op_result = 0; // what was to be moved then wasn't
-			s->fail_err = -ret;
-			s->fail_tag = op->tag;
+			note_failure(s, -ret, op->tag);
 		}
 	}
-	if (__atomic_exchange_n(&s->ops_done, OPS_DONE, __ATOMIC_SEQ_CST) == OPS_NOTIFY)
-		slot_ring();
+	note_done(s);
 	return !failed;
 }
 

@@ -156,7 +156,7 @@ uint32_t slot_turn(struct slot *s)
 			slot_post(s, KIND_COPY_FAILED);
 			continue;
 		}
-		if (((state & STATE_OPS) && !ops_run(s)) || ((state & STATE_MOVE) && !move_run(s))) {
+		if (((state & STATE_OP) && !op_run(s)) || ((state & STATE_OPS) && !ops_run(s)) || ((state & STATE_MOVE) && !move_run(s))) {
 			slot_post(s, KIND_OP_FAILED);
 			if (state & STATE_STAY)
 				stub_call3(SYS_futex, &s->state, FUTEX_WAKE, 1);
