@@ -10,5 +10,4 @@ struct vdso_params {
 	uint64_t magic[2];
 	// The host's own vDSO functions, which lie at a fixed place in every address space; 0: make a system call.
 	uint64_t clock_gettime, gettimeofday, time, clock_getres, getcpu;
-	int64_t monotonic_offset_ns, boottime_offset_ns; // what the sandbox's clocks add to the host's
 };
