@@ -135,31 +135,42 @@ static bool epoll_is_quiet(const struct slot *s)
 	       (s->nr == SYS_epoll_wait || !s->args[4]) && PARAM->counts[s->quiet.index] == s->quiet.count;
 }
 
-bool own_call(struct slot *s)
+// By itself, so that a transfer's way is short: it takes no more than two registers to the stack.
+static bool __attribute__((noinline)) own_rare(struct slot *s)
 {
-	if (s->nr == SYS_futex)
+	switch (s->nr) {
+	case SYS_futex:
 		return own_futex(s);
-	if (s->nr == SYS_rt_sigprocmask)
+	case SYS_rt_sigprocmask:
 		return own_sigprocmask(s);
-	if (s->nr <= SYS_pwrite64 && s->lent)
-		return own_transfer(s);
-	if (s->nr == SYS_epoll_wait || s->nr == SYS_epoll_pwait) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
 		if (!epoll_is_quiet(s))
 			return false;
 		s->regs.rax = 0;
 		return true;
-	}
-	if (s->nr == SYS_sched_yield) {
+	case SYS_sched_yield:
 		if (!s->ids.valid)
 			return false;
 		stub_call1(SYS_sched_yield, 0);
 		s->regs.rax = 0;
 		return true;
+	case SYS_getpid:
+	case SYS_gettid:
+	case SYS_getppid:
+	case SYS_getuid:
+	case SYS_geteuid:
+	case SYS_getgid:
+	case SYS_getegid:
+		if (!s->ids.valid)
+			return false;
+		s->regs.rax = constant(&s->ids, s->nr);
+		return true;
 	}
-	if (s->nr != SYS_getpid && (s->nr < SYS_getuid || s->nr > SYS_getppid) && s->nr != SYS_gettid)
-		return false;
-	if (s->nr == SYS_syslog || (s->nr >= SYS_setuid && s->nr <= SYS_setgid) || s->nr == SYS_setpgid || !s->ids.valid)
-		return false;
-	s->regs.rax = constant(&s->ids, s->nr);
-	return true;
+	return false;
+}
+
+bool own_call(struct slot *s)
+{
+	return s->lent && s->nr <= SYS_pwrite64 && s->nr != SYS_rt_sigprocmask ? own_transfer(s) : own_rare(s);
 }

@@ -113,16 +113,14 @@ stub_window_end:
 	jmp	\slow
 	.endm
 
-	// The pushed flags into the slot, the arithmetic ones as lahf and seto left them. Needs rax and rdx, which is restored.
+	// rdx: the pushed flags, the arithmetic ones as lahf and seto left them. Needs eax.
 	.macro take_flags from_lahf, from_seto
-	movzbl	\from_lahf, %edx
+	popq	%rdx
+	andl	$~FLAGS_RESULT, %edx
+	orb	\from_lahf, %dl
 	movzbl	\from_seto, %eax
 	shl	$11, %eax
-	or	%edx, %eax
-	popq	EFLAGS(%r11)
-	andl	$~FLAGS_RESULT, EFLAGS(%r11)
-	or	%eax, EFLAGS(%r11)
-	mov	RDX(%r11), %rdx
+	orl	%eax, %edx
 	.endm
 
 	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_both, stub_slow_end, stub_probe_keep, stub_probe_cmp, stub_probe_both
@@ -141,7 +139,7 @@ stub_fast_cmp:
 	rdgsbase %r11
 stub_probe_cmp:
 	on_our_stack stub_slow_cmp
-	popq	EFLAGS(%r11)
+	popq	%rdx
 	jmp	3f
 1:	off_our_stack stub_slow_cmp
 
@@ -173,7 +171,10 @@ stub_slow_both:
 	ud2
 stub_slow_end:
 
-3:	mov	%rax, SLOT_NR(%r11)
+3:	mov	%rdx, EFLAGS(%r11)
+	mov	%rdx, R11(%r11)
+	mov	RDX(%r11), %rdx
+	mov	%rax, SLOT_NR(%r11)
 	mov	%rax, RAX(%r11)
 	mov	%rax, ORIG_RAX(%r11)
 	mov	%rdi, SLOT_NR + 8(%r11)
@@ -196,8 +197,6 @@ stub_slow_end:
 	mov	SITE_AFTER(%rcx), %rax
 	mov	%rax, RIP(%r11)
 	mov	%rax, RCX(%r11)
-	mov	EFLAGS(%r11), %rax
-	mov	%rax, R11(%r11)
 	rdfsbase %rax
 	mov	%rax, FS_BASE(%r11)
 	movq	$0, GS_BASE(%r11)

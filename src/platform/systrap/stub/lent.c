@@ -39,7 +39,7 @@ static bool good_range(const struct slot *s)
 {
 	const uint64_t addr = s->args[1], len = s->args[2];
 
-	return len && len <= MOVE_MAX && addr < STUB_TEXT && len <= STUB_TEXT - addr;
+	return len && len <= MOVE_MAX && addr <= STUB_TEXT - len;
 }
 
 // All that was asked for?
@@ -49,7 +49,7 @@ static bool get(const struct slot *s, uint64_t what, uint64_t pos)
 	       stub_call(SYS_pread64, STUB_FD_FILES + (what & LENT_PLACE), s->args[1], s->args[2], pos, 0, 0) == (long)s->args[2];
 }
 
-static bool read_at(struct slot *s, const struct chan_lent *e, uint64_t what)
+static bool __attribute__((noinline)) read_at(struct slot *s, const struct chan_lent *e, uint64_t what)
 {
 	if (!good_range(s) || !get(s, what, s->args[3]) || !still(e, what))
 		return false;
@@ -57,7 +57,7 @@ static bool read_at(struct slot *s, const struct chan_lent *e, uint64_t what)
 	return true;
 }
 
-static bool read_on(struct slot *s, struct chan_lent *e, uint64_t what)
+static bool __attribute__((noinline)) read_on(struct slot *s, struct chan_lent *e, uint64_t what)
 {
 	uint64_t pos = *(volatile uint64_t *)&e->pos;
 	bool lent = good_range(s);
@@ -73,7 +73,7 @@ static bool read_on(struct slot *s, struct chan_lent *e, uint64_t what)
 	return false;
 }
 
-static bool seek(struct slot *s, struct chan_lent *e, uint64_t what)
+static bool __attribute__((noinline)) seek(struct slot *s, struct chan_lent *e, uint64_t what)
 {
 	const uint32_t whence = s->args[2];
 	uint64_t pos = *(volatile uint64_t *)&e->pos;
@@ -92,7 +92,7 @@ static bool seek(struct slot *s, struct chan_lent *e, uint64_t what)
 	return false;
 }
 
-static bool zeros(struct slot *s, const struct chan_lent *e, uint64_t what)
+static bool __attribute__((noinline)) zeros(struct slot *s, const struct chan_lent *e, uint64_t what)
 {
 	if (!good_range(s) || s->args[2] > ZEROS_MAX || stub_zero((void *)s->args[1], s->args[2]) < 0 || !still(e, what))
 		return false;
@@ -100,7 +100,7 @@ static bool zeros(struct slot *s, const struct chan_lent *e, uint64_t what)
 	return true;
 }
 
-static bool write_at(struct slot *s, struct chan_lent *e, uint64_t what)
+static bool __attribute__((noinline)) write_at(struct slot *s, struct chan_lent *e, uint64_t what)
 {
 	const uint64_t limit = *(volatile uint64_t *)&e->limit, at = s->args[3], len = s->args[2];
 	long n = -1;
