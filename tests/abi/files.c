@@ -533,6 +533,11 @@ CASE(file_size_limit)
 	int st;
 	OK(waitpid(p, &st, 0));
 	CHECK(WIFSIGNALED(st) && WTERMSIG(st) == SIGXFSZ);
+	OK(fallocate(fd, 0, 0, 1000));
+	p = CHILD({ fallocate(fd, 0, 0, 1001); });
+	KILLED(p, SIGXFSZ);
+	OK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 500, 5000));
+	ERR(fallocate(fd, 0x8000, 0, 2000), EOPNOTSUPP);
 }
 
 CASE(fallocate_kinds)

@@ -694,6 +694,27 @@ CASE(pidfd_poll_and_signal)
 	ERR(syscall(SYS_pidfd_open, getpid(), 0x4000), EINVAL);
 }
 
+CASE(pidfd_signal_by_proc_directory)
+{
+	char path[40];
+	pid_t p = CHILD({
+		for (;;)
+			pause();
+	});
+	int dir, other;
+
+	snprintf(path, sizeof path, "/proc/%d", p);
+	dir = OK(open(path, O_RDONLY | O_DIRECTORY));
+	snprintf(path, sizeof path, "/proc/%d/fd", p);
+	other = OK(open(path, O_RDONLY | O_DIRECTORY));
+	ERR(syscall(SYS_pidfd_send_signal, other, SIGTERM, NULL, 0), EBADF);
+	ERR(syscall(SYS_pidfd_getfd, dir, 0, 0), EBADF);
+	OK(syscall(SYS_pidfd_send_signal, dir, 0, NULL, 0));
+	OK(syscall(SYS_pidfd_send_signal, dir, SIGTERM, NULL, 0));
+	KILLED(p, SIGTERM);
+	ERR(syscall(SYS_pidfd_send_signal, dir, SIGTERM, NULL, 0), ESRCH);
+}
+
 CASE(many_children)
 {
 	pid_t p[100];

@@ -40,10 +40,16 @@ static void pidfd_release(struct file *f)
 	group_put(f->priv);
 }
 
+static struct thread_group *pidfd_process(struct file *f)
+{
+	return f->priv;
+}
+
 static const struct file_ops pidfd_ops = {
 	.poll = pidfd_poll,
 	.show_fdinfo = pidfd_fdinfo,
 	.release = pidfd_release,
+	.process = pidfd_process,
 	.stream = true,
 };
 

@@ -329,7 +329,7 @@ long sys_rt_sigqueueinfo(struct task *t, const struct sysargs *args)
 long sys_pidfd_send_signal(struct task *t, const struct sysargs *args)
 {
 	struct file *f = fd_file(t, (int)args->a[0]);
-	struct thread_group *tg = f ? pidfd_group(f) : NULL;
+	struct thread_group *tg = f && f->ops->process ? f->ops->process(f) : NULL;
 	int sig = (int)args->a[1];
 	siginfo_t info = sent_by(t, sig, SI_USER);
 	long err = args->a[3] || sig < 0 || sig > NSIG_MAX ? -EINVAL : tg ? 0 : -EBADF;

@@ -116,15 +116,12 @@ static void side_advance(struct side *s, int64_t n)
 static int64_t limit_size(struct task *t, struct file *f, int64_t pos, int64_t len)
 {
 	uint64_t limit = task_rlimit(t, RLIMIT_FSIZE);
-	siginfo_t info;
 
 	if (!S_ISREG(f->inode->attr.mode) || limit == RLIM64_INFINITY || (uint64_t)pos + len <= limit)
 		return len;
 	if ((uint64_t)pos < limit)
 		return limit - pos;
-	siginfo_kernel(&info, SIGXFSZ);
-	signal_send_task(t, SIGXFSZ, &info);
-	return -EFBIG;
+	return file_beyond_limit(t);
 }
 
 // Writes buf to the side, once; may be short.

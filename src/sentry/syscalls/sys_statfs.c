@@ -127,9 +127,20 @@ long sys_fadvise64(struct task *t, const struct sysargs *args)
 	return advice(t, (int)args->a[0], false);
 }
 
+#define FALLOC_MODES \
+	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | \
+	 FALLOC_FL_UNSHARE_RANGE)
+
+// The limit on sizes says nothing against what is in a file already.
+static bool beyond_limit(struct task *t, struct file *f, int mode, int64_t end)
+{
+	return !(mode & FALLOC_FL_PUNCH_HOLE) && (uint64_t)end > f->inode->attr.size && (uint64_t)end > task_rlimit(t, RLIMIT_FSIZE);
+}
+
 long sys_fallocate(struct task *t, const struct sysargs *args)
 {
 	int64_t offset = (int64_t)args->a[2], len = (int64_t)args->a[3], end;
+	int mode = (int)args->a[1];
 	struct file *f;
 	long ret;
 
@@ -138,7 +149,9 @@ long sys_fallocate(struct task *t, const struct sysargs *args)
 	f = fd_file(t, (int)args->a[0]);
 	if (!f)
 		return -EBADF;
-	if ((f->flags & O_ACCMODE) == O_RDONLY)
+	if (mode & ~FALLOC_MODES)
+		ret = -EOPNOTSUPP;
+	else if ((f->flags & O_ACCMODE) == O_RDONLY)
 		ret = -EBADF;
 	else if (f->ops->stream)
 		ret = -ESPIPE;
@@ -146,10 +159,12 @@ long sys_fallocate(struct task *t, const struct sysargs *args)
 		ret = -EISDIR;
 	else if (!S_ISREG(f->inode->attr.mode))
 		ret = -ENODEV;
-	else if (__builtin_add_overflow(offset, len, &end) || (uint64_t)end > task_rlimit(t, RLIMIT_FSIZE))
+	else if (__builtin_add_overflow(offset, len, &end))
 		ret = -EFBIG;
+	else if (!f->ops->fallocate)
+		ret = -EOPNOTSUPP;
 	else
-		ret = f->ops->fallocate ? f->ops->fallocate(f, (int)args->a[1], offset, len) : -EOPNOTSUPP;
+		ret = beyond_limit(t, f, mode, end) ? file_beyond_limit(t) : f->ops->fallocate(f, mode, offset, len);
 	file_put(f);
 	return ret;
 }

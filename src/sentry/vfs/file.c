@@ -133,22 +133,27 @@ int64_t file_read(struct file *f, struct uio *u, int64_t *pos)
 	return n;
 }
 
+int file_beyond_limit(struct task *t)
+{
+	siginfo_t info;
+
+	siginfo_kernel(&info, SIGXFSZ);
+	signal_send_task(t, SIGXFSZ, &info);
+	return -EFBIG;
+}
+
 // RLIMIT_FSIZE: how much of the write is allowed. 0 or -EFBIG, with SIGXFSZ sent.
 static int limit_size(struct file *f, struct uio *u, int64_t pos, uint64_t *out_cut)
 {
 	uint64_t limit = task_rlimit(u->task, RLIMIT_FSIZE);
-	siginfo_t info;
 
 	*out_cut = 0;
 	if (limit == RLIM64_INFINITY)
 		return 0;
 	if (f->flags & O_APPEND)
 		pos = f->inode->attr.size;
-	if ((uint64_t)pos >= limit && u->resid) {
-		siginfo_kernel(&info, SIGXFSZ);
-		signal_send_task(u->task, SIGXFSZ, &info);
-		return -EFBIG;
-	}
+	if ((uint64_t)pos >= limit && u->resid)
+		return file_beyond_limit(u->task);
 	if (u->resid > limit - pos)
 		*out_cut = u->resid - (limit - pos);
 	return 0;

@@ -127,7 +127,6 @@ int vfs_truncate(struct task *t, const struct path *p, int64_t len)
 	struct inode *inode = dentry_inode(p->dentry);
 	struct setattr set = {.valid = ATTR_SIZE, .size = (uint64_t)len};
 	uint32_t mode = inode->attr.mode;
-	siginfo_t info;
 	int err;
 
 	if (len < 0)
@@ -136,11 +135,8 @@ int vfs_truncate(struct task *t, const struct path *p, int64_t len)
 		return -EISDIR;
 	if (!S_ISREG(mode))
 		return -EINVAL;
-	if ((uint64_t)len > task_rlimit(t, RLIMIT_FSIZE)) {
-		siginfo_kernel(&info, SIGXFSZ);
-		signal_send_task(t, SIGXFSZ, &info);
-		return -EFBIG;
-	}
+	if ((uint64_t)len > task_rlimit(t, RLIMIT_FSIZE))
+		return file_beyond_limit(t);
 	if ((mode & (S_ISUID | S_ISGID)) && !cred_has_cap(t->cred, CAP_FSETID)) {
 		uint32_t less = mode & ~S_ISUID & ~((mode & S_IXGRP) ? S_ISGID : 0);
 

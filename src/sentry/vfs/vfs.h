@@ -276,6 +276,7 @@ struct file_ops {
 	// inode, whose mu is held: sets file and kinds. t has just written, or read. False: nothing now. (nothing)
 	bool (*lend)(struct file *f, struct task *t, bool wrote, struct platform_loan *loan);
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
+	struct thread_group *(*process)(struct file *f); // whom it stands for to pidfd_send_signal, borrowed from the file; NULL: nobody (nobody)
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)
 	bool host_backed; // read and write may sleep in the host (regular host files): away is marked by the file
 };
@@ -286,6 +287,7 @@ void file_put(struct file *f);
 struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned flags, uint32_t mode, const char *name);
 int64_t file_read(struct file *f, struct uio *u, int64_t *pos);  // checks the access mode, -EISDIR, …
 int64_t file_write(struct file *f, struct uio *u, int64_t *pos); // RLIMIT_FSIZE, seals, …; drops set-id bits; notifies
+int file_beyond_limit(struct task *t); // t wanted a file larger than its RLIMIT_FSIZE: sends SIGXFSZ and answers -EFBIG
 uint32_t file_poll(struct file *f, struct poll_table *pt);
 // Opens what path leads to, with all of open(2)'s rules; how as in openat2. Answers a file. A FIFO's other side may not be
 // there yet: the system call goes on with fifo_open_wait (fs/pipe/pipe.h).

@@ -374,7 +374,15 @@ const struct inode_ops proc_dir_ops = {
 	.no_negative = true,
 };
 
-const struct file_ops proc_dir_file_ops = {.readdir = dir_readdir};
+// A directory /proc/PID is a process's, too: it did for what pidfds were made for later.
+static struct thread_group *dir_process(struct file *f)
+{
+	struct proc_node *n = proc_node(f->inode);
+
+	return n->entry->children == proc_pid_entries ? n->tg : NULL;
+}
+
+const struct file_ops proc_dir_file_ops = {.readdir = dir_readdir, .process = dir_process};
 
 // --- the root: a table, and a directory for each process
 
