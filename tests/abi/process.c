@@ -725,6 +725,73 @@ CASE(many_children)
 		EXITED(p[i], i);
 }
 
+/* Who is killed amid a fork has made a child or hasn't: there is none of whose end nobody hears. */
+CASE(killed_amid_forks)
+{
+	OK(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (int i = 0; i < 200; i++) {
+		int p[2];
+		pid_t pid;
+
+		OK(pipe(p));
+		pid = CHILD({
+			tell(p[1]);
+			for (;;)
+				if (fork() == 0)
+					_exit(0);
+		});
+		hear(p[0]);
+		close(p[0]);
+		close(p[1]);
+		for (volatile int spin = 0; spin < i % 50 * 4000; spin++)
+			;
+		OK(kill(pid, SIGTERM));
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		EQ(errno, ECHILD);
+	}
+}
+
+enum { MAPPED = 20 };
+static int mapped[MAPPED];
+
+static int map_on_and_on(void *arg)
+{
+	for (unsigned i = 0;; i++)
+		munmap(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, mapped[i % (MAPPED - 2)], 0), 4096);
+	return 0;
+}
+
+/* Whoever shares the memory of a process that is killed amid an mmap maps what it says. */
+CASE(killed_amid_mmap)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	char name[20];
+
+	for (int i = 0; i < MAPPED; i++) {
+		snprintf(name, sizeof name, "mapped %d", i);
+		put_file(name, name, 0600);
+		mapped[i] = OK(open(name, O_RDWR));
+		OK(ftruncate(mapped[i], 4096));
+	}
+	for (int i = 0; i < 500; i++) {
+		pid_t pid = OK(clone(map_on_and_on, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL));
+
+		for (volatile int spin = 0; spin < (i % 100 + 5) * 2000; spin++)
+			;
+		OK(kill(pid, SIGTERM));
+		KILLED(pid, SIGTERM);
+		for (int k = 0; k < 3; k++) {
+			int n = (i * 3 + k) % MAPPED;
+			char *p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, mapped[n], 0);
+
+			snprintf(name, sizeof name, "mapped %d", n);
+			STREQ(p, name);
+			OK(munmap(p, 4096));
+		}
+	}
+}
+
 CASE(fork_chain)
 {
 	/* Each generation waits for the next; the depth comes back as the exit status. */

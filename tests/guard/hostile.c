@@ -167,7 +167,7 @@ CASE(ends_of_stubs_are_noticed)
 	}
 }
 
-static void *fork_on_and_on(void *arg)
+static void *fork_who_wait(void *arg)
 {
 	for (;;)
 		if (fork() == 0)
@@ -175,8 +175,19 @@ static void *fork_on_and_on(void *arg)
 	return arg;
 }
 
-/* A child whose parent's stub ended just when it should have made it: it can be killed and waited for, whether or not it came to be. */
-CASE(children_of_a_stub_that_ends)
+static void *fork_who_end(void *arg)
+{
+	for (;;)
+		if (fork() == 0)
+			_exit(0);
+	return arg;
+}
+
+/*
+ * A child whose parent's stub ended just when it should have made it: it can be killed and waited for, whether or not it came to be; and who waits for
+ * its end isn't left to wait.
+ */
+static void see_children_of_a_stub_that_ends(void *(*fork_on_and_on)(void *), bool kill_them)
 {
 	unsigned long sites[64];
 	int n = syscall_sites(sites, 64);
@@ -194,11 +205,22 @@ CASE(children_of_a_stub_that_ends)
 		});
 
 		CHECK(waitpid(pid, NULL, 0) == pid);
-		kill(-pid, SIGKILL);
+		if (kill_them)
+			kill(-pid, SIGKILL);
 		while (waitpid(-1, NULL, 0) > 0)
 			;
 		CHECK(errno == ECHILD);
 	}
+}
+
+CASE(children_of_a_stub_that_ends)
+{
+	see_children_of_a_stub_that_ends(fork_who_wait, true);
+}
+
+CASE(ends_of_children_of_a_stub_that_ends)
+{
+	see_children_of_a_stub_that_ends(fork_who_end, false);
 }
 
 /*
@@ -536,6 +558,62 @@ CASE(made_up_events)
 				for (int i = 0; i < 100; i++)
 					sched_yield();
 			});
+	check_well(&b);
+}
+
+/*
+ * A child that is there is said not to have been made, while it waits in a call: nothing of what the sentry knows of it may go as long as
+ * somebody can wake it.
+ */
+CASE(children_said_not_to_be)
+{
+	enum { CLONE_FAILED = 0x80000000 };	/* the kernel's tag for that */
+	volatile int *there = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct bystander b = stand_by();
+
+	for (int i = 0; i < 20; i++) {
+		int up[2], down[2];
+		pid_t pid;
+
+		OK(pipe(up));
+		OK(pipe(down));
+		*there = 0;
+		pid = CHILD({
+			leave_others_alone(&b);
+			if (fork() == 0) {
+				tell(up[1]);
+				*there = 1;
+				hear(down[0]);
+				tell(up[1]);
+				_exit(0);
+			}
+			struct slot *s = (struct slot *)CHAN_BASE;
+
+			while (!*there)	/* no call: it would end the clone's */
+				;
+			for (volatile int spin = 0; spin < 1000000; spin++)
+				;
+			s->fail_tag = CLONE_FAILED;
+			s->fail_err = EAGAIN;
+			s->kind = KIND_OP_FAILED;
+			__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
+			for (;;)
+				;
+		});
+		close(up[1]);
+		hear(up[0]);
+		for (int k = 0; k < 20; k++) {	/* so that the sentry looks */
+			tell(b.to);
+			hear(b.from);
+			usleep(1000);
+		}
+		tell(down[1]);
+		hear(up[0]);
+		see_end(pid, 0);
+		close(up[0]);
+		close(down[0]);
+		close(down[1]);
+	}
 	check_well(&b);
 }
 

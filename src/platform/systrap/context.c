@@ -26,6 +26,7 @@ static struct {
 	struct mutex template_mu;          // one request at a time
 	struct platform_ctx *template;
 	struct platform_as *dying;         // the poller's
+	bool unsure;                       // the poller's: somebody ended who may have had to make a process, and some aren't known to be there
 } all = {.registry_mu = MUTEX_INIT, .template_mu = MUTEX_INIT};
 
 // --- address spaces
@@ -63,6 +64,8 @@ void as_free(struct platform_as *as)
 	op_cache_drop(as);
 	files_free(as);
 	kin_leave(as);
+	if (as->watched)
+		events_watch(as->sock, false);
 	channel_drop(&(struct channel){as->sock, as->stub_sock, as->chan_fd, as->chan});
 	kmem_free(&as_type, as);
 }
@@ -155,14 +158,27 @@ static bool reap_one(struct platform_as *as)
 	return pid ? waitpid(pid, NULL, WNOHANG | __WALL) != 0 : as->dead;
 }
 
-// Processes whose first message nobody has read yet.
-static void know_all(void)
+// Processes whose first message nobody has read yet. Whose maker ended may never send one: that is told by its socket, which everybody closes then.
+static void know_all(bool orphans)
 {
 	struct platform_as *as;
 
+	all.unsure = false;
 	// A first message can make its as dead, but frees nothing: only the poller, who is us, does.
-	for (as = LIST_FIRST(&all.registry); as; as = LIST_NEXT(as, registry_link))
-		as_pid(as);
+	for (as = LIST_FIRST(&all.registry); as; as = LIST_NEXT(as, registry_link)) {
+		const bool known = as_pid(as) || as->dead, watch = !known && (orphans || as->watched);
+
+		all.unsure |= watch;
+		if (watch != as->watched)
+			events_watch(as->sock, watch);
+		as->watched = watch;
+	}
+}
+
+void know_unsure(void)
+{
+	if (all.unsure)
+		know_all(false);
 }
 
 bool reap_owed(void)
@@ -190,7 +206,7 @@ bool reap(void)
 			return found;
 		as = as_find(info.si_pid);
 		if (!as) {
-			know_all();
+			know_all(false);
 			as = as_find(info.si_pid);
 		}
 		if (as) {
@@ -200,6 +216,8 @@ bool reap(void)
 				if (!as->kill_wanted)
 					log_debug("systrap: process %d ended by itself (status %d)", info.si_pid, info.si_status);
 			}
+			if (as->nalive) // and it may have been about to fork
+				know_all(true);
 			if (as->nctx)
 				return true;
 			continue;

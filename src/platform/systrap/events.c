@@ -356,6 +356,7 @@ static void look_for_children(void)
 		ended = true;
 	if ((ended || reap_owed()) && reap())
 		ev.deaths = true;
+	know_unsure();
 	if (ev.unlooked_death && atomic_exchange(&ev.unlooked_death, false))
 		ev.deaths = true;
 	if (ev.deaths)
@@ -411,6 +412,14 @@ bool systrap_in_the_way(void)
 		return false; // a look comes first
 	}
 	return ev.gave_way || (unborn && ev.idle >= UNBORN_SLEEP);
+}
+
+void events_watch(int sock, bool on)
+{
+	struct epoll_event e = {.events = EPOLLIN};
+
+	if (epoll_ctl(ev.wait_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, sock, &e) < 0)
+		log_error("systrap: epoll_ctl: %m");
 }
 
 void events_death(void)

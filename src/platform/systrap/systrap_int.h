@@ -57,6 +57,7 @@ struct platform_as {
 	struct kin *kin; // with a reference, once it has forked or was forked; NULL: none
 	uint32_t kin_known; // of what they learnt
 	bool forked;
+	bool watched; // the poller's: its first message is watched for (events_watch)
 	LIST_ENTRY(platform_as) registry_link; // Guarded by registry_mu.
 	struct platform_as *next_dying; // the poller's: nothing is left but to reap it
 };
@@ -155,6 +156,7 @@ void systrap_ctx_free(struct platform_ctx *ctx); // poller only
 void ctx_let_exit(struct platform_ctx *ctx); // a stopped thread ends
 bool reap(void); // poller only; true if processes of living contexts were found dead
 bool reap_owed(void); // a process is on its way out
+void know_unsure(void); // poller only: looks whether processes came to be whose makers ended meanwhile
 int context_init(struct platform_as *template_as);
 int systrap_as_create(struct platform_ctx **out_ctx);
 int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
@@ -169,6 +171,7 @@ int systrap_events_add(struct platform_ctx *ctx); // gives it its number. 0 or -
 void systrap_events_remove(struct platform_ctx *ctx);
 enum ctx_mode ctx_mode(struct platform_ctx *ctx);
 void ctx_gone(struct platform_ctx *ctx); // a stopped context: to be freed
+void events_watch(int sock, bool on); // from now on the leader looks at the children when something happens to it
 void events_death(void); // an as turned out to be dead, of which the host tells nobody: it never had a process
 void ctx_unborn(struct platform_ctx *ctx); // a new one, whose thread will be made by an op
 struct platform_ctx *systrap_poll(struct platform_event *out_event);

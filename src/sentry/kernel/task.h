@@ -40,6 +40,7 @@ struct task_call {
 	int64_t deadline_ns; // absolute CLOCK_MONOTONIC; 0: not set yet; KTIME_NEVER: none (see block.h)
 	bool timed_out; // the deadline passed while it was blocked
 	bool gives_turn; // task_give_turn()
+	bool clones; // it made a child, whose host's part the platform may have yet to do
 	bool execed; // it was an execve that went well here: if the host refuses a part of it, there is no way back
 	union { // what the handler needs to go on
 		uint64_t word[6];
@@ -132,7 +133,8 @@ struct task {
 	int ioprio;
 	bool sched_reset_on_fork;
 	struct uts_ns *uts_ns; // a reference; NULL: the sandbox's. Replaced under tasks_mu
-	int maker_tid; // who cloned it: only that task can undo it (task_clone_failed)
+	int maker_tid; // who cloned it: only that task can undo it (task_clone_failed),
+	bool came;     // and only until it has come from the application
 };
 
 // A process. Lives until it has been waited for.

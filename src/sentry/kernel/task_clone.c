@@ -181,9 +181,11 @@ static int choose_number(struct task *t, const struct clone_spec *s)
 {
 	int tid;
 
+	// Signals that are there already are handled before, as by Linux: who is to die or stop now would leave the host's part undone.
+	if (signal_pending(t))
+		return -ERESTARTNOINTR;
 	mutex_lock(&kernel()->tasks_mu);
-	// A fork is atomic against signals to the group: those that are there already are handled by the parent first.
-	tid = t->exiting ? -ERESTARTNOINTR : check_limit_locked(t);
+	tid = check_limit_locked(t);
 	if (!tid && s->set_tid)
 		tid = pid_claim_locked(s->set_tid) ?: s->set_tid;
 	else if (!tid)
@@ -247,8 +249,10 @@ static void child_free(struct task *child, bool own_group)
 {
 	struct thread_group *tg = child->tg;
 
-	if (own_group && tg)
+	if (own_group && tg) {
 		cpu_limit_end(tg);
+		ktimer_cancel(&tg->kill_timer); // it may have been killed
+	}
 	if (own_group && tg && tg->exe) {
 		file_put(tg->exe);
 		tg->exe = NULL;
@@ -341,10 +345,12 @@ long task_clone(struct task *t, const struct clone_spec *s)
 	if (s->flags & CLONE_VFORK) {
 		t->vfork_done = 0;
 		child->vfork_parent = task_get(t);
-		// The host must make the child now: t isn't going back until it has gone on.
+	}
+	// The host must make the child now: t isn't going back until a vfork's has gone on. Or it has tried to already.
+	if (s->flags & CLONE_VFORK || platform->single_worker) {
 		err = platform->flush(t->ctx);
 		if (err) {
-			task_put(t);
+			task_put(child->vfork_parent);
 			child->vfork_parent = NULL;
 			unpublish(child);
 			child_free(child, !thread);
@@ -352,6 +358,7 @@ long task_clone(struct task *t, const struct clone_spec *s)
 		}
 	}
 	t->call.word[1] = tid;
+	t->call.clones = !(s->flags & CLONE_VFORK);
 	task_start(child); // it may be gone now
 	if (!(s->flags & CLONE_VFORK))
 		return tid;
@@ -361,20 +368,55 @@ long task_clone(struct task *t, const struct clone_spec *s)
 	return task_block_killable(t);
 }
 
-long task_clone_failed(struct task *t, uint32_t op_tag, int err)
+// It never came, and nobody knows of it but the tables and who was told its number.
+static bool can_be_undone_locked(struct task *child)
 {
-	int tid = (int)t->call.word[1];
-	struct task *child = task_find(tid);
-	bool own_group;
+	return !child->came && child->state == TASK_RUNNING && atomic_load(&child->in_user);
+}
+
+// A child that doesn't run and never will, but is stopped, say: it ends as others do.
+static void end_locked(struct task *t, struct task *child)
+{
+	if (child->tg != t->tg) {
+		group_exit_locked(child->tg, SIGKILL);
+		return;
+	}
+	child->exiting = true;
+	atomic_store(&child->signal_wake, true);
+	task_kick(child);
+}
+
+// A hostile stub may say so of a child that runs or waits somewhere: then it is left alone.
+long task_clone_failed(struct task *t, int err)
+{
+	struct task *child;
+	bool undo = false;
 
 	log_info("%s[%d]: the host made no child: %s", t->comm, t->tid, strerror(err));
-	if (child && child->maker_tid == t->tid) {
-		own_group = child->tg != t->tg;
+	mutex_lock(&kernel()->tasks_mu);
+	child = task_find_locked((int)t->call.word[1]);
+	if (child && child->maker_tid == t->tid && !child->came) {
+		undo = can_be_undone_locked(child);
+		if (undo)
+			task_get(child);
+		else
+			end_locked(t, child);
+	}
+	mutex_unlock(&kernel()->tasks_mu);
+	if (undo) { // no other worker looks for events meanwhile
+		bool own_group = child->tg != t->tg;
+
 		unpublish(child);
 		child_free(child, own_group);
-	}
-	if (child)
 		task_put(child);
-	(void)op_tag;
+	}
 	return -EAGAIN;
+}
+
+long task_clone_settle(struct task *t, long ret)
+{
+	int err = platform->flush(t->ctx);
+
+	t->call.clones = false;
+	return err ? task_clone_failed(t, -err) : ret;
 }

@@ -318,6 +318,9 @@ static void leave_memory(struct task *t)
 	struct platform_ctx *ctx = t->ctx;
 	struct mm *mm = t->mm;
 
+	// Others who live in this memory count on what was queued for it, and the next descriptor that is sent must be the next one that is fetched.
+	if (mm && ctx && atomic_load(&mm->users) > 1)
+		platform->flush(ctx);
 	if (mm)
 		futex_task_exit(t);
 	fdtable_leave(t);

@@ -29,6 +29,10 @@ static void task_return(struct task *t, long ret, bool in_call)
 	signal_mask_goes(t);
 	while (restart || atomic_load(&t->signal_wake)) {
 		atomic_store(&t->in_user, false);
+		if (in_call && t->call.clones) {
+			ret = task_clone_settle(t, ret); // before it may stop or end without a child
+			platform->set_ret(t->ctx, (uint64_t)ret);
+		}
 		if (in_call && t->call.left.len && platform->flush(t->ctx) < 0 && rw_settle(t, 0) == 0) {
 			call_run(t); // before a handler's frame can hold its answer
 			return;
@@ -149,6 +153,7 @@ static void fault(struct task *t, const struct platform_event *ev)
 
 void task_event(struct task *t, const struct platform_event *ev)
 {
+	t->came = true;
 	signal_mask_came(t);
 	switch (ev->kind) {
 	case PLATFORM_SYSCALL:
@@ -171,7 +176,7 @@ void task_event(struct task *t, const struct platform_event *ev)
 			return;
 		}
 		if (ev->failed.op_tag & TASK_OP_CLONE)
-			ret = task_clone_failed(t, ev->failed.op_tag, ev->failed.err);
+			ret = task_clone_failed(t, ev->failed.err);
 		else if (ev->failed.op_tag != PLATFORM_TAG_COPY)
 			mm_op_failed(t, ev->failed.op_tag, ev->failed.err);
 		task_return(t, ret, true);
