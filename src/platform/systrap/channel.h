@@ -114,10 +114,10 @@
 #define SLOT_OP_ARGS 5
 
 // Offsets that the assembler needs; checked below.
-#define SLOT_NR 8
 #define SLOT_INTERRUPT 64
 #define SLOT_REGS 128
 #define SLOT_SELF 320
+#define SLOT_CALL 448
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -158,6 +158,11 @@ struct slot_op {
 struct slot_seg { // bytes of the application that lie in the data area
 	uint64_t addr;
 	uint32_t len, offset;
+};
+
+struct slot_call { // as it came
+	uint32_t nr, seg0_len;
+	uint64_t args[6];
 };
 
 struct slot {
@@ -211,6 +216,9 @@ struct slot {
 		uint32_t signo, code;
 		uint64_t addr, trapno, error_code, cr2;
 	} fault;
+	// The stub's own: the call, until it is written to line 0 at once when it is posted. Written there bit by bit, while the sentry looks for
+	// the next event, the line would travel more than once.
+	struct slot_call call __attribute__((aligned(64)));
 	struct slot_sigmask {
 		uint64_t mask; // the thread's; the stub's own while the thread is with the application
 		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask
@@ -225,8 +233,8 @@ struct slot {
 
 _Static_assert(offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64 &&
 	       offsetof(struct slot, op) + sizeof(((struct slot *)0)->op) <= 64, "an answer fits in line 0");
-_Static_assert(offsetof(struct slot, nr) == SLOT_NR && offsetof(struct slot, interrupt) == SLOT_INTERRUPT &&
-	       offsetof(struct slot, regs) == SLOT_REGS && offsetof(struct slot, self) == SLOT_SELF && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
+_Static_assert(offsetof(struct slot, interrupt) == SLOT_INTERRUPT && offsetof(struct slot, regs) == SLOT_REGS &&
+	       offsetof(struct slot, self) == SLOT_SELF && offsetof(struct slot, call) == SLOT_CALL && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
 
 // What is known of the futexes on an address space's own memory, by a hash of their addresses. Who wakes counts that first, and looks for
 // waiters then; who waits becomes a waiter first, and looks then whether wakes were counted since the word was read.

@@ -207,7 +207,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 
 	born(ctx);
 	ctx->nsegs = ctx->data_used = 0;
-	ctx->ops_out = false;
+	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	switch (kind & KIND_MASK) {
 	case KIND_SYSCALL:
@@ -559,7 +559,9 @@ void systrap_resume(struct platform_ctx *ctx)
 		return;
 	}
 	state = prepare_answer(ctx);
-	ctx->ops_out = state & (STATE_OP | STATE_OPS);
+	// No barrier once line 0 is written to: it would wait until the stub's processor has let the line go, which fetches it back meanwhile,
+	// since it waits for the answer there. So that needs to come before the answer alone, and ops_sent before it.
+	atomic_store_explicit(&ctx->ops_out, state & (STATE_OP | STATE_OPS), memory_order_release);
 	ctx->ret_set = ctx->regs_set = false;
 	slot_answer(ctx, state);
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours

@@ -63,7 +63,7 @@ uint32_t ops_put(struct platform_ctx *ctx)
 	if (!n)
 		return 0;
 	ctx->nops = 0;
-	ctx->ops_sent++;
+	atomic_store_explicit(&ctx->ops_sent, atomic_load_explicit(&ctx->ops_sent, memory_order_relaxed) + 1, memory_order_release);
 	if (n == 1 && !ctx->move.len && fits_line0(&ctx->op)) {
 		s->op.kind = ctx->op.kind;
 		s->op.tag = ctx->op.tag;

@@ -45,11 +45,11 @@ static bool futexes_on(void)
 // True if the call wakes a private futex that nobody waits for.
 static bool wakes_nobody(const struct slot *s)
 {
-	const uint64_t addr = s->args[0];
-	const uint32_t op = s->args[1];
+	const uint64_t addr = s->call.args[0];
+	const uint32_t op = s->call.args[1];
 	struct chan_futex *f = chan_futex((void *)CHAN_BASE, addr);
 
-	if (!(op == FUTEX_WAKE_PRIVATE || (op == FUTEX_WAKE_BITSET_PRIVATE && (uint32_t)s->args[5])))
+	if (!(op == FUTEX_WAKE_PRIVATE || (op == FUTEX_WAKE_BITSET_PRIVATE && (uint32_t)s->call.args[5])))
 		return false;
 	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT)
 		return false;
@@ -96,17 +96,17 @@ static bool differs_soon(struct slot *s, uint64_t addr, uint32_t val)
 // True if the call waits for a private futex whose word isn't what it was to be, or soon isn't any more.
 static bool waits_for_past(struct slot *s)
 {
-	const uint64_t addr = s->args[0];
-	const uint32_t op = s->args[1] & ~FUTEX_CLOCK_REALTIME;
+	const uint64_t addr = s->call.args[0];
+	const uint32_t op = s->call.args[1] & ~FUTEX_CLOCK_REALTIME;
 	uint32_t word;
 
-	if (!((uint32_t)s->args[1] == FUTEX_WAIT_PRIVATE || (op == FUTEX_WAIT_BITSET_PRIVATE && (uint32_t)s->args[5])))
+	if (!((uint32_t)s->call.args[1] == FUTEX_WAIT_PRIVATE || (op == FUTEX_WAIT_BITSET_PRIVATE && (uint32_t)s->call.args[5])))
 		return false;
-	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT || !timeout_good(s->args[3]))
+	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT || !timeout_good(s->call.args[3]))
 		return false;
 	if (stub_copy(&word, (const void *)addr, sizeof(word)) < 0)
 		return false;
-	if (word != (uint32_t)s->args[2])
+	if (word != (uint32_t)s->call.args[2])
 		return true;
 	if (PARAM->spinning && !(s->futex_spin & 0xffff))
 		return differs_soon(s, addr, word);
@@ -129,16 +129,16 @@ static bool own_futex(struct slot *s)
 static bool epoll_is_quiet(const struct slot *s)
 {
 	enum { EVENT_BYTES = 12, EVENTS_MAX = INT32_MAX / EVENT_BYTES };
-	const int max = (int)s->args[2], timeout = (int)s->args[3];
+	const int max = (int)s->call.args[2], timeout = (int)s->call.args[3];
 
-	return s->quiet.fd_plus_1 && s->quiet.fd_plus_1 == (uint32_t)s->args[0] + 1 && timeout == 0 && max > 0 && max <= EVENTS_MAX &&
-	       (s->nr == SYS_epoll_wait || !s->args[4]) && PARAM->counts[s->quiet.index] == s->quiet.count;
+	return s->quiet.fd_plus_1 && s->quiet.fd_plus_1 == (uint32_t)s->call.args[0] + 1 && timeout == 0 && max > 0 && max <= EVENTS_MAX &&
+	       (s->call.nr == SYS_epoll_wait || !s->call.args[4]) && PARAM->counts[s->quiet.index] == s->quiet.count;
 }
 
 // By itself, so that a transfer's way is short: it takes no more than two registers to the stack.
 static bool __attribute__((noinline)) own_rare(struct slot *s)
 {
-	switch (s->nr) {
+	switch (s->call.nr) {
 	case SYS_futex:
 		return own_futex(s);
 	case SYS_rt_sigprocmask:
@@ -164,7 +164,7 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 	case SYS_getegid:
 		if (!s->ids.valid)
 			return false;
-		s->regs.rax = constant(&s->ids, s->nr);
+		s->regs.rax = constant(&s->ids, s->call.nr);
 		return true;
 	}
 	return false;
@@ -172,5 +172,5 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 
 bool own_call(struct slot *s)
 {
-	return s->lent && s->nr <= SYS_pwrite64 && s->nr != SYS_rt_sigprocmask ? own_transfer(s) : own_rare(s);
+	return s->lent && s->call.nr <= SYS_pwrite64 && s->call.nr != SYS_rt_sigprocmask ? own_transfer(s) : own_rare(s);
 }

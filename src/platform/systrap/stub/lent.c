@@ -37,7 +37,7 @@ static bool move_on(struct chan_lent *e, uint64_t what, uint64_t *pos, uint64_t 
 
 static bool good_range(const struct slot *s)
 {
-	const uint64_t addr = s->args[1], len = s->args[2];
+	const uint64_t addr = s->call.args[1], len = s->call.args[2];
 
 	return len && len <= MOVE_MAX && addr <= STUB_TEXT - len;
 }
@@ -46,14 +46,14 @@ static bool good_range(const struct slot *s)
 static bool get(const struct slot *s, uint64_t what, uint64_t pos)
 {
 	return (int64_t)pos >= 0 &&
-	       stub_call(SYS_pread64, STUB_FD_FILES + (what & LENT_PLACE), s->args[1], s->args[2], pos, 0, 0) == (long)s->args[2];
+	       stub_call(SYS_pread64, STUB_FD_FILES + (what & LENT_PLACE), s->call.args[1], s->call.args[2], pos, 0, 0) == (long)s->call.args[2];
 }
 
 static bool __attribute__((noinline)) read_at(struct slot *s, const struct chan_lent *e, uint64_t what)
 {
-	if (!good_range(s) || !get(s, what, s->args[3]) || !still(e, what))
+	if (!good_range(s) || !get(s, what, s->call.args[3]) || !still(e, what))
 		return false;
-	s->regs.rax = s->args[2];
+	s->regs.rax = s->call.args[2];
 	return true;
 }
 
@@ -65,8 +65,8 @@ static bool __attribute__((noinline)) read_on(struct slot *s, struct chan_lent *
 	for (int i = 0; i < TRIES && lent; i++) {
 		if (!get(s, what, pos) || PARAM->watched)
 			return false;
-		if (move_on(e, what, &pos, pos + s->args[2], &lent)) {
-			s->regs.rax = s->args[2];
+		if (move_on(e, what, &pos, pos + s->call.args[2], &lent)) {
+			s->regs.rax = s->call.args[2];
 			return true;
 		}
 	}
@@ -75,12 +75,12 @@ static bool __attribute__((noinline)) read_on(struct slot *s, struct chan_lent *
 
 static bool __attribute__((noinline)) seek(struct slot *s, struct chan_lent *e, uint64_t what)
 {
-	const uint32_t whence = s->args[2];
+	const uint32_t whence = s->call.args[2];
 	uint64_t pos = *(volatile uint64_t *)&e->pos;
 	bool lent = whence == SEEK_SET || whence == SEEK_CUR;
 
 	for (int i = 0; i < TRIES && lent; i++) {
-		int64_t to = s->args[1];
+		int64_t to = s->call.args[1];
 
 		if ((whence == SEEK_CUR && __builtin_add_overflow(to, (int64_t)pos, &to)) || to < 0)
 			return false;
@@ -94,15 +94,15 @@ static bool __attribute__((noinline)) seek(struct slot *s, struct chan_lent *e, 
 
 static bool __attribute__((noinline)) zeros(struct slot *s, const struct chan_lent *e, uint64_t what)
 {
-	if (!good_range(s) || s->args[2] > ZEROS_MAX || stub_zero((void *)s->args[1], s->args[2]) < 0 || !still(e, what))
+	if (!good_range(s) || s->call.args[2] > ZEROS_MAX || stub_zero((void *)s->call.args[1], s->call.args[2]) < 0 || !still(e, what))
 		return false;
-	s->regs.rax = s->args[2];
+	s->regs.rax = s->call.args[2];
 	return true;
 }
 
 static bool __attribute__((noinline)) write_at(struct slot *s, struct chan_lent *e, uint64_t what)
 {
-	const uint64_t limit = *(volatile uint64_t *)&e->limit, at = s->args[3], len = s->args[2];
+	const uint64_t limit = *(volatile uint64_t *)&e->limit, at = s->call.args[3], len = s->call.args[2];
 	long n = -1;
 
 	if (!good_range(s) || at > limit || len > limit - at)
@@ -110,7 +110,7 @@ static bool __attribute__((noinline)) write_at(struct slot *s, struct chan_lent 
 	*(volatile uint64_t *)&e->written = spin_clock(); // first, like Linux: who finds the bytes finds the time
 	__atomic_store_n(&s->writes, (what & LENT_PLACE) + 1, __ATOMIC_SEQ_CST);
 	if (still(e, what) && !PARAM->limited)
-		n = stub_call(SYS_pwrite64, STUB_FD_FILES + (what & LENT_PLACE), s->args[1], len, at, 0, 0);
+		n = stub_call(SYS_pwrite64, STUB_FD_FILES + (what & LENT_PLACE), s->call.args[1], len, at, 0, 0);
 	__atomic_store_n(&s->writes, 0, __ATOMIC_RELEASE);
 	if (n != (long)len)
 		return false;
@@ -123,20 +123,20 @@ static bool away(struct slot *s)
 {
 	if (!good_range(s))
 		return false;
-	s->regs.rax = s->args[2];
+	s->regs.rax = s->call.args[2];
 	return true;
 }
 
 bool own_transfer(struct slot *s)
 {
-	const uint32_t fd = s->args[0];
+	const uint32_t fd = s->call.args[0];
 	struct chan_lent *e = LENT + fd;
 	uint64_t what;
 
 	if (fd >= CHAN_LENT || PARAM->watched)
 		return false;
 	what = __atomic_load_n(&e->what, __ATOMIC_ACQUIRE);
-	switch (s->nr) {
+	switch (s->call.nr) {
 	case SYS_read:
 		return what & LENT_ZEROS ? zeros(s, e, what) : what & LENT_POS ? read_on(s, e, what) : false;
 	case SYS_pread64:

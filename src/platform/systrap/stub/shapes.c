@@ -90,14 +90,14 @@ static bool add(struct area *a, uint64_t addr, uint64_t len, bool string)
 static void add_arg(struct area *a, unsigned i, uint64_t len, bool string)
 {
 	if (a->used) {
-		add(a, a->s->args[i], len, string);
+		add(a, a->s->call.args[i], len, string);
 		return;
 	}
-	len = fetch(a, a->s->args[i], len, string);
+	len = fetch(a, a->s->call.args[i], len, string);
 	if (!len)
 		return;
 	a->seg0 = KIND_SEG0 | i << KIND_SEG0_ARG_SHIFT;
-	a->s->seg0_len = len;
+	a->s->call.seg0_len = len;
 	use(a, len);
 }
 
@@ -161,16 +161,16 @@ static void add_message(struct area *a, bool contents)
 static void add_futex(struct area *a)
 {
 	struct slot *s = a->s;
-	const int op = (int)s->args[1], cmd = op & FUTEX_CMD_MASK;
+	const int op = (int)s->call.args[1], cmd = op & FUTEX_CMD_MASK;
 	const bool plain = cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET;
 
 	s->futex.seen = 0;
-	if ((plain || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI) && s->args[3] - s->args[0] + 16 > 20)
-		add(a, s->args[3], sizeof(struct timespec), false);
-	if (!plain || s->args[0] % 4)
+	if ((plain || cmd == FUTEX_LOCK_PI || cmd == FUTEX_LOCK_PI2 || cmd == FUTEX_WAIT_REQUEUE_PI) && s->call.args[3] - s->call.args[0] + 16 > 20)
+		add(a, s->call.args[3], sizeof(struct timespec), false);
+	if (!plain || s->call.args[0] % 4)
 		return;
-	s->futex.wakes = __atomic_load_n(&chan_futex((void *)CHAN_BASE, s->args[0])->wakes, __ATOMIC_ACQUIRE);
-	s->futex.seen = stub_copy(&s->futex.word, (const void *)s->args[0], 4) == 0;
+	s->futex.wakes = __atomic_load_n(&chan_futex((void *)CHAN_BASE, s->call.args[0])->wakes, __ATOMIC_ACQUIRE);
+	s->futex.seen = stub_copy(&s->futex.word, (const void *)s->call.args[0], 4) == 0;
 }
 
 // What the end of a thread or of its memory needs: the head of its robust list, and its CPU time.
@@ -181,16 +181,16 @@ static void add_end(struct area *a)
 
 	add(a, s->robust_list, sizeof(struct robust_list_head), false);
 	s->cpu_ns = 0;
-	if (s->nr == SYS_exit && stub_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &ts) == 0)
+	if (s->call.nr == SYS_exit && stub_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &ts) == 0)
 		s->cpu_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 // Such a write is likely to be left to us: no need to bring its bytes along, unless they are few.
 static bool write_left(const struct slot *s)
 {
-	if (s->left_fd != (uint32_t)s->args[0] + 1)
+	if (s->left_fd != (uint32_t)s->call.args[0] + 1)
 		return false;
-	return s->nr == SYS_write || s->nr == SYS_pwrite64 || s->nr == SYS_writev || s->nr == SYS_pwritev || s->nr == SYS_pwritev2;
+	return s->call.nr == SYS_write || s->call.nr == SYS_pwrite64 || s->call.nr == SYS_writev || s->call.nr == SYS_pwritev || s->call.nr == SYS_pwritev2;
 }
 
 uint32_t prefetch(struct slot *s)
@@ -199,46 +199,46 @@ uint32_t prefetch(struct slot *s)
 	struct area a = {.s = s};
 	const uint32_t *shape;
 
-	if (s->nr >= SHAPES)
+	if (s->call.nr >= SHAPES)
 		return 0;
-	if (s->nr == SYS_rt_sigreturn)
+	if (s->call.nr == SYS_rt_sigreturn)
 		add_frame(&a);
-	if (s->nr == SYS_futex)
+	if (s->call.nr == SYS_futex)
 		add_futex(&a);
-	if (s->nr == SYS_exit || s->nr == SYS_exit_group || s->nr == SYS_execve || s->nr == SYS_execveat)
+	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group || s->call.nr == SYS_execve || s->call.nr == SYS_execveat)
 		add_end(&a);
-	if (s->nr == SYS_set_robust_list)
-		s->robust_list = s->args[0];
-	shape = shapes[s->nr];
+	if (s->call.nr == SYS_set_robust_list)
+		s->robust_list = s->call.args[0];
+	shape = shapes[s->call.nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
-		uint64_t addr = s->args[i], count;
+		uint64_t addr = s->call.args[i], count;
 
 		switch (kind) {
 		case IN_STR:
 			add_arg(&a, i, STR_MAX, true);
 			break;
 		case IN_BUF:
-			if (!left || s->args[aux] < LEFT_MIN)
-				add_arg(&a, i, s->args[aux], false);
+			if (!left || s->call.args[aux] < LEFT_MIN)
+				add_arg(&a, i, s->call.args[aux], false);
 			break;
 		case IN_OBJ:
 			add_arg(&a, i, aux, false);
 			break;
 		case IN_IOV:
 		case IN_IOV_ARRAY:
-			add_iov(&a, addr, s->args[aux], kind == IN_IOV && !left);
+			add_iov(&a, addr, s->call.args[aux], kind == IN_IOV && !left);
 			break;
 		case IN_STRV:
 			add_strv(&a, addr);
 			break;
 		case IN_ARR:
-			count = s->args[aux & 0xff];
+			count = s->call.args[aux & 0xff];
 			if (count <= SLOT_IN_MAX)
 				add_arg(&a, i, count * (aux >> 8), false);
 		}
 	}
-	if ((s->nr == SYS_sendmsg || s->nr == SYS_recvmsg) && a.used)
-		add_message(&a, s->nr == SYS_sendmsg);
+	if ((s->call.nr == SYS_sendmsg || s->call.nr == SYS_recvmsg) && a.used)
+		add_message(&a, s->call.nr == SYS_sendmsg);
 	return a.seg0 | a.nsegs << KIND_SEGS_SHIFT;
 }

@@ -39,12 +39,12 @@ static bool changed(uint64_t old, int how, uint64_t addr, uint64_t *out)
 
 bool own_sigprocmask(struct slot *s)
 {
-	const uint64_t set = s->args[1], oldset = s->args[2], old = s->sigmask.mask;
+	const uint64_t set = s->call.args[1], oldset = s->call.args[2], old = s->sigmask.mask;
 	uint64_t mask = old;
 
-	if (!lent(s) || s->args[3] != SIGSET_BYTES)
+	if (!lent(s) || s->call.args[3] != SIGSET_BYTES)
 		return false;
-	if (set && !changed(old, (int)s->args[0], set, &mask))
+	if (set && !changed(old, (int)s->call.args[0], set, &mask))
 		return false;
 	// Linux changes the mask first. To the thread that is the same: nobody can find its signals in between.
 	if (oldset && (!in_reach(oldset) || stub_copy8((void *)oldset, &old) < 0))

@@ -56,7 +56,7 @@ static void take_call(struct slot *s, uint64_t nr)
 {
 	struct stub_regs *r = &s->regs;
 
-	s->nr = r->orig_rax = nr;
+	s->call.nr = r->orig_rax = nr;
 	slot_take_args(s);
 }
 

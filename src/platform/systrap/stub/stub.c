@@ -46,19 +46,29 @@ void slot_take_args(struct slot *s)
 {
 	const struct stub_regs *r = &s->regs;
 
-	s->args[0] = r->rdi;
-	s->args[1] = r->rsi;
-	s->args[2] = r->rdx;
-	s->args[3] = r->r10;
-	s->args[4] = r->r8;
-	s->args[5] = r->r9;
+	s->call.args[0] = r->rdi;
+	s->call.args[1] = r->rsi;
+	s->call.args[2] = r->rdx;
+	s->call.args[3] = r->r10;
+	s->call.args[4] = r->r8;
+	s->call.args[5] = r->r9;
+}
+
+static void put_call(struct slot *s)
+{
+	s->nr = s->call.nr;
+	s->seg0_len = s->call.seg0_len;
+	for (int i = 0; i < 6; i++)
+		s->args[i] = s->call.args[i];
 }
 
 void slot_post(struct slot *s, uint32_t kind)
 {
 	note_cpu(s);
-	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	s->parked = 0;
+	if ((kind & KIND_MASK) == KIND_SYSCALL)
+		put_call(s);
+	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
 	slot_ring();
 }
@@ -77,7 +87,8 @@ static uint32_t spin(struct slot *s)
 		for (int i = 0; i < SPIN_BATCH; i++) {
 			state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 			if (state & STATE_GO) {
-				s->spin = 0;
+				if (s->spin) // else the line may stay where it is: the sentry's processor fetches it along with the one before
+					s->spin = 0;
 				return state;
 			}
 			__builtin_ia32_pause();
