@@ -160,6 +160,9 @@ struct platform_ops {
 	// that it had better sleep.
 	bool (*in_the_way)(void);
 
+	// May be NULL. A hint: the host's processor where the context whose event came last ran then (its number's low 8 bits); -1: there was none.
+	int (*last_cpu)(void);
+
 	// --- registers of a stopped context
 	void (*get_regs)(struct platform_ctx *ctx, struct user_regs_struct *out_regs); // orig_rax is the call's number, or -1
 	void (*set_regs)(struct platform_ctx *ctx, const struct user_regs_struct *regs); // all, fs_base and gs_base too

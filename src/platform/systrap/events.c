@@ -41,6 +41,7 @@ static struct {
 	uint32_t polls;
 	bool slept;
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
+	_Atomic uint16_t last_cpu_plus_1; // where the stub of the last event ran
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
 	struct platform_ctx *_Atomic way_for; // whose that was, last
 	bool gave_way;         // and was left it for a moment
@@ -209,6 +210,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 	ctx->nsegs = ctx->data_used = 0;
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
+	atomic_store_explicit(&ev.last_cpu_plus_1, ctx->cpu + 1, memory_order_relaxed);
 	switch (kind & KIND_MASK) {
 	case KIND_SYSCALL:
 		out->kind = PLATFORM_SYSCALL;
@@ -420,6 +422,11 @@ void events_watch(int sock, bool on)
 
 	if (epoll_ctl(ev.wait_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, sock, &e) < 0)
 		log_error("systrap: epoll_ctl: %m");
+}
+
+int systrap_last_cpu(void)
+{
+	return atomic_load_explicit(&ev.last_cpu_plus_1, memory_order_relaxed) - 1;
 }
 
 void events_death(void)

@@ -230,6 +230,7 @@ const struct platform_ops systrap_ops = {
 	.futex_word = futex_word,
 	.parks = systrap_parks,
 	.in_the_way = systrap_in_the_way,
+	.last_cpu = systrap_last_cpu,
 	.get_regs = get_regs,
 	.set_regs = set_regs,
 	.set_ret = set_ret,

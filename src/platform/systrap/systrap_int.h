@@ -182,6 +182,7 @@ bool systrap_all_stopped(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);
+int systrap_last_cpu(void);
 void systrap_interrupt(struct platform_ctx *ctx);
 bool systrap_ops_pending(struct platform_ctx *ctx);
 int systrap_flush(struct platform_ctx *ctx);

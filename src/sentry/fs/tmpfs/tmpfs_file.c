@@ -7,11 +7,15 @@
 
 #include "abi/errno.h"
 #include "host/hostfd.h"
+#include "host/processors.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "lib/log.h"
+#include "platform/platform.h"
 #include "sentry/fs/tmpfs/tmpfs_int.h"
 #include "sentry/mm/mm.h"
+
+enum { VISIT_MIN = 512 << 10 }; // bytes of a file for whose pages a way to another processor and back pays
 
 int tmpfs_charge(struct super_block *sb, uint64_t old_size, uint64_t new_size)
 {
@@ -73,6 +77,24 @@ static int grow_small(struct tmpfs_node *n, size_t len)
 	return 0;
 }
 
+// The host takes free pages first from those that the same processor gave back last. So much memory goes back where the application runs that
+// is about to write the next file: there they are in the caches, and natively it would have been there, too.
+static void visit_writer(struct host_visit *v, uint64_t bytes)
+{
+	host_visit_begin(v, bytes >= VISIT_MIN && platform->last_cpu ? platform->last_cpu() : -1);
+}
+
+static int cut(struct tmpfs_node *n, uint64_t old, uint64_t size)
+{
+	struct host_visit v;
+	int err;
+
+	visit_writer(&v, size < old ? old - size : 0);
+	err = ftruncate(n->file.host->fd, size) < 0 ? -errno : 0;
+	host_visit_end(&v);
+	return err;
+}
+
 int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 {
 	uint64_t old;
@@ -92,7 +114,7 @@ int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 	if (!n->file.host && size > TMPFS_SMALL_MAX)
 		err = to_host(n);
 	if (!err && n->file.host)
-		err = ftruncate(n->file.host->fd, size) < 0 ? -errno : 0;
+		err = cut(n, old, size);
 	else if (!err && size > old)
 		err = grow_small(n, size);
 	else if (!err && n->file.small)
@@ -126,14 +148,18 @@ int tmpfs_getattr(struct inode *inode, struct inode_attr *out)
 
 void tmpfs_file_free(struct tmpfs_node *n)
 {
+	struct host_visit v;
+
 	tmpfs_charge(n->inode.sb, n->inode.attr.size, 0);
 	kmem_bytes_free(n->file.small);
+	visit_writer(&v, n->file.host ? n->inode.attr.size : 0);
 	// A stub may keep a descriptor: the memory goes all the same.
 	if (n->file.host && (hostfd_is_shared(n->file.host) || (n->file.readonly && hostfd_is_shared(n->file.readonly))) &&
 	    ftruncate(n->file.host->fd, 0) < 0)
 		log_warning("tmpfs: a file's memory stays until who had it open ends: %m");
 	hostfd_put(n->file.host);
 	hostfd_put(n->file.readonly);
+	host_visit_end(&v);
 }
 
 static int64_t file_read_at(struct file *f, struct uio *u, int64_t *pos)
