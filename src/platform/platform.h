@@ -107,8 +107,9 @@ struct platform_ops {
 	bool (*all_stopped)(void);
 
 	// --- address spaces and contexts
-	// A new empty address space with one stopped context, registers zero. 0 or -errno (EAGAIN, ENOMEM).
-	int (*as_create)(struct platform_ctx **out_ctx);
+	// A new empty address space with one stopped context, registers zero. like: a context whose owner will go on there with the same credentials and
+	// is as open to others as before; else NULL. 0 or -errno (EAGAIN, ENOMEM).
+	int (*as_create)(struct platform_ctx *like, struct platform_ctx **out_ctx);
 	// Queued on ctx: a copy-on-write copy of its address space with one context. The child is stopped at once, with a copy
 	// of ctx's registers; it may be given ops and resumed before the host has made it. If the host fails to make it, ctx gets
 	// PLATFORM_OP_FAILED with the given tag and the child must be destroyed.
@@ -200,7 +201,8 @@ struct platform_ops {
 	// none may be pending for another context. What it keeps the application can use for all that the descriptor allows, whatever the
 	// sentry thinks. 0 or -errno.
 	int (*file_keep)(struct platform_ctx *ctx, struct hostfd *file);
-	void (*files_drop)(struct platform_ctx *ctx); // queued: it keeps none
+	// Queued: it keeps none. Who calls it does so where a process becomes another one: with other credentials, or else with another program.
+	void (*files_drop)(struct platform_ctx *ctx, bool cred_changed);
 
 	// --- descriptors that are lent to the application's process: it answers what loan says by itself, as long as all of it can be done; what
 	// can't comes as an event. lend NULL: it can't. The caller orders the calls for one descriptor. Taking back is complete when the call

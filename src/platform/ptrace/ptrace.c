@@ -52,7 +52,7 @@ void ctx_free(struct platform_ctx *ctx)
 	kmem_free(&ctx_type, ctx);
 }
 
-static int as_create(struct platform_ctx **out_ctx)
+static int as_create(struct platform_ctx *like, struct platform_ctx **out_ctx)
 {
 	struct platform_ctx template = {.tid = template_pid};
 	const uint64_t args[6] = {CLONE_PARENT | SIGCHLD};

@@ -58,7 +58,7 @@ static struct platform_ctx *load(const void *code, size_t len)
 	struct platform_ctx *ctx;
 	struct user_regs_struct regs;
 
-	assert_int_equal(ptrace_ops.as_create(&ctx), 0);
+	assert_int_equal(ptrace_ops.as_create(NULL, &ctx), 0);
 	ptrace_ops.map_anon(ctx, 1, CODE, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, false);
 	ptrace_ops.map_anon(ctx, 2, DATA, PAGE_SIZE, PROT_READ | PROT_WRITE, false);
 	assert_int_equal(ptrace_ops.flush(ctx), 0);

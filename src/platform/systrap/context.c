@@ -31,14 +31,17 @@ static struct {
 
 // --- address spaces
 
-int as_create_empty(struct platform_as **out_as)
+int as_create_empty(const struct channel *memory, struct platform_as **out_as)
 {
 	struct platform_as *as = kmem_alloc(&as_type);
-	struct channel c;
+	struct channel c = memory ? *memory : (struct channel){-1, -1, -1, NULL};
 	int err;
 
-	if (!as)
+	if (!as) {
+		if (memory)
+			channel_drop(memory);
 		return -ENOMEM;
+	}
 	err = channel_take(&c);
 	if (err) {
 		kmem_free(&as_type, as);
@@ -66,6 +69,8 @@ void as_free(struct platform_as *as)
 	kin_leave(as);
 	if (as->watched)
 		events_watch(as->sock, false);
+	family_give(as);
+	family_leave(as);
 	channel_drop(&(struct channel){as->sock, as->stub_sock, as->chan_fd, as->chan});
 	kmem_free(&as_type, as);
 }
@@ -358,12 +363,14 @@ static void drop_child(struct platform_ctx *child)
 	systrap_ctx_destroy(child);
 }
 
-int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child)
+// A process forked from ctx's, as one that came from relative's (NULL: nobody's).
+static int fork_for(struct platform_ctx *ctx, struct platform_ctx *relative, uint32_t op_tag, struct platform_ctx **out_child)
 {
 	struct platform_as *as;
 	struct platform_ctx *child;
+	struct channel memory;
 	struct slot_op *op;
-	int err = as_create_empty(&as);
+	int err = as_create_empty(family_take(relative, &memory) ? &memory : NULL, &as);
 
 	if (err)
 		return err;
@@ -384,9 +391,9 @@ int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx 
 		drop_child(child);
 		return err;
 	}
-	close(as->chan_fd);
 	close(as->stub_sock);
-	as->chan_fd = as->stub_sock = -1;
+	as->stub_sock = -1;
+	family_join(relative, as);
 	copy_regs(ctx, child);
 	ctx_unborn(child);
 	op_cache_inherit(ctx->as, as);
@@ -395,6 +402,11 @@ int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx 
 		kin_join(ctx->as, as);
 	*out_child = child;
 	return 0;
+}
+
+int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child)
+{
+	return fork_for(ctx, ctx, op_tag, out_child);
 }
 
 int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child)
@@ -418,13 +430,13 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 	return 0;
 }
 
-int systrap_as_create(struct platform_ctx **out_ctx)
+int systrap_as_create(struct platform_ctx *like, struct platform_ctx **out_ctx)
 {
 	struct platform_ctx *ctx;
 	int err;
 
 	mutex_lock(&all.template_mu);
-	err = systrap_fork(all.template, 0, &ctx);
+	err = fork_for(all.template, like, 0, &ctx);
 	if (!err) {
 		err = systrap_flush(all.template);
 		if (err)

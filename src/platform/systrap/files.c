@@ -164,13 +164,15 @@ int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file)
 }
 
 // What another context is fetching just now stays.
-void systrap_files_drop(struct platform_ctx *ctx)
+void systrap_files_drop(struct platform_ctx *ctx, bool cred_changed)
 {
 	struct platform_as *as = ctx->as;
 	bool all = true;
 	struct slot_op *op;
 
 	kin_leave(as);
+	if (cred_changed)
+		family_leave(as);
 	if (!as->has_files)
 		return;
 	op = op_queue(ctx, OP_DROP, 0);

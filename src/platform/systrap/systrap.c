@@ -5,7 +5,7 @@
 // other, so that memory is the host's business. This file holds the registers and the table; the rest is in
 // template (the first stub), context (lives and deaths), events (the hand-over), ops and memory.
 //
-// Host calls that the sentry makes here after init(): socketpair, setsockopt(SO_PASSCRED), memfd_create, ftruncate, mmap/munmap of
+// Host calls that the sentry makes here after init(): socketpair, setsockopt(SO_PASSCRED), memfd_create, ftruncate, fstat, mmap/munmap of
 // channels (MAP_SHARED), sendmsg and recvmsg on stubs' sockets, close, futex (WAIT with a timeout and WAKE, not private), tgkill and
 // kill of stubs, waitid, wait4, process_vm_readv, process_vm_writev, read (doorbell, signalfd), write (doorbell), sched_yield, epoll_ctl
 // (start only). The stubs patch call sites themselves.

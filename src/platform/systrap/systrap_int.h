@@ -18,7 +18,7 @@ struct platform_as {
 	uint8_t *chan;  // the channel, CHAN_BYTES long
 	int sock;       // files go to the stub here; its first message names its process
 	int stub_sock;  // the stub's end, until it is passed; -1
-	int chan_fd;    // likewise
+	int chan_fd;    // likewise; or for as long as the channel's memory may go to a relative
 	_Atomic pid_t pid; // 0: not known (yet). Stays reserved, as a zombie if need be, until the as is freed.
 	_Atomic bool spawned; // it has, or had, more than one thread
 	_Atomic bool dead; // its process ended, or could not be made
@@ -58,6 +58,7 @@ struct platform_as {
 	uint32_t kin_known; // of what they learnt
 	bool forked;
 	bool watched; // the poller's: its first message is watched for (events_watch)
+	struct family *family; // with a reference; NULL: none
 	LIST_ENTRY(platform_as) registry_link; // Guarded by registry_mu.
 	struct platform_as *next_dying; // the poller's: nothing is left but to reap it
 };
@@ -130,7 +131,7 @@ struct channel {
 	uint8_t *at;
 };
 
-int channel_take(struct channel *out); // 0 or -errno
+int channel_take(struct channel *inout); // with memory or without it (at NULL). 0, or -errno: then that is gone, too
 void channel_drop(const struct channel *c); // with -1 for what isn't there any more
 void channel_work_ahead(bool quiet); // poller only: a piece of what is to be done when nothing happens, or hasn't for a while
 
@@ -147,7 +148,7 @@ extern uint64_t stub_xfeatures;
 int stub_filter_install(uint64_t text_start, uint64_t text_end);
 
 // context.c
-int as_create_empty(struct platform_as **out_as); // with its channel and socket, no process
+int as_create_empty(const struct channel *memory, struct platform_as **out_as); // with its channel (in that memory, or NULL) and socket, no process
 void as_free(struct platform_as *as);
 pid_t as_pid(struct platform_as *as); // 0 if it isn't known (yet)
 void as_kill_process(struct platform_as *as);
@@ -158,7 +159,7 @@ bool reap(void); // poller only; true if processes of living contexts were found
 bool reap_owed(void); // a process is on its way out
 void know_unsure(void); // poller only: looks whether processes came to be whose makers ended meanwhile
 int context_init(struct platform_as *template_as);
-int systrap_as_create(struct platform_ctx **out_ctx);
+int systrap_as_create(struct platform_ctx *like, struct platform_ctx **out_ctx);
 int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
 int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
 void systrap_ctx_destroy(struct platform_ctx *ctx);
@@ -215,13 +216,19 @@ void kin_teach(struct platform_ctx *ctx);             // before it forks
 void kin_join(struct platform_as *parent, struct platform_as *child);
 void kin_leave(struct platform_as *as);
 
+// family.c: channels that go from one process to the next
+bool family_take(struct platform_ctx *relative, struct channel *out); // memory for the channel of one who joins; false: there is none
+void family_join(struct platform_ctx *relative, struct platform_as *child); // NULL: nobody's. child's chan_fd stays open, or is closed
+void family_leave(struct platform_as *as);
+void family_give(struct platform_as *as); // its process is gone: takes the channel's memory, if it is of use
+
 // files.c: what a stub reads by itself
 void files_settle(struct platform_ctx *ctx, bool failed); // ctx has come back, or is gone
 void files_inherit(struct platform_as *from, struct platform_as *to);
 void files_free(struct platform_as *as);
 bool systrap_file_move(struct platform_ctx *ctx, struct hostfd *file, uaddr_t addr, size_t len, uint64_t offset, bool write);
 int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file);
-void systrap_files_drop(struct platform_ctx *ctx);
+void systrap_files_drop(struct platform_ctx *ctx, bool cred_changed);
 
 int file_place_locked(struct platform_as *as, struct hostfd *file); // that any context can use. -ENOENT, -EBUSY: just being brought
 

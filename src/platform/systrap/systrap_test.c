@@ -17,6 +17,7 @@
 #include "host/hostfd.h"
 #include "lib/container_of.h"
 #include "platform/platform.h"
+#include "platform/systrap/systrap_int.h"
 
 enum { CODE = 0x400000, DATA = 0x500000 };
 
@@ -76,7 +77,7 @@ static struct platform_ctx *load(const void *code, size_t len)
 	struct platform_ctx *ctx;
 	struct user_regs_struct regs;
 
-	assert_int_equal(systrap_ops.as_create(&ctx), 0);
+	assert_int_equal(systrap_ops.as_create(NULL, &ctx), 0);
 	systrap_ops.map_anon(ctx, 1, CODE, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, false);
 	systrap_ops.map_anon(ctx, 2, DATA, PAGE_SIZE, PROT_READ | PROT_WRITE, false);
 	assert_int_equal(systrap_ops.flush(ctx), 0);
@@ -208,7 +209,7 @@ static bool learns_from_children(struct platform_ctx *ctx, int children, bool le
 		systrap_ops.set_owner(child, child);
 		assert_int_equal(systrap_ops.flush(ctx), 0);
 		if (leave)
-			systrap_ops.files_drop(child);
+			systrap_ops.files_drop(child, true);
 		systrap_ops.set_ret(child, i);
 		systrap_ops.resume(child);
 		assert_ptr_equal(next_event(&ev), child);
@@ -234,7 +235,7 @@ static void test_a_parent_learns_its_childrens_call_sites(void **state)
 	assert_false(learns_from_children(ctx, 2 * ENOUGH, true)); // they changed their credentials
 	open_to_kin = false;
 	assert_false(learns_from_children(ctx, 2 * ENOUGH, false));
-	systrap_ops.files_drop(ctx); // what it knows it forgets
+	systrap_ops.files_drop(ctx, true); // what it knows it forgets
 	open_to_kin = true;
 	assert_false(learns_from_children(ctx, ENOUGH, false));
 	assert_true(learns_from_children(ctx, 2, false));
@@ -245,6 +246,82 @@ static void test_a_parent_learns_its_childrens_call_sites(void **state)
 	assert_int_equal(ev.call.nr, SYS_exit);
 	assert_int_equal(ev.call.args[0], 6);
 	systrap_ops.ctx_destroy(ctx);
+}
+
+enum { MARK = SLOT_DATA + 100 }; // in a channel: nobody's
+
+static void wait_until_gone(pid_t pid)
+{
+	struct platform_event ev;
+
+	for (int tries = 0; as_find(pid) && tries < 10000; tries++) {
+		assert_null(systrap_ops.poll(&ev));
+		systrap_ops.prepare_sleep();
+		systrap_ops.after_sleep();
+		usleep(100);
+	}
+	assert_null(as_find(pid));
+}
+
+// True if some child of ctx gets the channel of one before it. It brings nothing of that one's along.
+static bool children_have_one_channel(struct platform_ctx *ctx, bool changed)
+{
+	enum { CHILDREN = 8 };
+	struct platform_ctx *child;
+	struct platform_event ev;
+	bool again = false;
+	pid_t pid;
+
+	for (int i = 0; i < CHILDREN; i++) {
+		assert_int_equal(systrap_ops.fork(ctx, 5, &child), 0);
+		systrap_ops.set_owner(child, child);
+		again = again || child->as->chan[MARK];
+		child->as->chan[MARK] = 1;
+		assert_int_equal(chan_futex(child->as->chan, DATA)->waiters, 0);
+		systrap_ops.futex_note(child, DATA, PLATFORM_FUTEX_WAITS);
+		assert_int_equal(systrap_ops.flush(ctx), 0);
+		if (changed)
+			systrap_ops.files_drop(child, true);
+		systrap_ops.set_ret(child, i);
+		systrap_ops.resume(child);
+		assert_ptr_equal(next_event(&ev), child);
+		assert_int_equal(ev.call.nr, SYS_exit);
+		assert_int_equal(ev.call.args[0], i);
+		pid = systrap_ops.host_pid(child);
+		systrap_ops.ctx_destroy(child);
+		wait_until_gone(pid);
+	}
+	return again;
+}
+
+static void test_channels_stay_in_the_family(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *other, *stranger;
+	struct platform_event ev;
+
+	systrap_ops.set_owner(ctx, ctx);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	open_to_kin = true;
+	assert_false(children_have_one_channel(ctx, true)); // they changed their credentials
+	assert_true(children_have_one_channel(ctx, false));
+	open_to_kin = false;
+	assert_false(children_have_one_channel(ctx, false));
+	open_to_kin = true;
+	assert_int_equal(systrap_ops.as_create(NULL, &stranger), 0);
+	assert_false(stranger->as->chan[MARK]);
+	assert_int_equal(systrap_ops.as_create(ctx, &other), 0);
+	assert_true(other->as->chan[MARK]);
+	systrap_ops.files_drop(ctx, false); // another program
+	assert_true(children_have_one_channel(ctx, false));
+	systrap_ops.files_drop(ctx, true);
+	systrap_ops.ctx_destroy(other);
+	systrap_ops.ctx_destroy(stranger);
+	assert_int_equal(systrap_ops.as_create(ctx, &other), 0);
+	assert_false(other->as->chan[MARK]);
+	systrap_ops.ctx_destroy(other);
+	systrap_ops.ctx_destroy(ctx);
+	open_to_kin = false;
 }
 
 static void test_a_thread_shares_memory_and_leaves_alone(void **state)
@@ -531,7 +608,7 @@ static void test_files_are_read_by_the_stub(void **state)
 	assert_int_equal(ev.kind, PLATFORM_OP_FAILED);
 	assert_int_equal(ev.failed.op_tag, PLATFORM_TAG_FILE);
 	assert_int_equal(ev.failed.moved, 4);
-	systrap_ops.files_drop(ctx);
+	systrap_ops.files_drop(ctx, true);
 	assert_false(systrap_ops.file_move(ctx, file, DATA, 6, 0, false));
 	systrap_ops.ctx_destroy(ctx);
 	hostfd_put(file);
@@ -569,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_a_mask_is_changed_in_the_stub_while_it_is_lent),
 		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
 		cmocka_unit_test(test_a_parent_learns_its_childrens_call_sites),
+		cmocka_unit_test(test_channels_stay_in_the_family),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),

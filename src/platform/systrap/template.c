@@ -261,7 +261,7 @@ int systrap_template_create(struct platform_as **out_as)
 	stub_doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (stub_doorbell < 0)
 		return -errno;
-	err = find_vdso(&st.vdso) ?: create_param(&st.param_fd) ?: as_create_empty(&st.as);
+	err = find_vdso(&st.vdso) ?: create_param(&st.param_fd) ?: as_create_empty(NULL, &st.as);
 	st.param = stub_param;
 	err = err ?: start_process(&st);
 	if (err)

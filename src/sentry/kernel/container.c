@@ -139,7 +139,7 @@ static int make_task(struct container *c, const struct process_spec *p, struct t
 	struct thread_group *tg;
 	struct task *t;
 	struct mm *mm;
-	int err = platform->as_create(&ctx);
+	int err = platform->as_create(NULL, &ctx);
 
 	if (err)
 		return err;

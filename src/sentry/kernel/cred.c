@@ -103,6 +103,6 @@ void cred_install(struct task *t, struct cred *c)
 	task_ids_withdraw_locked(t);
 	mutex_unlock(&kernel()->tasks_mu);
 	if (platform->files_drop && t->ctx)
-		platform->files_drop(t->ctx); // who it becomes might not have been given them
+		platform->files_drop(t->ctx, true); // who it becomes might not have been given them
 	cred_put(old);
 }

@@ -263,8 +263,20 @@ static int build_stack(struct task *t, struct image *img, const struct layout *l
 	return err;
 }
 
-// t's address space becomes an empty one: its own emptied if nobody else uses it, else a new one.
-static int fresh_memory(struct task *t)
+// True if t with c may do or see what it couldn't before, or less. Who has run no program yet was nobody.
+static bool becomes_another(struct task *t, const struct cred *c, struct file *exe)
+{
+	const struct cred *old = t->cred;
+
+	if (!t->tg->exe)
+		return false;
+	return c->euid != old->euid || c->egid != old->egid || c->suid != old->suid || c->sgid != old->sgid || c->cap_permitted != old->cap_permitted ||
+	       c->cap_inheritable != old->cap_inheritable || inode_permission(exe->inode, c, MAY_READ) < 0;
+}
+
+// t's address space becomes an empty one: its own emptied if nobody else uses it, else a new one. If t becomes another, too, so that nothing of the
+// platform's goes along that others may have got hold of.
+static int fresh_memory(struct task *t, bool another)
 {
 	struct platform_ctx *ctx;
 	struct mm *mm;
@@ -272,19 +284,19 @@ static int fresh_memory(struct task *t)
 
 	if (t->mm)
 		futex_task_exec(t);
-	if (t->mm && t->mm->users == 1) {
+	if (t->mm && t->mm->users == 1 && !another) {
 		err = mm_ops_begin(t);
 		if (err)
 			return err;
 		mm_clear(t->mm);
 		if (platform->files_drop)
-			platform->files_drop(t->ctx);
+			platform->files_drop(t->ctx, false);
 		return platform->unmap_all(t->ctx, 0);
 	}
 	mm = mm_create();
 	if (!mm)
 		return -ENOMEM;
-	err = platform->as_create(&ctx);
+	err = platform->as_create(t->mm && !another ? t->ctx : NULL, &ctx);
 	if (err) {
 		mm_put(mm);
 		return err;
@@ -329,7 +341,7 @@ long loader_exec(struct task *t, struct file *file, const char *filename, char *
 		image_fini(&img);
 		return err;
 	}
-	err = fresh_memory(t);
+	err = fresh_memory(t, becomes_another(t, cred, img.exe));
 	if (!err) { // no way back
 		install_cred(t, cred, l.secure, img.exe);
 		err = map_program(t, &img, &l) ?: build_stack(t, &img, &l, filename, envp, &sp);
