@@ -619,6 +619,31 @@ CASE(process_vm_calls)
 	ERR(process_vm_readv(0x3ffffff, &l, 1, &rem, 1, 0), ESRCH);
 }
 
+CASE(ranges_around_lines_of_4_gib)
+{
+	const unsigned long line = 1UL << 32, end = 0x7fff00000000;
+	char *p = mmap(NULL, 2 * line, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *q;
+
+	CHECK(p != MAP_FAILED);
+	p[line + 5] = 7;
+	OK(madvise(p, 2 * line, MADV_DONTFORK));
+	OK(madvise(p, 2 * line, MADV_DOFORK));
+	q = mremap(p, 2 * line, 2 * line + PG, MREMAP_MAYMOVE);
+	CHECK(q != MAP_FAILED && q[line + 5] == 7);
+	OK(munmap(q, 2 * line + PG));
+	for (unsigned long at = 16 * line; at <= end; at += end - 16 * line) {
+		p = mmap((char *)at - PG, at < end ? 3 * PG : PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		if (p == MAP_FAILED)
+			continue;		/* the stack is there */
+		*p = 8;
+		OK(madvise(p, at < end ? 3 * PG : PG, MADV_DONTFORK));
+		OK(madvise(p, at < end ? 3 * PG : PG, MADV_DOFORK));
+		EXITED(CHILD({ CHECK(*p == 8); }), 0);
+		q = mremap(p, at < end ? 2 * PG : PG, 4 * PG, MREMAP_MAYMOVE);
+		CHECK(q != MAP_FAILED && *q == 8);
+	}
+}
+
 CASE(system_v_shared_memory)
 {
 	int id = OK(shmget(IPC_PRIVATE, 3 * PG, 0600));

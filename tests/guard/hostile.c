@@ -126,6 +126,68 @@ CASE(host_calls_on_the_stubs_memory)
 	check_well(&b);
 }
 
+static unsigned long kept_rsp __attribute__((used)), sled[512] __attribute__((used));
+static char scratch[1 << 16];
+
+/*
+ * Does a host call at this place and comes back from what follows it, if that returns at all: wherever on the stack it looks for where to go, it
+ * finds us, and all its pointers lead to memory that is there.
+ */
+static void call_and_return(unsigned long site, long nr, long a, long b, long c)
+{
+	long args[] = { site, nr, a, b, c };
+
+	asm volatile("push %%rbp; push %%rbx\n"
+		     "mov %%rsp, kept_rsp(%%rip)\n"
+		     "lea sled(%%rip), %%rdi; lea 1f(%%rip), %%rax; mov $512, %%ecx; rep stosq\n"
+		     "mov (%[args]), %%r8; mov 8(%[args]), %%rax; mov 16(%[args]), %%rdi; mov 24(%[args]), %%r9; mov 32(%[args]), %%rdx\n"
+		     "mov %[scratch], %%rbx; mov %%rbx, %%rbp; mov %%rbx, %%r12; mov %%rbx, %%r13; mov %%rbx, %%r14; mov %%rbx, %%r15\n"
+		     "mov %%r9, %%rsi; xor %%r9d, %%r9d; xor %%r10d, %%r10d\n"
+		     "lea sled+1024(%%rip), %%rsp\n"
+		     "jmp *%%r8\n"
+		     "1: mov kept_rsp(%%rip), %%rsp; pop %%rbx; pop %%rbp; cld"
+		     :
+		     : [args] "r"(args), [scratch] "r"(scratch + sizeof scratch / 2)
+		     : "rax", "rdi", "rsi", "rdx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+}
+
+/* Whether a process that does the host call nr at this place comes back from it. */
+static bool host_call_returns(unsigned long site, long nr, long a, long b, long c)
+{
+	volatile bool *back = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool came;
+
+	ATTACK(NULL, 50, {
+		call_and_return(site, nr, a, b, c);
+		*back = true;
+	});
+	came = *back;
+	munmap((void *)back, 4096);
+	return came;
+}
+
+/* What a process forks behind the sentry's back has no channel: nobody can have its maker's go along. */
+CASE(channels_do_not_go_along)
+{
+	unsigned long sites[64], above = STUB_TEXT - 4096;
+	char *p = mmap((void *)above, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	int n = syscall_sites(sites, 64), tried = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!host_call_returns(sites[i], SYS_madvise, (long)p, 4096, MADV_DOFORK))
+			continue;
+		tried++;
+		CHECK(!host_call_returns(sites[i], SYS_madvise, CHAN_BASE, CHAN_BYTES, MADV_DOFORK));
+		CHECK(!host_call_returns(sites[i], SYS_madvise, CHAN_BASE, 4096, MADV_DOFORK));
+		CHECK(!host_call_returns(sites[i], SYS_madvise, (long)p, STUB_END - above, MADV_DOFORK));
+		CHECK(!host_call_returns(sites[i], SYS_madvise, CHAN_BASE, -CHAN_BASE, MADV_DOFORK));
+		CHECK(!host_call_returns(sites[i], SYS_mremap, CHAN_BASE, 4096, 4096));
+		CHECK(!host_call_returns(sites[i], SYS_mremap, (long)p, STUB_END - above, STUB_END - above));
+	}
+	if (n)
+		CHECK(tried);
+}
+
 CASE(host_calls_on_the_stubs_descriptors)
 {
 	struct bystander b = stand_by();

@@ -1,7 +1,7 @@
 // Channels that go from one process to the next: what making and unmaking one costs is a fifth of a small process's life.
 //
-// A process that the application forked through the stub's text keeps its channel mapped after its death, and could forge the calls of who gets
-// that memory next. So it only goes from a process to one that the same program, or its relatives, may trace anyway: a family is what came from
+// A process that the application forked through the stub's text has no channel: its maker's doesn't go along (MADV_DONTFORK), which the stub's filter
+// lets nobody undo. But it may catch the descriptor of a channel that is on its way, and forge the calls of who gets that memory next. So it only goes from a process to one that the same program, or its relatives, may trace anyway: a family is what came from
 // each other by fork (or by vfork and execve) and has never changed its credentials since, and who isn't dumpable is given none. An execve that
 // gains anything takes a new address space, and is of no family (loader/exec.c).
 #include "platform/systrap/systrap_int.h"
@@ -110,15 +110,11 @@ void family_leave(struct platform_as *as)
 	family_put(f);
 }
 
-// What the sentry would take for the next one's: the slot itself is made anew with the context.
-static void wipe(struct platform_as *as)
+// What the next one's stub would take for the sentry's word: the slot itself is made anew with the context.
+static void wipe(uint8_t *chan)
 {
-	struct chan_futexes *futexes = (struct chan_futexes *)(as->chan + SLOT_FUTEX);
-
-	if (*(volatile uint32_t *)&futexes->on)
-		memset(futexes, 0, sizeof(*futexes));
-	if (as->lent.number)
-		memset(as->chan + SLOT_LENT, 0, CHAN_LENT * sizeof(struct chan_lent));
+	memset(chan + SLOT_FUTEX, 0, sizeof(struct chan_futexes));
+	memset(chan + SLOT_LENT, 0, CHAN_LENT * sizeof(struct chan_lent));
 }
 
 void family_give(struct platform_as *as)
@@ -130,7 +126,7 @@ void family_give(struct platform_as *as)
 		return;
 	mutex_lock(&f->mu);
 	if (f->nspares < SPARES) {
-		wipe(as);
+		wipe(as->chan);
 		f->spare[f->nspares++] = (struct channel){-1, -1, as->chan_fd, as->chan};
 		as->chan_fd = -1;
 		as->chan = NULL;

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -83,6 +84,42 @@ static void need_arg(struct prog *p, int arg, uint32_t one, uint32_t other)
 	need_equal(p, other);
 }
 
+static void need_below(struct prog *p, uint32_t k)
+{
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, 0, 1, k);
+	ret(p, SECCOMP_RET_TRAP);
+}
+
+// arguments 0 and 1 must be the address and length of a range that ends below the stub's places: an addition in two halves.
+static void need_apps_range(struct prog *p)
+{
+	enum { LOW, CARRY }; // the program's memory
+
+	load(p, ARG_LO(0));
+	emit(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, ARG_LO(1));
+	emit(p, BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0);
+	emit(p, BPF_ST, 0, 0, LOW);
+	emit(p, BPF_JMP | BPF_JGE | BPF_X, 2, 0, 0);
+	emit(p, BPF_LD | BPF_IMM, 0, 0, 1);
+	emit(p, BPF_JMP | BPF_JA, 0, 0, 1);
+	emit(p, BPF_LD | BPF_IMM, 0, 0, 0);
+	emit(p, BPF_ST, 0, 0, CARRY);
+	load(p, ARG_HI(0));
+	need_below(p, APP_MAX >> 32);
+	emit(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, ARG_HI(1));
+	need_below(p, APP_MAX >> 32);
+	emit(p, BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0);
+	emit(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	emit(p, BPF_LD | BPF_MEM, 0, 0, CARRY);
+	emit(p, BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0);
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, 0, 5, APP_MAX >> 32); // else it ends below
+	need_equal(p, APP_MAX >> 32);
+	emit(p, BPF_LD | BPF_MEM, 0, 0, LOW);
+	need_equal(p, 0);
+}
+
 // argument 0 must be one of len descriptors.
 static void need_fd(struct prog *p, uint32_t first, uint32_t len)
 {
@@ -98,7 +135,7 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 {
 	const uint32_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
 				CLONE_CHILD_CLEARTID;
-	static const int free[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_recvmsg, SYS_close,
+	static const int free[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_recvmsg, SYS_close,
 				   SYS_dup2, SYS_sigaltstack, SYS_rt_sigreturn, SYS_sched_yield, SYS_exit, SYS_exit_group};
 	unsigned at;
 
@@ -139,6 +176,15 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 	at = begin_call(p, SYS_membarrier); // on the process's own threads
 	need_arg(p, 0, MEMBARRIER_CMD_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	need_arg(p, 1, 0, 0);
+	end_call(p, at);
+	at = begin_call(p, SYS_madvise); // what of the stub's memory stays with it
+	load(p, ARG_LO(2));
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, MADV_DOFORK);
+	ret(p, SECCOMP_RET_ALLOW);
+	need_apps_range(p);
+	end_call(p, at);
+	at = begin_call(p, SYS_mremap); // and where it lies
+	need_apps_range(p);
 	end_call(p, at);
 	for (unsigned i = 0; i < ARRAY_LEN(free); i++)
 		allow(p, free[i]);

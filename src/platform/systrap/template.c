@@ -177,6 +177,8 @@ static int template_main(void *arg)
 	err = err ?: map_fixed(STUB_PARAM, PAGE_SIZE, PROT_READ, MAP_SHARED, st->param_fd);
 	err = err ?: map_sites(h, st);
 	err = err ?: map_fixed(CHAN_BASE, CHAN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, st->as->chan_fd);
+	if (!err && madvise((void *)CHAN_BASE, CHAN_BYTES, MADV_DONTFORK) < 0)
+		err = -errno;
 	err = err ?: set_handlers(h);
 	if (!err && cap_set_proc(none) < 0)
 		err = -errno;

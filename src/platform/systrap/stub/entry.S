@@ -3,6 +3,7 @@
 
 #define SYS_mmap 9
 #define SYS_rt_sigreturn 15
+#define SYS_madvise 28
 #define SYS_clone 56
 #define SYS_exit_group 231
 #define CLONE_PROCESS (0x8000 | 17)	/* CLONE_PARENT | SIGCHLD */
@@ -319,7 +320,7 @@ stub_clone_process:		// rdi: channel, rsi: socket
 2:	pop	%r13
 	pop	%r12
 	ret
-1:	// The child: this stack lies in memory that it still shares with its parent, so it isn't touched.
+1:	// The child: its parent's channel, and with it this stack, isn't there.
 	movabs	$CHAN_BASE, %rdi
 	mov	$CHAN_BYTES, %esi
 	mov	$3, %edx
@@ -330,6 +331,11 @@ stub_clone_process:		// rdi: channel, rsi: socket
 	syscall
 	cmp	%rdi, %rax
 	jne	3f
+	mov	$10, %edx	// MADV_DONTFORK
+	mov	$SYS_madvise, %eax
+	syscall
+	test	%rax, %rax
+	jnz	3f
 	cmpb	$0, (%rdi)	// read first: so the host maps what else is there, too
 	lea	SLOT_DATA(%rdi), %rsp
 	mov	%r12, %rdi
