@@ -84,6 +84,8 @@ struct platform_loan {
 	uint64_t limit;
 };
 
+enum { PLATFORM_AHEAD_UNMAP = 1, PLATFORM_AHEAD_PROTECT = 2, PLATFORM_AHEAD_DISCARD = 4 }; // munmap, mprotect, madvise(MADV_DONTNEED)
+
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
 struct platform_ops {
@@ -239,6 +241,11 @@ struct platform_ops {
 	int (*unmap_all)(struct platform_ctx *ctx, uint32_t op_tag);
 	// Carries out what is queued now and waits for it: 0 or the -errno of the op that failed, -ESRCH if the stub died.
 	int (*flush)(struct platform_ctx *ctx);
+	// May be NULL. Which calls (PLATFORM_AHEAD_*) of this context, whose event is being handled, its process may begin with from now on, before
+	// they come here: what is queued for such a call is nearly always the very operation that it asks for. 0: none. What was allowed to any
+	// context of the address space before is over. An operation that was begun with so and is queued after this call counts as done if that
+	// was allowed until this call, and is carried out again otherwise. The caller orders the calls for an address space.
+	void (*ahead)(struct platform_ctx *ctx, unsigned what);
 	// True while ops that ctx was resumed with are not done yet: then no other context of this address space may be given
 	// operations (they could be carried out in the wrong order). The platform calls kernel_ops_done(owner) once, later, if it
 	// answered true.

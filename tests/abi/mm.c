@@ -1,5 +1,6 @@
 /* Memory: mmap of all kinds, protection, growth and moves, faults and their signals, sharing across fork. */
 #include "abi.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <sys/ipc.h>
 #include <sys/resource.h>
@@ -422,6 +423,101 @@ CASE(madvise_dontneed)
 	OK(madvise(p, PG, MADV_SEQUENTIAL));
 	OK(madvise(p, PG, MADV_FREE));
 	OK(madvise(p, 0, MADV_DONTNEED));
+}
+
+static int protect(char *p, size_t len, int prot)
+{
+	return mprotect(p, len, prot);
+}
+
+static int discard(char *p, size_t len)
+{
+	return madvise(p, len, MADV_DONTNEED);
+}
+
+static int unmap(char *p, size_t len)
+{
+	return munmap(p, len);
+}
+
+static void lock_page(void *p)
+{
+	OK(mlock(p, PG));
+}
+
+static void *lock_from_thread(void *p)
+{
+	lock_page(p);
+	return NULL;
+}
+
+/* What is granted at one place over and over is still refused when it must be. */
+CASE(refused_after_many_changes)
+{
+	char *p = map(8 * PG, RW, ANON), *q;
+	int fd = make_file("file", PG);
+	pthread_t t;
+
+	for (int i = 0; i < 50; i++) {
+		p[0] = 7;
+		OK(discard(p, PG));
+		EQ(p[0], 0);
+		OK(protect(p, PG, PROT_READ));
+		EQ(touch(p, 1), SIGSEGV);
+		OK(protect(p, PG, RW));
+		q = map(2 * PG, RW, ANON);
+		q[PG] = 1;
+		OK(unmap(q, 2 * PG));
+		EQ(touch(q + PG, 0), SIGSEGV);
+	}
+	ERR(unmap(p + 1, PG), EINVAL);
+	ERR(unmap(p, 0), EINVAL);
+	ERR(protect(p + 1, PG, PROT_NONE), EINVAL);
+	ERR(protect(p, PG, 1 << 20), EINVAL);
+	p[0] = 1;
+	/* A hole: what lies before it is changed. */
+	OK(unmap(p + 2 * PG, PG));
+	p[PG] = p[3 * PG] = 1;
+	ERR(protect(p + PG, 3 * PG, PROT_READ), ENOMEM);
+	EQ(touch(p + PG, 1), SIGSEGV);
+	EQ(touch(p + 3 * PG, 1), 0);
+	ERR(discard(p + PG, 3 * PG), ENOMEM);
+	EQ(p[PG] + p[3 * PG], 0);
+	/* Locked pages stay. */
+	p[3 * PG] = 3;
+	lock_page(p + 3 * PG);
+	ERR(discard(p + 3 * PG, PG), EINVAL);
+	EQ(p[3 * PG], 3);
+	OK(munlock(p + 3 * PG, PG));
+	for (int i = 0; i < 5; i++) {
+		p[3 * PG] = 4;
+		OK(discard(p + 3 * PG, PG));
+		EQ(p[3 * PG], 0);
+	}
+	p[3 * PG] = 5;
+	CHECK(pthread_create(&t, NULL, lock_from_thread, p + 3 * PG) == 0);
+	CHECK(pthread_join(t, NULL) == 0);
+	ERR(discard(p + 3 * PG, PG), EINVAL);
+	EQ(p[3 * PG], 5);
+	/* A file that was opened to be read isn't written to. */
+	for (int i = 0; i < 5; i++)
+		OK(protect(p, PG, i % 2 ? PROT_READ : RW));
+	fd = OK(open("f", O_RDONLY));
+	q = mmap(NULL, PG, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(q != MAP_FAILED);
+	ERR(protect(q, PG, RW), EACCES);
+	EQ(touch(q, 1), SIGSEGV);
+	pid_t c = CHILD({
+		ERR(protect(q, PG, RW), EACCES);
+		OK(discard(p, PG));
+		OK(protect(p, PG, RW));
+		OK(protect(p, PG, PROT_READ));
+		ERR(protect(q, PG, RW), EACCES);
+		EQ(touch(q, 1), SIGSEGV);
+		EQ(p[0], 0);
+	});
+	EXITED(c, 0);
+	EQ(p[0], 1);
 }
 
 CASE(madvise_fork_flags)

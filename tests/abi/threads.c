@@ -554,6 +554,58 @@ CASE(mapping_in_bursts)
 	}
 }
 
+static char *handed;
+static volatile int whose_turn;
+
+static long hand_over(int me, int rounds)
+{
+	long bad = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		char *p;
+
+		while (__atomic_load_n(&whose_turn, __ATOMIC_ACQUIRE) != me)
+			sched_yield();
+		/* Several in a row, then it is the other's. */
+		for (int j = 0; j <= i % 4; j++) {
+			p = mmap(handed, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+			if (p != handed)
+				return bad + 1;
+			bad += p[0] || p[4096];
+			p[0] = p[4096] = 1;
+			bad += madvise(p, 4096, MADV_DONTNEED) < 0 || p[0] || !p[4096];
+			bad += mprotect(p, 4096, PROT_NONE) < 0 || munmap(p, 8192) < 0;
+		}
+		__atomic_store_n(&whose_turn, 1 - me, __ATOMIC_RELEASE);
+		/* Meanwhile something of one's own. */
+		p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		bad += p == MAP_FAILED || p[0] || (p[0] = 1, munmap(p, 4096)) < 0;
+	}
+	return bad;
+}
+
+static void *hand_over_back(void *arg)
+{
+	return (void *)hand_over(1, (int)(long)arg);
+}
+
+/* Two threads use the same place in turns, while both change memory elsewhere: what one has unmapped is the other's to map. */
+CASE(a_place_is_handed_over)
+{
+	enum { ROUNDS = 500 };
+	pthread_t t;
+	void *bad;
+
+	handed = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(handed != MAP_FAILED);
+	OK(munmap(handed, 8192));
+	handed -= 1 << 30; /* where nobody else is placed */
+	CHECK(pthread_create(&t, NULL, hand_over_back, (void *)(long)ROUNDS) == 0);
+	EQ(hand_over(0, ROUNDS), 0);
+	CHECK(pthread_join(t, &bad) == 0);
+	CHECK(!bad);
+}
+
 static int turns_there[2], turns_back[2];
 static volatile int turns_taken;
 
