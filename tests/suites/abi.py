@@ -33,7 +33,10 @@ def run_program(suite, program, family, where, ctx):
         m = LINE.match(line)
         if m:
             status = {"ok": "pass", "not ok": "fail", "skip": "skip"}[m[1]]
-            results.append(Result(name(m[2]), status, m[3] or ""))
+            why = m[3] or ""
+            if status == "fail" and why.startswith("no end") and done.picture:
+                why += " " + done.picture
+            results.append(Result(name(m[2]), status, why))
             seen.add(m[2])
     missing = [c for c in cases if c not in seen]
     for case in missing:

@@ -1,9 +1,12 @@
 """What the suites share: a job, its results, the context of a run, and a way to run a command within a time limit."""
+import collections
 import fnmatch
 import os
+import re
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -36,13 +39,16 @@ class Finished:
     status: int | None      # None: it had to be killed after the time limit
     out: str
     err: str
+    picture: str = ""       # of its processes when it last seemed to hang
 
     @property
     def said(self):
         """How it ended and its last words, for a failure's message."""
         how = "no end within the time limit" if self.status is None else f"status {self.status}"
         lines = (self.err.strip() or self.out.strip()).splitlines()
-        return f"{how}: {lines[-1][:300]}" if lines else how
+        if lines:
+            how += f": {lines[-1][:300]}"
+        return f"{how}; {self.picture}" if self.status is None and self.picture else how
 
 
 @dataclass
@@ -81,17 +87,19 @@ class Context:
         """Runs a command to its end, or kills it and what it started when the time is over."""
         proc = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 cwd=cwd, env=env, start_new_session=True, **more)
+        shots = ""
         try:
-            out, err = proc.communicate(timeout=seconds * self.args.slow)
+            out, err, shots = communicate(proc, seconds * self.args.slow)
             status = proc.returncode
         except subprocess.TimeoutExpired:
+            shots = picture(proc.pid)
             kill_tree(proc.pid)
             try:
                 out, err = proc.communicate(timeout=5)
             except subprocess.TimeoutExpired as e:      # somebody else holds the pipe
                 out, err = e.stdout or b"", e.stderr or b""
             status = None
-        return Finished(status, out.decode(errors="replace"), err.decode(errors="replace"))
+        return Finished(status, out.decode(errors="replace"), err.decode(errors="replace"), shots)
 
     def on_close(self, action):
         with self.mutex:
@@ -100,6 +108,53 @@ class Context:
     def close(self):
         for action in reversed(self.cleanups):
             action()
+
+
+STALL = 40      # seconds without a word; a conformance program gives a case up after 60
+LOOK_EVERY = 10
+
+
+def communicate(proc, seconds):
+    """As Popen.communicate(); with its output a picture of the processes as they were when none had come for a while, or "" ."""
+    end, said, said_at, shots = time.monotonic() + seconds, None, time.monotonic(), ""
+    while True:
+        left = end - time.monotonic()
+        try:
+            return (*proc.communicate(timeout=max(0, min(left, LOOK_EVERY))), shots)
+        except subprocess.TimeoutExpired as e:
+            if left <= LOOK_EVERY:
+                raise
+            now = (len(e.stdout or b""), len(e.stderr or b""))
+            if now != said:
+                said, said_at = now, time.monotonic()
+            elif time.monotonic() - said_at >= STALL:
+                shots = picture(proc.pid)
+
+
+def proc_file(*names):
+    try:
+        with open(os.path.join("/proc", *map(str, names)), errors="replace") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
+def picture(pid):
+    """What the process and those below it are about, in one line: number, name, and of its threads the state, where the host has them wait, and in
+    which call."""
+    shots = []
+    for p in [pid, *sorted(descendants(pid))]:
+        threads = collections.Counter()
+        try:
+            tids = os.listdir(f"/proc/{p}/task")
+        except OSError:
+            continue
+        for tid in tids:
+            state = re.search(r"\) (\S)", proc_file(p, "task", tid, "stat"))
+            where = [proc_file(p, "task", tid, "wchan"), *proc_file(p, "task", tid, "syscall").split()[:1]]
+            threads[" ".join([state[1] if state else "?", *(w for w in where if w not in ("", "0"))])] += 1
+        shots.append(f"{p} {proc_file(p, 'comm')}: " + ", ".join(t if n == 1 else f"{n} x {t}" for t, n in threads.items()))
+    return "[" + "; ".join(shots)[:3000] + "]"
 
 
 def kill_group(pid):

@@ -453,11 +453,9 @@ static void worker_loop(struct sched *s)
 
 		if (lead_take(s)) {
 			lead(s);
-			if (self.leads) {
-				if (!lead_drop(s))
-					continue;
-				timer_arm_fd(s);
-			}
+			if (!self.leads || !lead_drop(s))
+				continue; // who lost the lead in a handler may have woken somebody since: nobody else needs to know
+			timer_arm_fd(s);
 		} else if ((t = runq_pop())) {
 			run_task(t);
 			continue;
