@@ -975,3 +975,40 @@ CASE(files_without_a_name_are_not_opened_again)
 		close(OK(open(path, O_PATH)));
 	}
 }
+
+/* What is left of a file is what was written; what is beyond is zero when it grows again, whoever had the memory before. */
+CASE(large_files_cut_and_removed)
+{
+	enum { PIECE = 64 << 10, WHOLE = 2 << 20, LEFT = (600 << 10) + 100 };
+	static unsigned char out[PIECE], in[PIECE];
+	struct stat st;
+
+	for (int round = 0; round < 4; round++) {
+		int fd = OK(open("large", O_RDWR | O_CREAT | O_EXCL, 0600)), same = OK(dup(fd)), again;
+
+		for (int at = 0; at < WHOLE; at += PIECE) {
+			memset(out, 1 + round + at / PIECE, PIECE);
+			EQ(write(fd, out, PIECE), PIECE);
+		}
+		OK(ftruncate(fd, LEFT));
+		EQ(size_of("large"), LEFT);
+		OK(ftruncate(fd, WHOLE));
+		for (int at = 0; at < WHOLE; at += PIECE) {
+			EQ(pread(same, in, PIECE, at), PIECE);
+			for (int i = 0; i < PIECE; i++)
+				EQ(in[i], at + i < LEFT ? 1 + round + at / PIECE : 0);
+		}
+		OK(unlink("large"));
+		close(fd);
+		OK(fstat(same, &st));
+		EQ(st.st_size, WHOLE);
+		EQ(st.st_nlink, 0);
+		EQ(pread(same, in, 1, 0), 1);
+		EQ(in[0], 1 + round);
+		again = OK(open("large", O_RDWR | O_CREAT | O_EXCL, 0600)); /* another file */
+		EQ(pread(again, in, 1, 0), 0);
+		close(same);
+		close(again);
+		OK(unlink("large"));
+	}
+}
