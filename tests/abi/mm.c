@@ -451,6 +451,26 @@ static void *lock_from_thread(void *p)
 	return NULL;
 }
 
+/* What follows a change of memory doesn't repeat it. */
+CASE(changes_are_made_once)
+{
+	char *p = map(4 * PG, RW, ANON);
+	struct stat st;
+
+	for (int i = 1; i < 50; i++) {
+		OK(discard(p, PG));
+		p[0] = i;
+		OK(stat("/", &st));
+		EQ(p[0], i);
+		OK(discard(p + PG, PG));
+		p[PG] = i;
+		OK(protect(p, PG, PROT_READ));
+		OK(protect(p, PG, RW));
+		EQ(p[PG], i);
+		EQ(p[0], i);
+	}
+}
+
 /* What is granted at one place over and over is still refused when it must be. */
 CASE(refused_after_many_changes)
 {

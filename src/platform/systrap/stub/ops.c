@@ -179,13 +179,13 @@ static void note_done(struct slot *s)
 // What the call in the slot is going to be answered with, if the sentry lets us begin with that at once. It looks at the arguments as we do.
 bool op_ahead(const struct slot *s, struct slot_op *out_op)
 {
-	const uint64_t addr = s->args[0], len = (s->args[1] + 4095) & -4096ull;
+	const uint64_t addr = s->call.args[0], len = (s->call.args[1] + 4095) & -4096ull;
 
-	if (s->nr == SYS_munmap && (s->ahead & AHEAD_UNMAP))
+	if (s->call.nr == SYS_munmap && (s->ahead & AHEAD_UNMAP))
 		out_op->kind = OP_UNMAP;
-	else if (s->nr == SYS_mprotect && (s->ahead & AHEAD_PROTECT) && !(s->args[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC)))
+	else if (s->call.nr == SYS_mprotect && (s->ahead & AHEAD_PROTECT) && !(s->call.args[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC)))
 		out_op->kind = OP_PROTECT;
-	else if (s->nr == SYS_madvise && (s->ahead & AHEAD_DISCARD) && s->args[2] == MADV_DONTNEED)
+	else if (s->call.nr == SYS_madvise && (s->ahead & AHEAD_DISCARD) && s->call.args[2] == MADV_DONTNEED)
 		out_op->kind = OP_ADVISE;
 	else
 		return false;
@@ -194,7 +194,7 @@ bool op_ahead(const struct slot *s, struct slot_op *out_op)
 		return false;
 	out_op->a[0] = addr;
 	out_op->a[1] = len;
-	out_op->a[2] = s->args[2];
+	out_op->a[2] = s->call.args[2];
 	return true;
 }
 
