@@ -246,6 +246,9 @@ struct platform_ops {
 	// context of the address space before is over. An operation that was begun with so and is queued after this call counts as done if that
 	// was allowed until this call, and is carried out again otherwise. The caller orders the calls for an address space.
 	void (*ahead)(struct platform_ctx *ctx, unsigned what);
+	// May be NULL. As flush, but a failure is reported after the next resume: before ctx stays here for long, while other contexts of its address
+	// space change that. It has had an event.
+	void (*settle)(struct platform_ctx *ctx);
 	// True while ops that ctx was resumed with are not done yet: then no other context of this address space may be given
 	// operations (they could be carried out in the wrong order). The platform calls kernel_ops_done(owner) once, later, if it
 	// answered true.

@@ -371,6 +371,31 @@ CASE(stopped)
 	unmake_things();
 }
 
+/* What one thread unmaps isn't another's when they go on. */
+CASE(stopped_amid_maps)
+{
+	static const struct way maps = { "map", map, false };
+	int ready[2], st;
+
+	OK(pipe(ready));
+	pid_t pid = CHILD({
+		start_others(&maps);
+		begin(&maps, ready[1]);
+	});
+
+	hear(ready[0]);
+	for (int i = 0; i < 400; i++) {
+		OK(kill(pid, SIGSTOP));
+		CHECK(waitpid(pid, &st, WUNTRACED) == pid);
+		if (!WIFSTOPPED(st))
+			FAIL("round %d: status 0x%x, not stopped", i, st);
+		OK(kill(pid, SIGCONT));
+		pass(i % 16);
+	}
+	OK(kill(pid, SIGKILL));
+	KILLED(pid, SIGKILL);
+}
+
 void abi_helper(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "--nothing"))

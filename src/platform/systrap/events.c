@@ -705,6 +705,17 @@ int systrap_flush(struct platform_ctx *ctx)
 	return err > 0 && err < 4096 ? -err : -EIO;
 }
 
+void systrap_settle(struct platform_ctx *ctx)
+{
+	int err;
+
+	if (ctx->op_err)
+		return;
+	err = systrap_flush(ctx);
+	if (err && err != -ESRCH) // its death is an event of its own
+		ctx->op_err = -err;
+}
+
 int systrap_events_init(void)
 {
 	sigset_t set;

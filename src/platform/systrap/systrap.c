@@ -266,6 +266,7 @@ const struct platform_ops systrap_ops = {
 	.barrier = systrap_barrier,
 	.unmap_all = systrap_unmap_all,
 	.flush = systrap_flush,
+	.settle = systrap_settle,
 	.ahead = systrap_ahead,
 	.ops_pending = systrap_ops_pending,
 	.host_pid = host_pid,

@@ -190,6 +190,7 @@ int systrap_last_cpu(void);
 void systrap_interrupt(struct platform_ctx *ctx);
 bool systrap_ops_pending(struct platform_ctx *ctx);
 int systrap_flush(struct platform_ctx *ctx);
+void systrap_settle(struct platform_ctx *ctx);
 
 // ops.c: the queue
 struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag); // NULL: no room, even after a flush

@@ -147,6 +147,9 @@ static bool park_stopped(struct task *t)
 {
 	t->in_group_stop = true;
 	mutex_unlock(&kernel()->tasks_mu);
+	// What its call changed of the memory is done now: afterwards others, who don't stop just yet, may have changed the same places.
+	if (platform->settle && t->came)
+		platform->settle(t->ctx);
 	if (sched_park(t))
 		return true;
 	mutex_lock(&kernel()->tasks_mu);

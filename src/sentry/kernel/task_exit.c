@@ -319,7 +319,7 @@ static void leave_memory(struct task *t)
 	struct mm *mm = t->mm;
 
 	// Others who live in this memory count on what was queued for it, and the next descriptor that is sent must be the next one that is fetched.
-	if (mm && ctx && atomic_load(&mm->users) > 1)
+	if (mm && ctx && t->came && atomic_load(&mm->users) > 1)
 		platform->flush(ctx);
 	if (mm)
 		futex_task_exit(t);
