@@ -3,7 +3,9 @@
 // A channel is one memfd per address space, with one slot per context. The application can write all of it, so the sentry reads
 // each field once and checks the copy; a stub's own use of it needs no care, since it can only hurt itself.
 // What crosses between processors is lines of 64 bytes, each for about as long as a short system call takes. So a plain call and its answer
-// touch line 0 of the slot alone, with a few bytes for the application to read. Included by the stub (freestanding) and by assembler.
+// touch line 0 of the slot alone, with a few bytes for the application to read. A look at it that comes too early costs
+// nearly as much as the message itself: it fetches the line from the processor that is about to write there, which must get it back to do so. So
+// each side begins to look for the other's word only when that can have come (LOOK_AFTER_*). Included by the stub (freestanding) and by assembler.
 #pragma once
 
 // Above APP_MAX, at the same places in every address space.
@@ -70,6 +72,12 @@
 #define STUB_FD_FILES_LEN 16
 
 #define STUB_SIGNAL_INTERRUPT 63
+
+// In cycles of the time-stamp counter: how long an event or an answer has been away before what follows it is looked for. About the least that
+// the shortest calls take.
+#define LOOK_AFTER_EVENT 350
+#define LOOK_AFTER_ANSWER 300
+
 #define CPU_UNBORN 0xffffffff
 
 // state, written by the stub

@@ -282,6 +282,12 @@ static void tell_ops_done(struct platform_ctx *ctx)
 		kernel_ops_done(owner);
 }
 
+// It got its answer only just. If the processors' counters don't agree, it doesn't hold for long either.
+static bool looks_too_early(const struct platform_ctx *ctx)
+{
+	return ctx->look_at - __rdtsc() <= LOOK_AFTER_ANSWER;
+}
+
 // Looks at context id. True if it has an event, which is in *out.
 static bool look(uint32_t id, struct platform_event *out)
 {
@@ -290,6 +296,8 @@ static bool look(uint32_t id, struct platform_event *out)
 
 	switch (atomic_load_explicit(&ev.modes[id], memory_order_acquire)) {
 	case MODE_APP:
+		if (looks_too_early(ctx))
+			return false;
 		state = __atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE);
 		if (ev.nwatched && ctx->watch_ops && ((state & STATE_EVENT) || ops_done(ctx)))
 			tell_ops_done(ctx);
@@ -574,6 +582,7 @@ void systrap_resume(struct platform_ctx *ctx)
 	atomic_store_explicit(&ctx->ops_out, state & (STATE_OP | STATE_OPS), memory_order_release);
 	ctx->ret_set = ctx->regs_set = false;
 	slot_answer(ctx, state);
+	ctx->look_at = __rdtsc() + LOOK_AFTER_ANSWER;
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours
 	if (stub_asleep()) // its next event may have come before the poller could know that it is out
 		ring();

@@ -99,6 +99,7 @@ struct platform_ctx {
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it
+	uint64_t look_at;       // by the time-stamp counter: the poller need not look any sooner
 	uint64_t ret;
 	uint32_t nops;
 	struct slot_op op;      // the first of them: alone it may go in line 0

@@ -78,11 +78,13 @@ void slot_post(struct slot *s, uint32_t kind)
 static uint32_t spin(struct slot *s)
 {
 	const uint64_t limit = s->spin & 0xffff ? SPIN_SHORT : SPIN_LONG;
-	uint64_t start = 0;
+	const uint64_t start = spin_clock();
 	uint32_t state;
 
 	if (s->cpu == PARAM->leader_cpu)
 		return 0;
+	while (spin_clock() - start < LOOK_AFTER_EVENT)
+		__builtin_ia32_pause();
 	do {
 		for (int i = 0; i < SPIN_BATCH; i++) {
 			state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
@@ -95,8 +97,6 @@ static uint32_t spin(struct slot *s)
 		}
 		if (*(volatile uint32_t *)&s->parked)
 			return 0;
-		if (!start)
-			start = spin_clock();
 	} while (spin_clock() - start < limit);
 	spin_in_vain(&s->spin);
 	return 0;
