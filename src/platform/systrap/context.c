@@ -107,10 +107,13 @@ static pid_t receive_hello(int sock)
 	char control[CMSG_SPACE(sizeof(struct ucred))] __attribute__((aligned(8)));
 	struct iovec iov = {&byte, sizeof(byte)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c;
 	struct ucred cred;
+	ssize_t n;
 
+	do // told once of who ended with something unread; what it sent is there still
+		n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == ECONNRESET);
 	if (n < 0 && errno == EAGAIN)
 		return 0;
 	c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
@@ -378,6 +381,10 @@ static int fork_for(struct platform_ctx *ctx, struct platform_ctx *relative, uin
 	if (err) {
 		as_free(as);
 		return err;
+	}
+	if (ctx->as->dead) { // whoever notices it from now on (know_all) finds the child in the registry
+		drop_child(child);
+		return -EAGAIN;
 	}
 	kin_teach(ctx);
 	op = op_queue(ctx, OP_FORK, op_tag);
