@@ -84,8 +84,6 @@ struct platform_loan {
 	uint64_t limit;
 };
 
-enum { PLATFORM_AHEAD_UNMAP = 1, PLATFORM_AHEAD_PROTECT = 2, PLATFORM_AHEAD_DISCARD = 4 }; // munmap, mprotect, madvise(MADV_DONTNEED)
-
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
 struct platform_ops {
@@ -241,11 +239,6 @@ struct platform_ops {
 	int (*unmap_all)(struct platform_ctx *ctx, uint32_t op_tag);
 	// Carries out what is queued now and waits for it: 0 or the -errno of the op that failed, -ESRCH if the stub died.
 	int (*flush)(struct platform_ctx *ctx);
-	// May be NULL. Which calls (PLATFORM_AHEAD_*) of this context, whose event is being handled, its process may begin with from now on, before
-	// they come here: what is queued for such a call is nearly always the very operation that it asks for. 0: none. What was allowed to any
-	// context of the address space before is over. An operation that was begun with so and is queued after this call counts as done if that
-	// was allowed until this call, and is carried out again otherwise. The caller orders the calls for an address space.
-	void (*ahead)(struct platform_ctx *ctx, unsigned what);
 	// May be NULL. As flush, but a failure is reported after the next resume: before ctx stays here for long, while other contexts of its address
 	// space change that. It has had an event.
 	void (*settle)(struct platform_ctx *ctx);

@@ -59,9 +59,6 @@
 
 #define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
 #define PARAM_COUNTS 256             // likewise: PLATFORM_COUNTS
-#define AHEAD_UNMAP 1                // likewise: PLATFORM_AHEAD_*
-#define AHEAD_PROTECT 2
-#define AHEAD_DISCARD 4
 
 // The stub's descriptors.
 #define STUB_FD_SOCKET 0   // files to map come in here; its first message names its process
@@ -92,7 +89,6 @@
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
-#define STATE_AHEAD 1024 // with STATE_OP: it is the one that was begun with ahead of the answer, and it is done
 
 #define KIND_SYSCALL 1
 #define KIND_FAULT 2
@@ -106,7 +102,6 @@
 #define KIND_CPU_SHIFT 24 // the low 8 bits of where the stub runs
 #define KIND_SITE 0x10000 // with KIND_SYSCALL: it often comes from this site, which could be patched
 #define KIND_SIGNAL 0x200000 // with KIND_SYSCALL: it came by a signal
-#define KIND_AHEAD 0x400000 // with KIND_SYSCALL: the stub has begun with what the call asks for
 #define KIND_SEG0 0x20000 // with KIND_SYSCALL: what an argument points to is there before the segments, at the data area's begin, seg0_len long
 #define KIND_SEG0_ARG_SHIFT 18
 #define KIND_SEG0_ARG_MASK 7
@@ -222,7 +217,6 @@ struct slot {
 	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
 	uint64_t robust_list; // the stub's own: what the thread said
 	uint64_t cpu_ns;      // with SYS_exit: what the thread has used
-	int64_t ahead_ret;    // the stub's own: what came of what it began with ahead
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
 		uint32_t seen, word, wakes;
 	} futex;
@@ -240,7 +234,6 @@ struct slot {
 	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1
 		uint32_t fd_plus_1, index, count;
 	} quiet;
-	uint32_t ahead; // the sentry's: PLATFORM_AHEAD_*, what the stub may begin with before it is answered
 	struct slot_seg segs[SLOT_SEGS];
 	uint32_t nops __attribute__((aligned(64))); // with the first of them in one line
 	struct slot_op ops[SLOT_OPS];

@@ -209,7 +209,6 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 	born(ctx);
 	ctx->nsegs = ctx->data_used = 0;
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
-	ctx->ahead.kind = 0;
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	atomic_store_explicit(&ev.last_cpu_plus_1, ctx->cpu + 1, memory_order_relaxed);
 	switch (kind & KIND_MASK) {
@@ -218,8 +217,6 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		out->call.nr = (uint64_t)(int32_t)s->nr; // as Linux takes it
 		for (int i = 0; i < 6; i++)
 			out->call.args[i] = s->args[i];
-		if (kind & KIND_AHEAD)
-			ops_take_ahead(ctx, out->call.nr, out->call.args);
 		ctx->site_wanted = kind & KIND_SITE;
 		if (ctx->site_wanted)
 			ctx->site_after = s->regs.rip;

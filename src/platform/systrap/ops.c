@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "abi/errno.h"
 #include "host/hostfd.h"
@@ -56,62 +55,20 @@ static bool fits_line0(const struct slot_op *op)
 	return false;
 }
 
-// --- ahead of the answer
-
-_Static_assert(AHEAD_UNMAP == PLATFORM_AHEAD_UNMAP && AHEAD_PROTECT == PLATFORM_AHEAD_PROTECT && AHEAD_DISCARD == PLATFORM_AHEAD_DISCARD, "the same");
-
-void systrap_ahead(struct platform_ctx *ctx, unsigned what)
-{
-	struct platform_as *as = ctx->as;
-	const uint32_t mine = ctx->index + 1, old = as->ahead;
-	struct slot *other;
-
-	ctx->ahead_good = old == mine;
-	if (old && old != mine) {
-		other = (struct slot *)(as->chan + (size_t)(old - 1) * SLOT_BYTES);
-		__atomic_store_n(&other->ahead, 0, __ATOMIC_RELEASE);
-	}
-	as->ahead = what ? mine : 0;
-	if (__atomic_load_n(&ctx->slot->ahead, __ATOMIC_RELAXED) != what)
-		__atomic_store_n(&ctx->slot->ahead, what, __ATOMIC_RELEASE);
-}
-
-void ops_take_ahead(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6])
-{
-	ctx->ahead_good = false;
-	ctx->ahead.kind = nr == SYS_munmap ? OP_UNMAP : nr == SYS_mprotect ? OP_PROTECT : nr == SYS_madvise ? OP_ADVISE : 0;
-	ctx->ahead.a[0] = args[0];
-	ctx->ahead.a[1] = PAGE_ALIGN(args[1]);
-	ctx->ahead.a[2] = args[2];
-}
-
-static bool was_ahead(const struct platform_ctx *ctx)
-{
-	const struct slot_op *op = &ctx->op, *done = &ctx->ahead;
-
-	return ctx->ahead_good && done->kind && done->kind == op->kind && done->a[0] == op->a[0] && done->a[1] == op->a[1] &&
-	       (op->kind == OP_UNMAP || done->a[2] == op->a[2]);
-}
-
-// --- into the slot
-
 uint32_t ops_put(struct platform_ctx *ctx)
 {
 	struct slot *s = ctx->slot;
 	const uint32_t n = ctx->nops;
-	bool ahead;
 
 	if (!n)
 		return 0;
 	ctx->nops = 0;
 	atomic_store_explicit(&ctx->ops_sent, atomic_load_explicit(&ctx->ops_sent, memory_order_relaxed) + 1, memory_order_release);
-	ahead = was_ahead(ctx);
-	ctx->ahead.kind = 0; // once
 	if (n == 1 && !ctx->move.len && fits_line0(&ctx->op)) {
 		s->op.kind = ctx->op.kind;
 		s->op.tag = ctx->op.tag;
 		memcpy(s->op.a, ctx->op.a, sizeof(s->op.a));
-		return STATE_OP | (ahead ? STATE_AHEAD : 0);
+		return STATE_OP;
 	}
 	if (n == 1)
 		s->ops[0] = ctx->op;

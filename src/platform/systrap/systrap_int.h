@@ -22,7 +22,6 @@ struct platform_as {
 	_Atomic pid_t pid; // 0: not known (yet). Stays reserved, as a zombie if need be, until the as is freed.
 	_Atomic bool spawned; // it has, or had, more than one thread
 	_Atomic bool dead; // its process ended, or could not be made
-	uint32_t ahead; // index + 1 of the context that may begin with operations ahead of their answers, or 0: see systrap_ahead
 	_Atomic uint64_t site_late; // a site that a thread asked to patch with its last call
 	uint64_t ncalls, nsignalled; // the poller's: calls that came to the sentry, and how many of them by signal
 	// Guarded by mu:
@@ -103,8 +102,6 @@ struct platform_ctx {
 	uint64_t ret;
 	uint32_t nops;
 	struct slot_op op;      // the first of them: alone it may go in line 0
-	struct slot_op ahead;   // what the stub has begun with: kind, first arguments; kind 0: nothing
-	bool ahead_good;        // and no other context has come between
 	struct {                // the answer's only op, as long as it is one: a copy, which line 0 has room for. len 0: none
 		uaddr_t dst;
 		uint32_t len, offset; // in the data area, or COPY_INLINE: bytes
@@ -196,8 +193,6 @@ void systrap_settle(struct platform_ctx *ctx);
 // ops.c: the queue
 struct slot_op *op_queue(struct platform_ctx *ctx, enum slot_op_kind kind, uint32_t tag); // NULL: no room, even after a flush
 uint32_t ops_put(struct platform_ctx *ctx); // into the slot: STATE_OP, STATE_OPS, or 0 if there are none
-void ops_take_ahead(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6]); // a call that the stub has begun with
-void systrap_ahead(struct platform_ctx *ctx, unsigned what);
 int as_send(struct platform_as *as, const int *fds, int n); // descriptors for an op. 0 or -errno
 void op_cache_inherit(struct platform_as *from, struct platform_as *to);
 void op_cache_drop(struct platform_as *as);

@@ -142,15 +142,6 @@ bool kernel_open_to_kin(void *owner)
 	return t->tg->dumpable;
 }
 
-void mm_ahead_locked(struct task *t, bool may)
-{
-	const struct mm *mm = t->mm;
-
-	if (platform->ahead)
-		platform->ahead(t->ctx, !may ? 0 : PLATFORM_AHEAD_UNMAP | (mm->limited_bytes ? 0 : PLATFORM_AHEAD_PROTECT) |
-							   (mm->locked_bytes ? 0 : PLATFORM_AHEAD_DISCARD));
-}
-
 static bool others_pending(struct task *t)
 {
 	struct mm *mm = t->mm;
@@ -159,7 +150,6 @@ static bool others_pending(struct task *t)
 	mutex_lock(&mm->mu);
 	pending = mm->last_ops && mm->last_ops != t->ctx && platform->ops_pending(mm->last_ops);
 	if (!pending) {
-		mm_ahead_locked(t, mm->last_ops == t->ctx); // or nobody's: who takes turns would pay for it
 		mm->last_ops = t->ctx;
 		mm->ctx_hint = t->ctx;
 	}

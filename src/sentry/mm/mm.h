@@ -50,7 +50,6 @@ struct mm {
 	RB_HEAD(vma_tree, vma) vmas;
 	struct vma *dead; // out of the tree, freed by mm_unlock
 	uint64_t total_bytes, locked_bytes, data_bytes;
-	uint64_t limited_bytes; // that may not be given every protection
 	uint32_t nvmas;
 	bool lock_future; // mlockall(MCL_FUTURE)
 	_Atomic bool barriers; // registered for mm_barrier

@@ -336,7 +336,6 @@ int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock)
 		for (v = vma_find(mm, start); v && v->start < stop; v = vma_next(v))
 			vma_set(mm, v, v->prot, lock ? v->flags | MAP_LOCKED : v->flags & ~MAP_LOCKED);
 		vma_merge_range(mm, start, stop);
-		mm_ahead_locked(t, false);
 	}
 	mm_unlock(mm);
 	return err ?: stop < end ? -ENOMEM : 0;
@@ -358,7 +357,6 @@ int mm_lock_all(struct task *t, bool current, bool future)
 		if (current || !future)
 			RB_FOREACH(v, vma_tree, &mm->vmas)
 				vma_set(mm, v, v->prot, current ? v->flags | MAP_LOCKED : v->flags & ~MAP_LOCKED);
-		mm_ahead_locked(t, false);
 	}
 	mm_unlock(mm);
 	return err;

@@ -3,11 +3,6 @@
 
 #include "sentry/mm/mm.h"
 
-enum { PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC };
-
-// May t's process begin with changes of memory before they are decided upon here? Only t's thread, and only such calls as would be carried out
-// just as they are asked for. No, after a change that makes such a call another one. mm->mu is held.
-void mm_ahead_locked(struct task *t, bool may);
 void mm_unlock(struct mm *mm); // gives mm->mu back, then frees what was buried under it
 // The tag of the next operation, which maps [start, end), or nothing that would have to be undone (0, 0). mm->mu is held.
 uint32_t mm_op_tag(struct mm *mm, uaddr_t start, uaddr_t end);

@@ -164,7 +164,7 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 {
 	struct vma proto = {
 		.prot = prot,
-		.max_prot = PROT_ALL,
+		.max_prot = PROT_READ | PROT_WRITE | PROT_EXEC,
 		.flags = flags & (MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_GROWSDOWN | MAP_LOCKED),
 		.file = file,
 		.file_offset = file_offset,
@@ -199,8 +199,6 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 		if (t->mm->lock_future)
 			proto.flags |= MAP_LOCKED;
 		err = mm_map_locked(t, addr, &proto, aligned, flags, out_addr);
-		if (proto.max_prot != PROT_ALL || (proto.flags & MAP_LOCKED))
-			mm_ahead_locked(t, false);
 		mm_unlock(t->mm);
 	}
 	hostfd_put(host);
@@ -246,7 +244,7 @@ int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk)
 {
 	struct mm *mm = t->mm;
 	const struct vma proto = {.prot = PROT_READ | PROT_WRITE,
-				  .max_prot = PROT_ALL,
+				  .max_prot = PROT_READ | PROT_WRITE | PROT_EXEC,
 				  .flags = MAP_PRIVATE | MAP_ANONYMOUS,
 				  .name = "[heap]"};
 	uaddr_t old_end, new_end, where;

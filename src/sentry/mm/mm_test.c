@@ -108,15 +108,6 @@ static bool dbl_ops_pending(struct platform_ctx *ctx)
 	return false;
 }
 
-static unsigned ahead;
-static struct platform_ctx *ahead_ctx;
-
-static void dbl_ahead(struct platform_ctx *ctx, unsigned what)
-{
-	ahead = what;
-	ahead_ctx = ctx;
-}
-
 static const struct platform_ops double_ops = {
 	.name = "double",
 	.map_anon = dbl_map_anon,
@@ -125,7 +116,6 @@ static const struct platform_ops double_ops = {
 	.protect = dbl_protect,
 	.remap = dbl_remap,
 	.advise = dbl_advise,
-	.ahead = dbl_ahead,
 	.ops_pending = dbl_ops_pending,
 };
 
@@ -447,55 +437,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static void test_who_may_begin_ahead(void **state)
-{
-	const unsigned all = PLATFORM_AHEAD_UNMAP | PLATFORM_AHEAD_PROTECT | PLATFORM_AHEAD_DISCARD;
-	struct vm_backing backing = {.hostfd = hostfd_get(file_host), .deny_shared_write = true};
-	struct platform_ctx *other = (struct platform_ctx *)&group, *self = task.ctx;
-	struct mm *random = task.mm;
-	uaddr_t a, b;
-
-	task.mm = mm_create();
-	task.mm->mmap_top = NATIVE - PAGE_SIZE;
-	group.rlimits[RLIMIT_MEMLOCK].rlim_cur = 16 * PAGE_SIZE;
-	assert_int_equal(mm_map(&task, 0, 2 * PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, NULL, NULL, &a), 0);
-	assert_int_equal(ahead, 0); // the first time
-	assert_int_equal(mm_protect(&task, a, PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
-	assert_int_equal(ahead, all);
-	assert_ptr_equal(ahead_ctx, self);
-	task.ctx = other;
-	assert_int_equal(mm_protect(&task, a, PAGE_SIZE, PROT_READ), 0);
-	assert_int_equal(ahead, 0);
-	assert_int_equal(mm_advise(&task, a, PAGE_SIZE, MADV_DONTNEED), 0);
-	assert_int_equal(ahead, all);
-	assert_ptr_equal(ahead_ctx, other);
-	task.ctx = self;
-	assert_int_equal(mm_lock(&task, a, PAGE_SIZE, true), 0);
-	assert_int_equal(ahead, 0); // nor for the other
-	assert_int_equal(mm_protect(&task, a, PAGE_SIZE, PROT_READ), 0);
-	assert_int_equal(ahead, 0);
-	assert_int_equal(mm_protect(&task, a, PAGE_SIZE, PROT_READ), 0);
-	assert_int_equal(ahead, all & ~PLATFORM_AHEAD_DISCARD);
-	assert_int_equal(mm_map(&task, 0, PAGE_SIZE, PROT_READ, MAP_SHARED, NULL, 0, &backing, NULL, &b), 0);
-	assert_int_equal(ahead, 0);
-	assert_int_equal(mm_lock(&task, a, PAGE_SIZE, false), 0);
-	assert_int_equal(mm_protect(&task, a, PAGE_SIZE, PROT_READ), 0);
-	assert_int_equal(ahead, all & ~PLATFORM_AHEAD_PROTECT);
-	assert_int_equal(mm_unmap(&task, b, PAGE_SIZE), 0);
-	assert_int_equal(mm_unmap(&task, a, PAGE_SIZE), 0);
-	assert_int_equal(ahead, all);
-	assert_int_equal(mm_lock_all(&task, false, true), 0);
-	assert_int_equal(ahead, 0);
-	assert_int_equal(mm_map(&task, 0, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, NULL, NULL, &b), 0);
-	assert_int_equal(ahead, 0);
-	assert_int_equal(mm_unmap(&task, a + PAGE_SIZE, PAGE_SIZE), 0);
-	assert_int_equal(ahead, all & ~PLATFORM_AHEAD_DISCARD);
-	mm_unmap(&task, b, PAGE_SIZE);
-	after_ops(0);
-	mm_put(task.mm);
-	task.mm = random;
-}
-
 static int tear_down(void **state)
 {
 	mm_put(task.mm);
@@ -511,7 +452,6 @@ int main(void)
 		cmocka_unit_test(test_random_calls_do_what_the_host_does),
 		cmocka_unit_test(test_a_fork_has_what_it_should),
 		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_who_may_begin_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

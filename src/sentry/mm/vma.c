@@ -11,7 +11,6 @@ static void sum_up(struct vma *v);
 #include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "platform/platform.h"
-#include "sentry/mm/mm_int.h"
 #include "sentry/vfs/vfs.h"
 
 KMEM_TYPE(vma_type, vma);
@@ -127,8 +126,6 @@ static void count(struct mm *mm, const struct vma *v, int sign)
 		mm->data_bytes += len;
 	if (v->flags & MAP_LOCKED)
 		mm->locked_bytes += len;
-	if (v->max_prot != PROT_ALL)
-		mm->limited_bytes += len;
 }
 
 void vma_insert(struct mm *mm, struct vma *v)

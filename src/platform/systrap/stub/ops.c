@@ -176,37 +176,10 @@ static void note_done(struct slot *s)
 	slot_ring();
 }
 
-// What the call in the slot is going to be answered with, if the sentry lets us begin with that at once. It looks at the arguments as we do.
-bool op_ahead(const struct slot *s, struct slot_op *out_op)
-{
-	const uint64_t addr = s->call.args[0], len = (s->call.args[1] + 4095) & -4096ull;
-
-	if (s->call.nr == SYS_munmap && (s->ahead & AHEAD_UNMAP))
-		out_op->kind = OP_UNMAP;
-	else if (s->call.nr == SYS_mprotect && (s->ahead & AHEAD_PROTECT) && !(s->call.args[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC)))
-		out_op->kind = OP_PROTECT;
-	else if (s->call.nr == SYS_madvise && (s->ahead & AHEAD_DISCARD) && s->call.args[2] == MADV_DONTNEED)
-		out_op->kind = OP_ADVISE;
-	else
-		return false;
-	// Nor where our tables may be in between.
-	if (addr % 4096 || addr < SITE_FAR + SITE_FAR_BYTES || addr >= STUB_TEXT || !len || len > STUB_TEXT - addr)
-		return false;
-	out_op->a[0] = addr;
-	out_op->a[1] = len;
-	out_op->a[2] = s->call.args[2];
-	return true;
-}
-
-void op_run_ahead(struct slot *s, const struct slot_op *op)
-{
-	s->ahead_ret = run(s, op);
-}
-
-bool op_run(struct slot *s, bool done)
+bool op_run(struct slot *s)
 {
 	const struct slot_op op = {s->op.kind, s->op.tag, {s->op.a[0], s->op.a[1], s->op.a[2], s->op.a[3], s->op.a[4]}};
-	const long ret = done ? s->ahead_ret : run(s, &op);
+	const long ret = run(s, &op);
 	const bool failed = ret < 0 && ret > -4096;
 
 	if (failed)

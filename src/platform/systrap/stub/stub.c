@@ -167,7 +167,7 @@ uint32_t slot_turn(struct slot *s)
 			slot_post(s, KIND_COPY_FAILED);
 			continue;
 		}
-		if (((state & STATE_OP) && !op_run(s, state & STATE_AHEAD)) || ((state & STATE_OPS) && !ops_run(s)) || ((state & STATE_MOVE) && !move_run(s))) {
+		if (((state & STATE_OP) && !op_run(s)) || ((state & STATE_OPS) && !ops_run(s)) || ((state & STATE_MOVE) && !move_run(s))) {
 			slot_post(s, KIND_OP_FAILED);
 			if (state & STATE_STAY)
 				stub_call3(SYS_futex, &s->state, FUTEX_WAKE, 1);
@@ -189,12 +189,7 @@ int stub_fast_call(struct slot *s, struct site *site)
 		slot_take_args(s);
 	}
 	if (!own_call(s)) {
-		struct slot_op op;
-		const bool ahead = s->ahead && op_ahead(s, &op);
-
-		slot_post(s, KIND_SYSCALL | (ahead ? KIND_AHEAD : 0) | prefetch(s));
-		if (ahead)
-			op_run_ahead(s, &op);
+		slot_post(s, KIND_SYSCALL | prefetch(s));
 		if (slot_turn(s) & STATE_FULL)
 			return BACK_FULL;
 	}

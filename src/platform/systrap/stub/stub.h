@@ -62,9 +62,7 @@ bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
 bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
-bool op_run(struct slot *s, bool done); // likewise, the one of line 0. done: it was carried out ahead
-bool op_ahead(const struct slot *s, struct slot_op *out_op); // likewise: what may be begun with before the call in the slot is answered
-void op_run_ahead(struct slot *s, const struct slot_op *op);
+bool op_run(struct slot *s);       // likewise, the one of line 0
 bool move_run(struct slot *s);     // likewise: what STATE_MOVE says. Short is failed, since the answer says that all was moved
 
 void slot_take_args(struct slot *s); // of a call, from the registers
