@@ -540,6 +540,31 @@ CASE(refused_after_many_changes)
 	EQ(p[0], 1);
 }
 
+/* A result that is a memory call's number, beside arguments that would do for one, and a call of another kind after it. */
+CASE(results_that_look_like_calls)
+{
+	static const int looks[] = { SYS_mprotect, SYS_munmap, SYS_madvise };
+	char *p = map(2 * PG, RW, ANON);
+	int fd;
+
+	strcpy(p, "f");
+	fd = OK(open(p, O_RDWR | O_CREAT, 0600));
+	for (int n = 3; n <= SYS_madvise; n++)
+		if (n != fd)
+			EQ(dup2(fd, n), n);
+	for (int i = 0; i < 30; i++) {
+		const int n = looks[i % 3];
+
+		OK(protect(p + PG, PG, i % 2 ? PROT_READ : RW));
+		OK(protect(p + PG, PG, i % 2 ? PROT_READ : RW));
+		OK(close(n));
+		EQ(syscall(SYS_open, p, O_RDWR, MADV_DONTNEED), n);
+		OK(umask(022));
+		EQ(touch(p + 8, 1), 0);
+		EQ(p[0], 'f');
+	}
+}
+
 CASE(madvise_fork_flags)
 {
 	volatile char *p = map(2 * PG, RW, ANON);

@@ -606,6 +606,51 @@ CASE(a_place_is_handed_over)
 	CHECK(!bad);
 }
 
+static int race_round, race_done;
+
+static void *race_to_map(void *arg)
+{
+	for (int i = 1; i <= (int)(long)arg; i++) {
+		while (__atomic_load_n(&race_round, __ATOMIC_ACQUIRE) < i)
+			sched_yield();
+		for (volatile int j = 0; j < i % 64 * 16; j++)
+			;
+		if (mmap(handed, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != handed)
+			break;
+		__atomic_store_n(&race_done, i, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* One unmaps a place while another maps it: it is there or it isn't, whoever is asked. */
+CASE(mapped_while_it_is_unmapped)
+{
+	enum { ROUNDS = 1000 };
+	char *own = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t t;
+	int p[2];
+
+	OK(pipe(p));
+	handed = own - (2ul << 30);
+	CHECK(pthread_create(&t, NULL, race_to_map, (void *)(long)ROUNDS) == 0);
+	for (int i = 1; i <= ROUNDS; i++) {
+		bool told, there;
+
+		for (int j = 0; j < 3; j++)
+			OK(mprotect(own, 4096, j % 2 ? PROT_READ : PROT_NONE));
+		__atomic_store_n(&race_round, i, __ATOMIC_RELEASE);
+		for (volatile int j = 0; j < i % 37 * 16; j++)
+			;
+		OK(munmap(handed, 4096));
+		while (__atomic_load_n(&race_done, __ATOMIC_ACQUIRE) < i)
+			sched_yield();
+		told = msync(handed, 4096, MS_SYNC) == 0;
+		there = write(p[1], handed, 1) == 1;
+		EQ(told, there);
+	}
+	CHECK(pthread_join(t, NULL) == 0);
+}
+
 static int turns_there[2], turns_back[2];
 static volatile int turns_taken;
 
