@@ -174,6 +174,9 @@ CASE(select_sets)
 	ERR(select(100, &r, NULL, NULL, NULL), EBADF);
 	ERR(select(-1, NULL, NULL, NULL, NULL), EINVAL);
 	ERR(select(0, NULL, NULL, NULL, &(struct timeval){ -1, 0 }), EINVAL);
+	ERR(syscall(SYS_select, 0, NULL, NULL, NULL, &(struct timeval){ INT64_MAX, INT64_MAX }), EINVAL);
+	FD_ZERO(&r);
+	EQ(syscall(SYS_select, p[1] + 1, NULL, &r, NULL, &(struct timeval){ 0, 1000001 }), 0);
 }
 
 CASE(select_updates_timeout)

@@ -307,9 +307,10 @@ long sys_select(struct task *t, const struct sysargs *args)
 
 	if (args->a[4] && copy_in_obj(t, &tv, args->a[4]))
 		return -EFAULT;
-	if (tv.tv_sec < 0 || tv.tv_usec < 0)
+	// More microseconds than a second's are allowed here.
+	if (tv.tv_sec < 0 || tv.tv_usec < 0 || __builtin_add_overflow(tv.tv_sec, tv.tv_usec / 1000000, &tv.tv_sec))
 		return -EINVAL;
-	ret = set_deadline(t, args->a[4] != 0, tv.tv_sec + tv.tv_usec / 1000000, tv.tv_usec % 1000000 * NSEC_PER_USEC, &kind);
+	ret = set_deadline(t, args->a[4] != 0, tv.tv_sec, tv.tv_usec % 1000000 * NSEC_PER_USEC, &kind);
 	if (ret)
 		return ret;
 	ret = do_select(t, args, kind);
