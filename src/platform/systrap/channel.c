@@ -2,7 +2,7 @@
 //
 // So one is made ahead, and those of dead processes are given back, when there is nothing else to do. No socket is used twice, since a process is
 // known by what comes from it first; and no memory but within a family (family.c): a process that an application forked through the stub's
-// text may have it mapped for good.
+// text may have caught its descriptor.
 #include "platform/systrap/systrap_int.h"
 
 #include <sys/mman.h>

@@ -1,9 +1,10 @@
 // Channels that go from one process to the next: what making and unmaking one costs is a fifth of a small process's life.
 //
-// A process that the application forked through the stub's text has no channel: its maker's doesn't go along (MADV_DONTFORK), which the stub's filter
-// lets nobody undo. But it may catch the descriptor of a channel that is on its way, and forge the calls of who gets that memory next. So it only goes from a process to one that the same program, or its relatives, may trace anyway: a family is what came from
-// each other by fork (or by vfork and execve) and has never changed its credentials since, and who isn't dumpable is given none. An execve that
-// gains anything takes a new address space, and is of no family (loader/exec.c).
+// A process that the application forked through the stub's text has no channel: its maker's doesn't go along (MADV_DONTFORK), which the stub's
+// filter lets nobody undo. But it may catch the descriptor of a channel that is on its way, and forge the calls of who gets that memory next. So
+// it only goes from a process to one that the same program, or its relatives, may trace anyway: a family is what came from each other by fork (or
+// by vfork and execve) and has never changed its credentials since, and who isn't dumpable is given none. An execve that gains anything takes a
+// new address space, and is of no family (loader/exec.c).
 #include "platform/systrap/systrap_int.h"
 
 #include <string.h>

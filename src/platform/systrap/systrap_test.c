@@ -197,11 +197,22 @@ static void test_channels_of_dead_processes_are_given_back(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+// A child whose fork is answered with status exits with that.
+static void see_exit(struct platform_ctx *child, int status)
+{
+	struct platform_event ev;
+
+	systrap_ops.set_ret(child, status);
+	systrap_ops.resume(child);
+	assert_ptr_equal(next_event(&ev), child);
+	assert_int_equal(ev.call.nr, SYS_exit);
+	assert_int_equal(ev.call.args[0], status);
+}
+
 // The parent of children that each come from the site of their exit once, by a signal. True if it is a jump in the parent then.
 static bool learns_from_children(struct platform_ctx *ctx, int children, bool leave)
 {
 	struct platform_ctx *child;
-	struct platform_event ev;
 	uint8_t there[2];
 
 	for (int i = 0; i < children; i++) {
@@ -210,11 +221,7 @@ static bool learns_from_children(struct platform_ctx *ctx, int children, bool le
 		assert_int_equal(systrap_ops.flush(ctx), 0);
 		if (leave)
 			systrap_ops.files_drop(child, true);
-		systrap_ops.set_ret(child, i);
-		systrap_ops.resume(child);
-		assert_ptr_equal(next_event(&ev), child);
-		assert_int_equal(ev.call.nr, SYS_exit);
-		assert_int_equal(ev.call.args[0], i);
+		see_exit(child, i);
 		systrap_ops.ctx_destroy(child);
 	}
 	assert_int_equal(systrap_ops.copy_in(ctx, there, CODE + 9, sizeof(there)), 0);
@@ -268,7 +275,6 @@ static bool children_have_one_channel(struct platform_ctx *ctx, bool changed)
 {
 	enum { CHILDREN = 8 };
 	struct platform_ctx *child;
-	struct platform_event ev;
 	bool again = false;
 	pid_t pid;
 
@@ -282,11 +288,7 @@ static bool children_have_one_channel(struct platform_ctx *ctx, bool changed)
 		assert_int_equal(systrap_ops.flush(ctx), 0);
 		if (changed)
 			systrap_ops.files_drop(child, true);
-		systrap_ops.set_ret(child, i);
-		systrap_ops.resume(child);
-		assert_ptr_equal(next_event(&ev), child);
-		assert_int_equal(ev.call.nr, SYS_exit);
-		assert_int_equal(ev.call.args[0], i);
+		see_exit(child, i);
 		pid = systrap_ops.host_pid(child);
 		systrap_ops.ctx_destroy(child);
 		wait_until_gone(pid);
