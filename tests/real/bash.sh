@@ -39,7 +39,7 @@ while read -r a; do sum=$((sum + a)); done < <(seq 100); echo "sum $sum"
 echo "coproc"
 coproc CAT { while read -r l; do echo "got $l"; done; }
 echo hi >&"${CAT[1]}"; read -r answer <&"${CAT[0]}"; echo "$answer"
-exec {CAT[1]}>&-; wait "$CAT_PID"; echo "coproc $?"
+pid=$CAT_PID; exec {CAT[1]}>&-; wait "$pid"; echo "coproc $?"
 
 echo "traps"
 (trap 'echo exit-trap' EXIT; exit 3); echo "status $?"
@@ -48,7 +48,7 @@ echo "traps"
 { bash -c 'kill -TERM $$'; echo "killed $?"; bash -c 'kill -SEGV $$'; echo "killed $?"; } 2>/dev/null
 trap 'echo err-trap $LINENO' ERR; false; trap - ERR
 (trap 'echo chld' CHLD; /bin/true; /bin/true; :)
-(trap 'echo interrupted' ALRM; me=$BASHPID; (sleep 0.2; kill -ALRM $me; sleep 100) & wait $!; echo "wait $?"; kill $!)
+(trap 'echo interrupted' ALRM; me=$BASHPID; (until [ "$(cut -d" " -f3 /proc/$me/stat)" = S ]; do sleep 0.02; done; kill -ALRM $me; sleep 100) & wait $!; echo "wait $?"; kill $!)
 trap 'echo got-int' INT; kill -INT $$; trap - INT
 
 echo "background"

@@ -18,8 +18,8 @@ jobs -r | wc -l
 kill %1 %2
 wait
 jobs | wc -l
-sleep 0.1 & fg >/dev/null; echo "fg $?"
-(exit 3) & wait %1; echo "status $?"
+sleep 0.5 & fg >/dev/null; echo "fg $?"
+(sleep 0.5; exit 3) & wait %1; echo "status $?"
 sh -c 'kill -STOP $$; echo resumed' &
 p=$!
 until ps -o stat= -p $p | grep -q T; do sleep 0.02; done

@@ -24,7 +24,7 @@ echo 'a,b,c' | tr , '\n' | nl; fold -w 5 <<<'abcdefghijkl'; fmt -w 20 <<<'the qu
 od -An -tx1 <<<abc; base64 <<<hello; base64 -d <<<aGVsbG8K; base32 <<<hi; md5sum d/x; sha1sum d/x; sha256sum d/x; sha512sum d/x; b2sum d/x; cksum d/x; sum d/x
 md5sum d/x >sums; md5sum -c sums; factor 1234567890 18446744073709551557; expr 7 \* 6; expr abc : 'a\(.*\)'; numfmt --to=iec 1234567; csplit -s -z d/x /nothing/ 2>/dev/null; echo "csplit $?"
 wc d/x; wc -L /etc/passwd >/dev/null; tsort <<<$'a b\nb c'; ptx <<<'x y' | wc -l; dircolors -b | head -c 9; echo; pathchk -p 'a b' 2>/dev/null || echo bad; seq 3 | xargs -n1 echo n
-seq 100000 | sort -R | sort -n | md5sum; seq 200000 | sort -S 1M --parallel=2 -r | md5sum; yes | head -n 100000 | md5sum; tail -n +3 <(seq 5); tail -c 5 <(seq 10); seq 5 >grow; (sleep 0.3; echo end >>grow) & timeout 3 tail -f -s 0.05 grow | sed '/end/q'
+seq 100000 | sort -R | sort -n | md5sum; seq 200000 | sort -S 1M --parallel=2 -r | md5sum; yes | head -n 100000 | md5sum; tail -n +3 <(seq 5); tail -c 5 <(seq 10); seq 5 >grow; (sleep 0.3; echo end >>grow) & timeout 30 tail -f -s 0.05 grow | sed '/end/q'
 echo "process"
 id; id -un; whoami; groups; logname 2>/dev/null || echo "no logname"; hostname 2>/dev/null || uname -n; uname -s; uname -m; arch; nproc >/dev/null && echo nproc; pwd; tty; printenv HOME; env -u HOME printenv HOME || echo unset
 date -u -d @86400; date -u -d '2024-02-29 +1 year' +%F; [ "$(date +%s)" -gt 1700000000 ] && echo "clock"; sleep 0.01; timeout 0.05 sleep 5; echo "$?"; nice; nohup true 2>/dev/null; echo "$?"
