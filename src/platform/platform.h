@@ -155,7 +155,7 @@ struct platform_ops {
 	// With it: the word that the call of this context waits for, after PLATFORM_FUTEX_WAITS. False: it must be read.
 	bool (*futex_word)(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word);
 
-	// May be NULL. A hint: the call of this stopped context will take a while.
+	// May be NULL. The call of this stopped context will take a while.
 	void (*parks)(struct platform_ctx *ctx);
 	// May be NULL. The leader asks, when poll has nothing: true if what comes next may need the very processor that it waits awake on, so
 	// that it had better sleep.
@@ -242,9 +242,11 @@ struct platform_ops {
 	// May be NULL. As flush, but a failure is reported after the next resume: before ctx stays here for long, while other contexts of its address
 	// space change that. It has had an event.
 	void (*settle)(struct platform_ctx *ctx);
-	// True while ops that ctx was resumed with are not done yet: then no other context of this address space may be given
-	// operations (they could be carried out in the wrong order). The platform calls kernel_ops_done(owner) once, later, if it
-	// answered true.
+	// May be NULL. ctx, stopped, is about to be given operations: what they are rests on its address space as it is now.
+	void (*ops_begin)(struct platform_ctx *ctx);
+	// True from ops_begin until ctx parks, settles, or has done the ops that it was resumed with: then no other context of this address
+	// space may be given operations (they could be carried out in the wrong order). The platform calls kernel_ops_done(owner) once, later,
+	// if it answered true.
 	bool (*ops_pending)(struct platform_ctx *ctx);
 
 	// --- for procfs and the loader

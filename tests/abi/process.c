@@ -77,6 +77,29 @@ CASE(vfork_shares_memory_and_waits)
 	EXITED(p, 3);
 }
 
+/* The parent's call has changed memory, too, and doesn't end before its child does. */
+CASE(vfork_child_maps)
+{
+	for (int i = 0; i < 20; i++) {
+		char *volatile at = MAP_FAILED;
+		pid_t p;
+
+		OK(munmap(mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 8192));
+		p = vfork();
+		CHECK(p >= 0);
+		if (p == 0) {
+			at = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			if (at == MAP_FAILED)
+				_exit(1);
+			at[4096] = 'x';
+			_exit(munmap(at, 4096) == 0 ? 3 : 2);
+		}
+		EXITED(p, 3);
+		EQ(at[4096], 'x');
+		OK(munmap(at + 4096, 4096));
+	}
+}
+
 CASE(killed_by_signal)
 {
 	pid_t p = CHILD({

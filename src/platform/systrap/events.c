@@ -552,12 +552,21 @@ static void take_late_site(struct platform_ctx *ctx)
 	ctx->site_after = after;
 }
 
+// In this order, so that one of the two says so while there are any.
+static void ops_resumed(struct platform_ctx *ctx, bool out)
+{
+	atomic_store_explicit(&ctx->ops_out, out, memory_order_release);
+	if (atomic_load_explicit(&ctx->ops_begun, memory_order_relaxed))
+		atomic_store_explicit(&ctx->ops_begun, false, memory_order_release);
+}
+
 void systrap_resume(struct platform_ctx *ctx)
 {
 	_Atomic uint8_t *mode = &ev.modes[ctx->id];
 	uint32_t state;
 
 	if (ctx->as->dead) {
+		ops_resumed(ctx, false);
 		ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
 		return;
 	}
@@ -570,13 +579,14 @@ void systrap_resume(struct platform_ctx *ctx)
 		struct platform_event failed = {.kind = PLATFORM_OP_FAILED, .failed = {ctx->op_err, ctx->op_tag}};
 
 		ctx->op_err = 0;
+		ops_resumed(ctx, false);
 		ready(ctx, &failed);
 		return;
 	}
 	state = prepare_answer(ctx);
 	// No barrier once line 0 is written to: it would wait until the stub's processor has let the line go, which fetches it back meanwhile,
 	// since it waits for the answer there. So that needs to come before the answer alone, and ops_sent before it.
-	atomic_store_explicit(&ctx->ops_out, state & (STATE_OP | STATE_OPS), memory_order_release);
+	ops_resumed(ctx, state & (STATE_OP | STATE_OPS));
 	ctx->ret_set = ctx->regs_set = false;
 	slot_answer(ctx, state);
 	ctx->look_at = __rdtsc() + LOOK_AFTER_ANSWER;
@@ -585,8 +595,17 @@ void systrap_resume(struct platform_ctx *ctx)
 		ring();
 }
 
+// Its handler has come to an end, and others needn't wait for its resume: it may even be one of them that it waits for.
+static void ops_end(struct platform_ctx *ctx)
+{
+	atomic_store(&ctx->ops_begun, false);
+	tell_ops_done(ctx);
+}
+
 void systrap_parks(struct platform_ctx *ctx)
 {
+	if (ctx->ops_begun)
+		systrap_settle(ctx);
 	__atomic_store_n(&ctx->slot->parked, 1, __ATOMIC_RELEASE);
 }
 
@@ -608,22 +627,30 @@ void systrap_interrupt(struct platform_ctx *ctx)
 // While it is being resumed it is pending, too: a stub may have its answer before the poller's table says so.
 static bool ops_under_way(struct platform_ctx *ctx)
 {
-	enum ctx_mode mode = ctx_mode(ctx);
+	enum ctx_mode mode;
 
-	return ctx->ops_out && (mode == MODE_APP || mode == MODE_STOPPED);
+	if (ctx->ops_begun)
+		return true;
+	mode = ctx_mode(ctx);
+	return ctx->ops_out && (mode == MODE_APP || mode == MODE_STOPPED) && !ops_done(ctx);
+}
+
+void systrap_ops_begin(struct platform_ctx *ctx)
+{
+	atomic_store_explicit(&ctx->ops_begun, true, memory_order_relaxed);
 }
 
 bool systrap_ops_pending(struct platform_ctx *ctx)
 {
 	bool first;
 
-	if (!ops_under_way(ctx) || ops_done(ctx))
+	if (!ops_under_way(ctx))
 		return false;
 	first = !atomic_exchange(&ctx->watch_ops, true);
 	if (first)
 		ev.nwatched++;
 	__atomic_store_n(&ctx->slot->ops_watch, 1, __ATOMIC_SEQ_CST);
-	if (!ops_done(ctx) && ops_under_way(ctx))
+	if (ops_under_way(ctx))
 		return true;
 	if (!first)
 		return false; // those who asked before wait to be told, which the poller is about to do
@@ -713,13 +740,11 @@ int systrap_flush(struct platform_ctx *ctx)
 
 void systrap_settle(struct platform_ctx *ctx)
 {
-	int err;
+	int err = ctx->op_err ? 0 : systrap_flush(ctx);
 
-	if (ctx->op_err)
-		return;
-	err = systrap_flush(ctx);
 	if (err && err != -ESRCH) // its death is an event of its own
 		ctx->op_err = -err;
+	ops_end(ctx);
 }
 
 int systrap_events_init(void)

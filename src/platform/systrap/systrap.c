@@ -267,6 +267,7 @@ const struct platform_ops systrap_ops = {
 	.unmap_all = systrap_unmap_all,
 	.flush = systrap_flush,
 	.settle = systrap_settle,
+	.ops_begin = systrap_ops_begin,
 	.ops_pending = systrap_ops_pending,
 	.host_pid = host_pid,
 	.cpu_ns = cpu_ns,

@@ -86,7 +86,8 @@ struct platform_ctx {
 	_Atomic bool dying;       // destroyed while with the application
 	_Atomic bool interrupted; // slot->interrupt was set
 	_Atomic bool watch_ops;   // kernel_ops_done() is owed
-	_Atomic bool ops_out;     // it was resumed with ops, and nobody knows that they are done
+	_Atomic bool ops_begun;   // ops may be queued, or will be; from here on
+	_Atomic bool ops_out;     // it was resumed with them, and nobody knows that they are done
 	_Atomic uint32_t ops_sent; // of how many answers; see slot->ops_done
 	struct platform_event ready_event;
 	bool death_told;          // the poller's: kernel_ctx_died() was called
@@ -186,6 +187,7 @@ void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);
 int systrap_last_cpu(void);
 void systrap_interrupt(struct platform_ctx *ctx);
+void systrap_ops_begin(struct platform_ctx *ctx);
 bool systrap_ops_pending(struct platform_ctx *ctx);
 int systrap_flush(struct platform_ctx *ctx);
 void systrap_settle(struct platform_ctx *ctx);

@@ -588,6 +588,39 @@ static void test_the_end_of_operations_is_told_to_who_asks(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+static void test_operations_are_pending_from_their_beginning(void **state)
+{
+	struct platform_ctx *ctx = load(code_stay, sizeof(code_stay));
+	struct platform_event ev;
+	const int before = told_done;
+
+	systrap_ops.set_owner(ctx, ctx);
+	systrap_ops.ops_begin(ctx);
+	assert_true(systrap_ops.ops_pending(ctx));
+	systrap_ops.map_anon(ctx, 1, 0x600000, PAGE_SIZE, PROT_READ, false);
+	assert_true(systrap_ops.ops_pending(ctx));
+	systrap_ops.settle(ctx);
+	assert_int_equal(told_done, before + 1);
+	assert_false(systrap_ops.ops_pending(ctx));
+
+	systrap_ops.ops_begin(ctx);
+	assert_true(systrap_ops.ops_pending(ctx));
+	systrap_ops.map_anon(ctx, 1, 0x600000, PAGE_SIZE, PROT_READ, false);
+	systrap_ops.parks(ctx);
+	assert_int_equal(told_done, before + 2);
+	assert_false(systrap_ops.ops_pending(ctx));
+
+	systrap_ops.ops_begin(ctx); // and none come
+	assert_true(systrap_ops.ops_pending(ctx));
+	systrap_ops.resume(ctx);
+	while (told_done == before + 2)
+		assert_null(systrap_ops.poll(&ev));
+	assert_false(systrap_ops.ops_pending(ctx));
+	systrap_ops.interrupt(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_files_are_read_by_the_stub(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -657,6 +690,7 @@ int main(void)
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_a_single_op_fails_beside_a_result),
 		cmocka_unit_test(test_the_end_of_operations_is_told_to_who_asks),
+		cmocka_unit_test(test_operations_are_pending_from_their_beginning),
 		cmocka_unit_test(test_files_are_read_by_the_stub),
 		cmocka_unit_test(test_cmpxchg_and_xstate),
 	};

@@ -152,6 +152,8 @@ static bool others_pending(struct task *t)
 	if (!pending) {
 		mm->last_ops = t->ctx;
 		mm->ctx_hint = t->ctx;
+		if (platform->ops_begin)
+			platform->ops_begin(t->ctx);
 	}
 	mutex_unlock(&mm->mu);
 	return pending;
