@@ -43,7 +43,7 @@ static int try_call(int call, const struct filter_rule *r, uint64_t value, const
 		uint64_t a[6] = {-1, -1, -1, -1, -1, -1};
 		long ret;
 
-		alarm(5);
+		alarm(30);
 		if (r && r->mask)
 			a[r->arg] = value;
 		if (filter_install(platform, false) < 0)

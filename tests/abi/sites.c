@@ -537,7 +537,7 @@ CASE(signals_amid_calls)
 
 	OK(sigaction(SIGUSR1, &sa, NULL));
 	CHECK(pthread_create(&t, NULL, signaller, &me) == 0);
-	for (int i = 0; i < 200000 && hits < 300; i++) {
+	for (int i = 0; (i < 200000 && hits < 300) || !hits; i++) {
 		uint64_t r[16] = {0}, want[16];
 		for (int j = 0; j < 11; j++)
 			r[j] = 0x9e3779b97f4a7c15 * (j + 1) + i;

@@ -36,7 +36,7 @@ static void expect(int fd, const char *want)
 
 	while (have < len) {
 		struct pollfd p = { fd, POLLIN, 0 };
-		if (OK(poll(&p, 1, 5000)) == 0)
+		if (OK(poll(&p, 1, 40000)) == 0)
 			FAIL("%zu of %zu bytes of \"%s\"", have, len, want);
 		have += OK(read(fd, b + have, len - have));
 		if (memcmp(b, want, have))

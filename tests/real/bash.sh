@@ -32,7 +32,7 @@ set -C; echo y >f; echo "noclobber $?"; set +C
 
 echo "process substitution"
 diff <(printf '1\n2\n') <(printf '1\n3\n')
-tee >(wc -c >count) </dev/null >/dev/null; sleep 0.1; wait; echo "tee done"
+tee >(wc -c >count) </dev/null >/dev/null; wait; echo "tee done"
 paste <(seq 3) <(seq 4 6)
 while read -r a; do sum=$((sum + a)); done < <(seq 100); echo "sum $sum"
 
@@ -66,7 +66,7 @@ printf '%5d|%-5s|%05.1f|%x|%q\n' 42 ab 3.14159 255 'a b'
 echo {a..e}{1..2}; shopt -s extglob nullglob globstar; mkdir -p d/e; touch d/{1,2}.txt d/e/3.txt; echo d/**/*.txt
 case abc in a*) echo glob;; esac; [[ abc123 =~ ([a-z]+)([0-9]+) ]] && echo "${BASH_REMATCH[2]}"
 f() { local x=$1; ((x <= 1)) && { echo 1; return; }; echo $((x * $(f $((x - 1))))); }; f 8
-read -r -t 0.05 x < <(sleep 1); echo "read timeout $(($? > 128))"
+read -r -t 0.05 x < <(sleep 100); echo "read timeout $(($? > 128))"
 printf '%s\n' "$BASH_SUBSHELL $(echo $BASH_SUBSHELL) $SHLVL" $$
 { time -p true; } 2>/dev/null; umask; umask 077; touch priv; stat -c %a priv; umask 022
 ulimit -n; ulimit -Sn 512; ulimit -n; ulimit -Hn

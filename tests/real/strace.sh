@@ -32,7 +32,7 @@
 #~ poll\(\[\{fd=\d+, events=POLLIN\}\] => \[\{fd=\d+, events=POLLIN, revents=POLLIN\}\], 1, 0\) = 1
 #~ fcntl\(\d+, F_SETLKW, \{l_type=F_WRLCK, l_whence=SEEK_SET, l_start=0, l_len=0\}\) = 0
 #~ lseek\(\d+, 0, SEEK_END\) = 0
-#~ setitimer\(ITIMER_REAL, \{it_interval=\{tv_sec=0, tv_usec=0\}, it_value=\{tv_sec=5, tv_usec=0\}\}
+#~ setitimer\(ITIMER_REAL, \{it_interval=\{tv_sec=0, tv_usec=0\}, it_value=\{tv_sec=500, tv_usec=0\}\}
 #~ setsockopt\(\d+, SOL_SOCKET, SO_SNDBUF, \[4096\], 4\) = 0
 #~ clone3?\(.*CLONE_VM\|CLONE_FS\|
 #~ futex\(0x[0-9a-f]+, FUTEX_WAIT(_BITSET)?\|FUTEX_PRIVATE_FLAG.*
@@ -65,7 +65,7 @@ p.poll(0)
 with open("lock", "w") as f:
     fcntl.lockf(f, fcntl.LOCK_EX)
     f.seek(0, 2)
-signal.setitimer(signal.ITIMER_REAL, 5)
+signal.setitimer(signal.ITIMER_REAL, 500)
 a.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 t = threading.Thread(target=lambda: time.sleep(0.05))
 t.start()

@@ -20,7 +20,7 @@ def run_program(suite, program, family, where, ctx):
     def name(case):
         return f"{suite}/{family}.{case}@{where}"
 
-    listing = ctx.run([program, "--list"], 10)
+    listing = ctx.run([program, "--list"])
     cases = [c for c in listing.out.split() if ctx.wanted(name(c))]
     if not cases:
         return [], ""

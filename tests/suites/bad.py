@@ -417,7 +417,7 @@ def case_failing_hook(ctx, where):
         for path, args, word in (("/bin/false", None, "status 1"), ("/nonexistent", None, "/nonexistent"),
                                  ("/bin/sh", ["sh", "-c", "kill -9 $$"], "signal 9"), ("/bin/sleep", ["sleep", "1000"], "longer")):
             spec = spec_of(ctx)
-            spec["hooks"] = {kind: [{"path": path, "timeout": 1, **({"args": args} if args else {})}]}
+            spec["hooks"] = {kind: [{"path": path, "timeout": 1 if word == "longer" else 30, **({"args": args} if args else {})}]}
             refused(hull("run", "-b", hull.bundle(spec), "h"), f"hooks.{kind}[0]", word)
             nothing_left(hull)
 

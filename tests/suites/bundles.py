@@ -81,7 +81,7 @@ def runtime(ctx, where):
     return Runtime(ctx, where, ctx.folder("state"))
 
 
-def wait_for(condition, what, seconds=20):
+def wait_for(condition, what, seconds=60):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"

@@ -308,7 +308,7 @@ def case_wait(ctx, where):
 def case_kill_all(ctx, where):
     hull = runtime(ctx, where)
     mark = ctx.folder("marks")
-    script = "for i in 1 2; do (trap 'echo >/mnt/$i; exit' USR1; echo >/mnt/up$i; while :; do sleep 0.05; done) & done; trap : USR1; while :; do wait; done"
+    script = "trap : USR1; for i in 1 2; do (trap 'echo >/mnt/$i; exit' USR1; echo >/mnt/up$i; while :; do sleep 0.05; done) & done; while :; do wait; done"
     spec = spec_of(ctx, sh(script.replace("$i;", "$i;").replace("/mnt/$i", "/mnt/got$i")))
     spec["mounts"].append({"destination": "/mnt", "type": "bind", "source": mark, "options": ["bind"]})
     assert hull.detached("run", "-d", "-b", hull.bundle(spec), "a") == 0
@@ -596,7 +596,7 @@ def case_limits_hold(ctx, where):
     spec["linux"] |= {"cgroupsPath": "/" + ctx.own_name(), "resources": {"memory": {"limit": 64 << 20, "swap": 64 << 20}}}
     done = hull("run", "-b", hull.bundle(spec), "m")
     assert done.status is not None and done.out.strip() != str(190 << 20), done
-    spec = spec_of(ctx, sh("i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null; echo all"))
+    spec = spec_of(ctx, sh("i=0; while [ $i -lt 300 ]; do sleep 100 & i=$((i+1)); done 2>/dev/null; echo all"))
     spec["linux"] |= {"cgroupsPath": "/" + ctx.own_name(), "resources": {"pids": {"limit": 20}}}
     done = hull("run", "-b", hull.bundle(spec), "p", seconds=60)
     assert done.status is not None and "all" not in done.out, done

@@ -15,7 +15,7 @@ def run_fuzzer(name, ctx):
     if not shutil.which("clang"):
         return [Result(test, "skip", "clang isn't installed")], ""
     env = os.environ | {"FUZZ_SECONDS": str(SECONDS), "FUZZ_BUILD": os.path.join(ctx.args.build, "fuzz")}
-    done = ctx.run([os.path.join(ctx.source, "fuzz/run"), name], 120, env=env)
+    done = ctx.run([os.path.join(ctx.source, "fuzz/run"), name], 600, env=env)
     if done.status and "libclang_rt" in done.err:
         return [Result(test, "skip", "clang has no run-time library for fuzzers")], done.err
     return [Result(test, "fail" if done.status != 0 else "pass", done.said)], done.out + done.err

@@ -45,7 +45,7 @@ static struct platform_ctx *next_event(struct platform_event *ev)
 		if (ptrace_ops.prepare_sleep()) {
 			struct pollfd p = {.fd = ptrace_ops.wait_fd(), .events = POLLIN};
 
-			assert_int_equal(poll(&p, 1, 10000), 1);
+			assert_int_equal(poll(&p, 1, 60000), 1);
 		}
 		ptrace_ops.after_sleep();
 	}
@@ -177,7 +177,7 @@ static void test_death_while_stopped(void **state)
 
 		ptrace_ops.after_sleep();
 		assert_null(ptrace_ops.poll(&ev));
-		assert_true(died || (ptrace_ops.prepare_sleep() && poll(&p, 1, 10000) == 1));
+		assert_true(died || (ptrace_ops.prepare_sleep() && poll(&p, 1, 60000) == 1));
 	}
 	assert_ptr_equal(died, ctx);
 	ptrace_ops.resume(ctx);

@@ -64,7 +64,7 @@ static struct platform_ctx *next_event(struct platform_event *ev)
 		if (systrap_ops.prepare_sleep()) {
 			struct pollfd p = {.fd = systrap_ops.wait_fd(), .events = POLLIN};
 
-			assert_int_equal(poll(&p, 1, 10000), 1);
+			assert_int_equal(poll(&p, 1, 60000), 1);
 		}
 		systrap_ops.after_sleep();
 	}
@@ -186,7 +186,7 @@ static void test_channels_of_dead_processes_are_given_back(void **state)
 		assert_ptr_equal(next_event(&ev), child);
 		systrap_ops.ctx_destroy(child);
 	}
-	while (open_descriptors() > before + SLACK && tries++ < 10000) {
+	while (open_descriptors() > before + SLACK && tries++ < 100000) {
 		assert_null(systrap_ops.poll(&ev));
 		systrap_ops.in_the_way();
 		systrap_ops.prepare_sleep();
@@ -261,7 +261,7 @@ static void wait_until_gone(pid_t pid)
 {
 	struct platform_event ev;
 
-	for (int tries = 0; as_find(pid) && tries < 10000; tries++) {
+	for (int tries = 0; as_find(pid) && tries < 100000; tries++) {
 		assert_null(systrap_ops.poll(&ev));
 		systrap_ops.prepare_sleep();
 		systrap_ops.after_sleep();
@@ -488,7 +488,7 @@ static void test_death_while_stopped(void **state)
 
 		systrap_ops.after_sleep();
 		assert_null(systrap_ops.poll(&ev));
-		assert_true(died || !systrap_ops.prepare_sleep() || poll(&p, 1, 10000) == 1);
+		assert_true(died || !systrap_ops.prepare_sleep() || poll(&p, 1, 60000) == 1);
 	}
 	assert_ptr_equal(died, ctx);
 	systrap_ops.resume(ctx);
@@ -574,7 +574,7 @@ static void test_the_end_of_operations_is_told_to_who_asks(void **state)
 			struct pollfd p = {.fd = systrap_ops.wait_fd(), .events = POLLIN};
 
 			if (systrap_ops.prepare_sleep())
-				assert_int_equal(poll(&p, 1, 10000), 1);
+				assert_int_equal(poll(&p, 1, 60000), 1);
 			systrap_ops.after_sleep();
 			assert_null(systrap_ops.poll(&ev));
 		}
