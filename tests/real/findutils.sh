@@ -17,3 +17,8 @@ updatedb 2>/dev/null; locate x 2>/dev/null; echo $?
 find /usr -type d -printf '%p %m %u %g\n' -o -type f -printf '%p %m %s %T@ %n\n' -o -printf '%p %y %m %l\n' | LC_ALL=C sort | sha256sum
 ls -lR /usr/share /usr/lib | grep -v '^total' | grep -v '^d' | sha256sum
 find /usr -print0 | LC_ALL=C sort -rz | xargs -0 stat -c '%n %F %a %Y %N' | sha256sum
+
+# a directory that is below alone when it is opened, and no longer while it is read
+perl -e 'opendir D, "/usr/share" or die; my @all = readdir D; my %had = map { $_ => 1 } @all; rewinddir D; readdir D for 1 .. 3; my $at = telldir D; my $fourth = readdir D; seekdir D, $at; print readdir(D) eq $fourth ? "same\n" : "other\n";
+	mkdir "/usr/share/a-new-one" or die; system "rm -r /usr/share/menu"; my @rest = grep !/^(a-new-one|menu)$/, readdir D; print scalar(grep $_ ne "menu", @all) - @rest, "\n";
+	rewinddir D; my %has = map { $_ => 1 } readdir D; print join(" ", sort grep !$had{$_}, keys %has), " for ", join(" ", sort grep !$has{$_}, keys %had), "\n"; closedir D; opendir D, "/usr/share/doc"; print scalar(grep 1, readdir D), "\n"'

@@ -297,7 +297,8 @@ const struct inode_ops overlay_dir_ops = {
 	.destroy = overlay_node_destroy,
 };
 
-// --- listing: the layers' entries are merged once, when reading starts, and served from that
+// --- listing: the layers' entries are merged once, when reading starts, and served from that; those of a directory that is below alone, as
+// most are, come from there directly
 
 struct entry {
 	char *name; // kmem_bytes
@@ -312,6 +313,7 @@ struct listing {
 	struct entry *v;
 	size_t n, cap, nupper; // nupper: the upper layer's, sorted, come first
 	bool from_upper, failed;
+	struct file *below; // counted; what is read is its listing, the above is empty
 };
 
 KMEM_TYPE(listing_type, listing);
@@ -373,6 +375,15 @@ static void listing_fini(struct listing *l)
 	l->v = NULL;
 	l->n = l->cap = l->nupper = 0;
 	l->failed = false;
+	file_put(l->below);
+	l->below = NULL;
+}
+
+static int open_below(struct overlay_node *n, struct file **out)
+{
+	struct path p = {overlay_sb(n)->lower_mnt, n->lower};
+
+	return vfs_open_path(NULL, &p, O_RDONLY | O_DIRECTORY, out);
 }
 
 static int listing_build(struct overlay_node *n, struct listing *l)
@@ -400,11 +411,10 @@ static int listing_build(struct overlay_node *n, struct listing *l)
 		}
 	}
 	if (!err && n->lower && !(upper && overlay_is_opaque(upper))) {
-		struct path p = {overlay_sb(n)->lower_mnt, n->lower};
 		struct file *f;
 
 		l->from_upper = false;
-		err = vfs_open_path(NULL, &p, O_RDONLY | O_DIRECTORY, &f);
+		err = open_below(n, &f);
 		if (!err) {
 			err = read_all(f, l);
 			file_put(f);
@@ -437,20 +447,38 @@ int overlay_clear_whiteouts(struct inode *upper_dir)
 	return err < 0 ? err : 0;
 }
 
+// The file's listing, made anew when reading starts. n's mu is held.
+static int listing_for(struct overlay_node *n, struct file *f, int64_t pos, struct listing **out)
+{
+	struct listing *l = f->priv;
+
+	if (!l)
+		l = f->priv = kmem_alloc(&listing_type);
+	*out = l;
+	if (!l)
+		return -ENOMEM;
+	if (pos)
+		return 0;
+	if (n->upper)
+		return listing_build(n, l);
+	listing_fini(l);
+	return open_below(n, &l->below);
+}
+
+// A directory that is below alone bears the same numbers there, its parent's too, which is there as well.
 static int dir_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 {
 	struct overlay_node *n = overlay_node(f->inode);
 	struct listing *l;
-	int err = 0;
+	int err;
 
 	mutex_lock(&f->inode->mu);
-	l = f->priv;
-	if (!l)
-		l = f->priv = kmem_alloc(&listing_type);
-	if (!l)
-		err = -ENOMEM;
-	else if (*pos == 0)
-		err = listing_build(n, l);
+	err = listing_for(n, f, *pos, &l);
+	if (!err && l->below) {
+		err = l->below->ops->readdir ? l->below->ops->readdir(l->below, d, pos) : -ENOTDIR;
+		mutex_unlock(&f->inode->mu);
+		return err;
+	}
 	if (!err && *pos == 0 && d->emit(d, ".", 1, n->inode.attr.ino, DT_DIR, 1))
 		*pos = 1;
 	if (!err && *pos == 1 && d->emit(d, "..", 2, n->parent ? n->parent->inode.attr.ino : n->inode.attr.ino, DT_DIR, 2))
