@@ -39,9 +39,9 @@ static uint32_t type_id(struct kmem_type *type)
 
 #ifdef HULL_DEBUG_ALLOC
 
-static void *raw_alloc(size_t size)
+static void *raw_alloc(size_t size, bool zero)
 {
-	return calloc(1, size);
+	return zero ? calloc(1, size) : malloc(size);
 }
 
 static void raw_free(void *p, size_t size)
@@ -99,7 +99,7 @@ static void *arena_take_locked(size_t bytes)
 	return p;
 }
 
-static void *raw_alloc(size_t size)
+static void *raw_alloc(size_t size, bool zero)
 {
 	size_t bytes;
 	int c = size_class(size, &bytes);
@@ -114,7 +114,7 @@ static void *raw_alloc(size_t size)
 	if (p) {
 		arena.free[c] = *(void **)p;
 		mutex_unlock(&arena.mu);
-		return memset(p, 0, bytes);
+		return zero ? memset(p, 0, bytes) : p;
 	}
 	if ((size_t)(arena.chunk_end[c] - arena.chunk[c]) < bytes) {
 		p = arena_take_locked(CHUNK_BYTES);
@@ -122,6 +122,9 @@ static void *raw_alloc(size_t size)
 			mutex_unlock(&arena.mu);
 			return NULL;
 		}
+		// Who needs a second one, needs it all: the host makes its pages at once for less than one by one.
+		if (arena.chunk[c])
+			madvise(p, CHUNK_BYTES, MADV_POPULATE_WRITE);
 		arena.chunk[c] = p;
 		arena.chunk_end[c] = arena.chunk[c] + CHUNK_BYTES;
 	}
@@ -150,7 +153,7 @@ static void raw_free(void *p, size_t size)
 
 void *kmem_alloc(struct kmem_type *type)
 {
-	void *p = raw_alloc(type->size);
+	void *p = raw_alloc(type->size, true);
 
 	if (p)
 		atomic_fetch_add_explicit(&registry.live[type_id(type)], 1, memory_order_relaxed);
@@ -173,18 +176,28 @@ struct bytes_head {
 
 static struct kmem_type bytes_type = {.name = "bytes"};
 
-void *kmem_bytes(size_t size_bytes)
+static void *bytes_alloc(size_t size_bytes, bool zero)
 {
 	struct bytes_head *head;
 
 	if (size_bytes > (size_t)1 << 30)
 		return NULL;
-	head = raw_alloc(sizeof(*head) + size_bytes);
+	head = raw_alloc(sizeof(*head) + size_bytes, zero);
 	if (!head)
 		return NULL;
 	head->size = size_bytes;
 	atomic_fetch_add_explicit(&registry.live[type_id(&bytes_type)], 1, memory_order_relaxed);
 	return head + 1;
+}
+
+void *kmem_bytes(size_t size_bytes)
+{
+	return bytes_alloc(size_bytes, true);
+}
+
+void *kmem_bytes_unset(size_t size_bytes)
+{
+	return bytes_alloc(size_bytes, false);
 }
 
 void *kmem_bytes_resize(void *p, size_t size_bytes)

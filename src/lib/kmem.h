@@ -24,6 +24,7 @@ void kmem_free(struct kmem_type *type, void *object);
 
 // Zeroed bytes of a size known only at run time, and strings. NULL when the arena is full or size_bytes is absurd (> 1 GiB).
 void *kmem_bytes(size_t size_bytes);
+void *kmem_bytes_unset(size_t size_bytes); // not zeroed: who passes them on has written all of them
 void *kmem_bytes_resize(void *p, size_t size_bytes);
 char *kmem_strdup(const char *s);
 char *kmem_strndup(const char *s, size_t len);

@@ -66,7 +66,7 @@ static long read_entries(struct task *t, const struct sysargs *args, bool old)
 		file_put(f);
 		return -ENOTDIR;
 	}
-	p.buf = kmem_bytes(p.cap);
+	p.buf = kmem_bytes_unset(p.cap);
 	if (!p.buf)
 		ret = -ENOMEM;
 	if (ret == 0) {
