@@ -34,6 +34,7 @@
 #define SITES_CMP 512
 #define SITES_BOTH 128
 #define SITES_FAR 384
+#define SITES_CPUID 48 // of these, the last ones: cpuid instructions
 #define SITES_MAX (SITES_KEEP + SITES_CMP + SITES_BOTH + SITES_FAR)
 #define SITE_COUNTS 4096
 #define SITES_STRADDLING 64 // that lie in two pages
@@ -50,6 +51,7 @@
 #define SITE_CMPQ 4  // syscall; cmp $imm,%rax
 #define SITE_CMPL 5  // syscall; cmp $imm,%eax
 #define SITE_BEHIND 6 // syscall and what is behind it, up to seven bytes or a little more
+#define SITE_CPUID 7  // likewise, of a cpuid instruction
 #define SITE_TRAMPOLINE_BYTES 16
 // How a call from a patched site goes back: with all registers as the sentry set them; with those alone that a call may change, to where the site
 // says; with all, to where they say, by the short way.
@@ -58,6 +60,8 @@
 #define BACK_LONG 2
 
 #define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
+#define PARAM_CPUIDS 64
+#define CPUID_ANY 0xffffffff
 #define PARAM_COUNTS 256             // likewise: PLATFORM_COUNTS
 
 // The stub's descriptors.
@@ -154,6 +158,7 @@ enum slot_op_kind {
 	OP_XRESET,
 	OP_CMPXCHG,  // addr, expected, desired; the old value is left in op_result
 	OP_PATCH,    // the call site before this address, its page's protection, whether no other thread is about; never fails
+	OP_PATCH_ALL, // in this range, addr and len, of this protection, all sites before the places that offset says, in the data area: n offsets of 32 bits; never fails
 	OP_DROP,     // closes the files of STUB_FD_FILES
 	OP_EXIT,     // the thread ends
 };
@@ -292,6 +297,10 @@ struct stub_param {
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;
+	uint32_t ncpuids; // what the processor says of itself, whichever of them it is; sub CPUID_ANY: ecx doesn't count
+	struct param_cpuid {
+		uint32_t leaf, sub, eax, ebx, ecx, edx;
+	} cpuids[PARAM_CPUIDS];
 	uint32_t counts[PARAM_COUNTS] __attribute__((aligned(64))); // of what happened, each of many things: see slot_quiet
 };
 
@@ -305,7 +314,7 @@ struct stub_header {
 	uint64_t trampolines;
 };
 
-enum { SITE_PARTS = 4, SITE_RIP = 16, SITE_CODE = 18 };
+enum { SITE_PARTS = 5, SITE_RIP = 16, SITE_CODE = 18 };
 
 struct site { // a patched call site
 	uint64_t addr;  // where the jump is

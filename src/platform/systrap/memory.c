@@ -111,6 +111,16 @@ static void use_data(struct platform_ctx *ctx, size_t len)
 	ctx->data_used = MIN((ctx->data_used + len + 7) & ~7ul, (size_t)SLOT_DATA_BYTES);
 }
 
+bool data_put(struct platform_ctx *ctx, const void *src, size_t len, uint32_t *out_offset)
+{
+	if (len > SLOT_DATA_BYTES - ctx->data_used)
+		return false;
+	*out_offset = ctx->data_used;
+	memcpy((uint8_t *)ctx->slot + SLOT_DATA + ctx->data_used, src, len);
+	use_data(ctx, len);
+	return true;
+}
+
 void copy_to_op(struct platform_ctx *ctx)
 {
 	const uint32_t len = ctx->copy.len;

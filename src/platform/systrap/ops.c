@@ -213,6 +213,23 @@ void op_patch(struct platform_ctx *ctx, uint64_t after)
 	op->a[2] = ctx->as->nctx == 1; // nobody else can make a second one
 }
 
+void systrap_calls_at(struct platform_ctx *ctx, uaddr_t addr, uint64_t len, int prot, const uint32_t *offsets, unsigned n)
+{
+	struct slot_op *op = ctx->op_err ? NULL : op_queue(ctx, OP_PATCH_ALL, 0);
+	uint32_t at;
+
+	if (!op)
+		return;
+	cpuid_tell();
+	if (!data_put(ctx, offsets, n * sizeof(*offsets), &at))
+		n = at = 0;
+	op->a[0] = addr;
+	op->a[1] = len;
+	op->a[2] = prot;
+	op->a[3] = at;
+	op->a[4] = n;
+}
+
 int systrap_map_anon(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool noreserve)
 {
 	const uint64_t args[] = {addr, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (noreserve ? MAP_NORESERVE : 0),

@@ -263,6 +263,7 @@ const struct platform_ops systrap_ops = {
 	.protect = systrap_protect,
 	.remap = systrap_remap,
 	.advise = systrap_advise,
+	.calls_at = systrap_calls_at,
 	.barrier = systrap_barrier,
 	.unmap_all = systrap_unmap_all,
 	.flush = systrap_flush,

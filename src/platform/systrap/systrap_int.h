@@ -205,6 +205,7 @@ int systrap_unmap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint6
 int systrap_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot);
 int systrap_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len, int flags);
 int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+void systrap_calls_at(struct platform_ctx *ctx, uaddr_t addr, uint64_t len, int prot, const uint32_t *offsets, unsigned n);
 int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst);
@@ -213,6 +214,9 @@ int systrap_reset_xstate(struct platform_ctx *ctx);
 
 // Lets the stub patch the call site before `after`, if the kernel says that the code there is private and not writable.
 void op_patch(struct platform_ctx *ctx, uint64_t after);
+
+// cpuid.c: what the processor says of itself, for the stubs
+void cpuid_tell(void);
 
 // kin.c: what the processes that came from each other by fork learn of their code
 void kin_saw(struct platform_as *as, uint64_t after); // a call came by a signal; what follows its site
@@ -249,6 +253,7 @@ void systrap_lent_leave(struct platform_ctx *ctx);
 void systrap_lent_watch(bool on);
 
 // memory.c: copies
+bool data_put(struct platform_ctx *ctx, const void *src, size_t len, uint32_t *out_offset); // into the data area. False: no room
 void copy_put(struct platform_ctx *ctx);   // into line 0
 void copy_to_op(struct platform_ctx *ctx); // it won't be the only one
 int systrap_copy_in(struct platform_ctx *ctx, void *dst, uaddr_t src, size_t len);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <cpuid.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -296,6 +297,101 @@ static bool children_have_one_channel(struct platform_ctx *ctx, bool changed)
 	return again;
 }
 
+// What the application has at addr once these bytes have gone along with an answer.
+static void expect_bytes(struct platform_ctx *ctx, uaddr_t addr, const uint8_t *bytes, size_t len)
+{
+	uint8_t there[1024];
+
+	assert_int_equal(systrap_ops.copy_in(ctx, there, addr, len), 0);
+	assert_memory_equal(there, bytes, len);
+}
+
+// cpuid with what is behind it; then what it gave in rcx, and r11, to where a call leaves them; a call.
+#define AND_CALL 0x49, 0x89, 0xce, 0x4d, 0x89, 0xdf, 0xb8, 39, 0, 0, 0, 0x0f, 5
+static const struct {
+	uint8_t code[32];
+	enum { BEHIND_NOTHING, BEHIND_AND, BEHIND_STORE } does;
+} cpuid_codes[] = {
+	{{0x90}, BEHIND_NOTHING}, // who looks at a site looks at what is before it
+	{{0x0f, 0xa2, 0x90, 0x90, 0x90, 0x90, 0x90, 0x49, 0x89, 0xc4, AND_CALL}, BEHIND_NOTHING}, // nop…; mov %rax,%r12
+	{{0x0f, 0xa2, 0x49, 0x89, 0xc4, 0x83, 0xe0, 0x1f, AND_CALL}, BEHIND_AND},		// mov %rax,%r12; and $0x1f,%eax
+	{{0x0f, 0xa2, 0x49, 0x89, 0xc4, 0x89, 0x5c, 0x24, 0xf8, AND_CALL}, BEHIND_STORE},	// mov %rax,%r12; mov %ebx,-8(%rsp)
+	{{0x0f, 0xa2, 0x49, 0x89, 0xc4, 0xeb, 0x00, AND_CALL}, BEHIND_NOTHING},		// mov %rax,%r12; jmp
+};
+
+// Runs cpuid_codes[i] from its byte `from` on: what comes of it must be what the processor says, and all else what it was.
+static void run_cpuid(struct platform_ctx *ctx, unsigned i, unsigned from, uint32_t leaf, uint32_t sub, uint64_t flags, uint64_t gs)
+{
+	struct user_regs_struct r, was;
+	struct platform_event ev;
+	uint32_t a, b, c, d;
+
+	__cpuid_count(leaf, sub, a, b, c, d);
+	systrap_ops.get_regs(ctx, &r);
+	r.rip = CODE + i * sizeof(*cpuid_codes) + from;
+	r.rax = from ? a : 0x1234567800000000 | leaf;
+	r.rcx = from ? c : 0x1234567800000000 | sub;
+	r.rbx = from ? b : 0x1111;
+	r.rdx = from ? d : 0x2222;
+	r.rsi = 3, r.rdi = 4, r.r8 = 5, r.r9 = 6, r.r10 = 7, r.r11 = 8, r.r13 = 10, r.rbp = 11, r.rsp = DATA + PAGE_SIZE;
+	r.eflags = flags;
+	r.gs_base = gs;
+	was = r;
+	systrap_ops.set_regs(ctx, &r);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	assert_int_equal(ev.kind, PLATFORM_SYSCALL);
+	assert_int_equal(ev.call.nr, SYS_getpid);
+	systrap_ops.get_regs(ctx, &r);
+	assert_int_equal(r.r12, a);
+	assert_int_equal(r.rbx, b);
+	assert_int_equal(r.r14, c);
+	assert_int_equal(r.rdx, d);
+	assert_int_equal(r.r15, was.r11);
+	assert_true(r.rsi == was.rsi && r.rdi == was.rdi && r.r8 == was.r8 && r.r9 == was.r9 && r.r10 == was.r10 && r.r13 == was.r13 &&
+		    r.rbp == was.rbp && r.rsp == was.rsp && r.gs_base == was.gs_base && r.fs_base == was.fs_base);
+	if (cpuid_codes[i].does != BEHIND_AND)
+		assert_int_equal(r.eflags, flags);
+	else
+		assert_int_equal(r.eflags & 0x445, (flags & 0x400) | (a & 0x1f ? 0 : 0x40) | (__builtin_parity(a & 0x1f) ? 0 : 4)); // DF, ZF, PF, CF
+	if (cpuid_codes[i].does == BEHIND_STORE) {
+		assert_int_equal(systrap_ops.copy_in(ctx, &a, DATA + PAGE_SIZE - 8, 4), 0);
+		assert_int_equal(a, b);
+	}
+}
+
+static void test_what_the_processor_is_is_told_by_the_stub(void **state)
+{
+	static const struct {
+		uint32_t leaf, sub;
+	} asked[] = {{0, 0}, {2, 77}, {4, 0}, {4, 1}, {7, 0}, {0xd, 0}, {0xd, 1}, {0x40000000, 0}, {0x80000000, 5}, {0x80000001, 0}};
+	static const uint64_t flags[] = {0x202, 0xad7, 0x602, 0x246};
+	struct platform_ctx *ctx = load(cpuid_codes, sizeof(cpuid_codes));
+	uint32_t places[ARRAY_LEN(cpuid_codes) + 1];
+	uint8_t jump[3];
+
+	for (unsigned i = 1; i < ARRAY_LEN(cpuid_codes); i++)
+		places[i] = i * sizeof(*cpuid_codes) + 2;
+	places[0] = 9; // no call
+	places[ARRAY_LEN(cpuid_codes)] = PAGE_SIZE + 2; // not there
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	systrap_ops.calls_at(ctx, CODE, PAGE_SIZE, PROT_READ | PROT_EXEC, places, ARRAY_LEN(places));
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	for (unsigned i = 1; i < ARRAY_LEN(cpuid_codes); i++) {
+		assert_int_equal(systrap_ops.copy_in(ctx, jump, CODE + i * sizeof(*cpuid_codes), sizeof(jump)), 0);
+		assert_memory_equal(jump, "\xff\x24\xe5", 3);
+		for (unsigned j = 0; j < ARRAY_LEN(asked) * ARRAY_LEN(flags); j++)
+			run_cpuid(ctx, i, 0, asked[j % ARRAY_LEN(asked)].leaf, asked[j % ARRAY_LEN(asked)].sub, flags[j / ARRAY_LEN(asked)], j % 3 ? 0 : DATA);
+		run_cpuid(ctx, i, 0, 4, 0, 0x202, 0x10); // nothing is there
+		run_cpuid(ctx, i, 2, 4, 0, 0x202, 0);
+	}
+	systrap_ops.protect(ctx, 1, CODE, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	for (unsigned i = 1; i < ARRAY_LEN(cpuid_codes); i++)
+		expect_bytes(ctx, CODE + i * sizeof(*cpuid_codes), cpuid_codes[i].code, sizeof(cpuid_codes->code));
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_channels_stay_in_the_family(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *other, *stranger;
@@ -386,15 +482,6 @@ static void test_who_is_not_born_yet_may_need_the_leaders_processor(void **state
 	assert_false(told_to_sleep());
 	systrap_ops.ctx_destroy(thread);
 	systrap_ops.ctx_destroy(ctx);
-}
-
-// What the application has at addr once these bytes have gone along with an answer.
-static void expect_bytes(struct platform_ctx *ctx, uaddr_t addr, const uint8_t *bytes, size_t len)
-{
-	uint8_t there[1024];
-
-	assert_int_equal(systrap_ops.copy_in(ctx, there, addr, len), 0);
-	assert_memory_equal(there, bytes, len);
 }
 
 static void test_copies_of_all_sizes_go_along_in_order(void **state)
@@ -681,6 +768,7 @@ int main(void)
 		cmocka_unit_test(test_a_mask_is_changed_in_the_stub_while_it_is_lent),
 		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
 		cmocka_unit_test(test_a_parent_learns_its_childrens_call_sites),
+		cmocka_unit_test(test_what_the_processor_is_is_told_by_the_stub),
 		cmocka_unit_test(test_channels_stay_in_the_family),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),

@@ -20,6 +20,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_exec.h"
+#include "sentry/loader/code_calls.h"
 #include "sentry/loader/exec_cred.h"
 #include "sentry/loader/image.h"
 #include "sentry/loader/loader.h"
@@ -82,6 +83,16 @@ static int map_image(struct task *t, struct file *f, const struct elf_image *elf
 	return err;
 }
 
+static void tell_calls(struct task *t, struct file *f, const struct elf_image *elf, uaddr_t bias)
+{
+	for (int i = 0; i < elf->nsegments; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+
+		if ((s->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC && s->data_end > s->start)
+			code_calls_tell(t, f, s, bias);
+	}
+}
+
 // The bytes behind a segment's data, up to the end of its last page, are zero.
 static int zero_tails(struct task *t, const struct elf_image *elf, uaddr_t bias)
 {
@@ -131,6 +142,8 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 		if (img->interp_elf.pie)
 			err = find_range(t, &img->interp_elf, 0, &l->interp_bias);
 		err = err ?: map_image(t, img->interp, &img->interp_elf, l->interp_bias);
+		if (!err)
+			tell_calls(t, img->interp, &img->interp_elf, l->interp_bias);
 		l->entry = l->interp_bias + img->interp_elf.entry;
 	}
 	if (!err)

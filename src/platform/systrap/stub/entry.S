@@ -162,6 +162,58 @@ stub_probe_both:
 	jmp	3f
 1:	off_our_stack stub_slow_both
 
+	// In by a patched cpuid: rdx is the site's record, and rbx free. The flags go into the low bits of rdx.
+	.globl stub_slow_cpuid, stub_probe_cpuid
+stub_fast_cpuid:
+	mov	%rax, %rbx
+	lahf
+	seto	%al
+	shl	$16, %rdx
+	mov	%ax, %dx
+	mov	%rbx, %rax
+	rdgsbase %rbx
+stub_probe_cpuid:
+	cmp	%rbx, SLOT_SELF(%rbx)	// as in on_our_stack
+	jne	stub_slow_cpuid
+	mov	%rsp, RSP(%rbx)
+	lea	SLOT_DATA(%rbx), %rsp
+	pushfq
+	testl	$FLAGS_UNUSUAL, (%rsp)
+	jnz	1f
+	mov	%rax, RAX(%rbx)
+	mov	%rcx, RCX(%rbx)
+	popq	%rcx
+	andl	$~FLAGS_RESULT, %ecx
+	orb	%dh, %cl
+	movzbl	%dl, %eax
+	shl	$11, %eax
+	orl	%eax, %ecx
+	mov	%rcx, EFLAGS(%rbx)
+	shr	$16, %rdx
+	mov	%rdi, RDI(%rbx)
+	mov	%rsi, RSI(%rbx)
+	mov	%r8, R8(%rbx)
+	mov	%r9, R9(%rbx)
+	mov	%r10, R10(%rbx)
+	mov	%r11, R11(%rbx)
+	mov	%rbp, RBP(%rbx)
+	mov	%r12, R12(%rbx)
+	mov	%r13, R13(%rbx)
+	mov	%r14, R14(%rbx)
+	mov	%r15, R15(%rbx)
+	mov	SITE_AFTER(%rdx), %rax
+	mov	%rax, RIP(%rbx)
+	rdfsbase %rax
+	mov	%rax, FS_BASE(%rbx)
+	movq	$0, GS_BASE(%rbx)
+	mov	%rbx, %rdi
+	mov	%rdx, %rsi
+	call	stub_fast_cpuid_done
+	mov	%rbx, %rdi
+	jmp	stub_window3_start
+1:	mov	RSP(%rbx), %rsp
+	jmp	stub_slow_cpuid
+
 	// Traps for the handler, which knows the state at each.
 stub_slow_start:
 stub_slow_keep:
@@ -169,6 +221,8 @@ stub_slow_keep:
 stub_slow_cmp:
 	ud2
 stub_slow_both:
+	ud2
+stub_slow_cpuid:
 	ud2
 stub_slow_end:
 
@@ -289,9 +343,15 @@ stub_trampolines:
 	.balign	SITE_TRAMPOLINE_BYTES
 	.set	i, i + 1
 	.endr
-	.rept	SITES_FAR
+	.rept	SITES_FAR - SITES_CPUID
 	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rcx
 	jmp	stub_fast_both
+	.balign	SITE_TRAMPOLINE_BYTES
+	.set	i, i + 1
+	.endr
+	.rept	SITES_CPUID
+	movabs	$(STUB_SITES + SITES_HEAD + i * SITE_BYTES), %rdx
+	jmp	stub_fast_cpuid
 	.balign	SITE_TRAMPOLINE_BYTES
 	.set	i, i + 1
 	.endr

@@ -118,6 +118,10 @@ static long run(struct slot *s, const struct slot_op *op)
 	case OP_UNMAP:
 		sites_part(a[0], a[0] + a[1]);
 		return stub_call2(SYS_munmap, a[0], a[1]);
+	case OP_PATCH_ALL:
+		if (a[3] <= SLOT_DATA_BYTES && a[4] <= (SLOT_DATA_BYTES - a[3]) / 4)
+			sites_patch(a[0], a[1], a[2], (const uint32_t *)((const char *)s + SLOT_DATA + a[3]), a[4]);
+		return 0;
 	case OP_CLEAR:
 		SITES->nstraddling = 0;
 		for (int i = 0; i < SITE_PARTS; i++)

@@ -11,8 +11,8 @@
 extern const char stub_text_end[], stub_window_start[], stub_window_end[], stub_window2_start[], stub_window2_end[];
 extern const char stub_window3_start[], stub_window3_end[];
 extern const char stub_guard_start[], stub_guard_end[], stub_guard_fault[];
-extern const char stub_slow_start[], stub_slow_keep[], stub_slow_cmp[], stub_slow_both[], stub_slow_end[];
-extern const char stub_probe_keep[], stub_probe_cmp[], stub_probe_both[];
+extern const char stub_slow_start[], stub_slow_keep[], stub_slow_cmp[], stub_slow_both[], stub_slow_cpuid[], stub_slow_end[];
+extern const char stub_probe_keep[], stub_probe_cmp[], stub_probe_both[], stub_probe_cpuid[];
 extern const char stub_trampolines[], stub_trampolines_end[];
 #pragma GCC visibility pop
 
@@ -77,17 +77,22 @@ static void call(struct slot *s, uint64_t nr, struct site *site)
 
 static void at_site(struct stub_regs *r, const struct site *site)
 {
-	r->rip = r->rcx = site->after;
+	r->rip = site->after;
+	if (site->kind == SITE_CPUID)
+		return;
+	r->rcx = site->after;
 	r->r11 = r->eflags;
 }
 
-// The application's registers at a trap of the way in. rcx is the site's record, and flags may be in ax, or in the low bits of rcx.
+// The application's registers at a trap of the way in. rcx (of cpuid: rdx) is the site's record, and flags may be in ax, or in the low bits of that.
 static struct site *undo_entry(struct stub_regs *r, uint64_t rip)
 {
 	const bool keep = rip == (uint64_t)stub_slow_keep || rip == (uint64_t)stub_probe_keep;
-	const bool both = rip == (uint64_t)stub_slow_both || rip == (uint64_t)stub_probe_both;
-	struct site *site = (struct site *)(both ? r->rcx >> 16 : r->rcx);
-	const uint64_t ax = both ? r->rcx : r->rax, ah = ax >> 8 & 0xff, of = ax & 1;
+	const bool cpuid = rip == (uint64_t)stub_slow_cpuid || rip == (uint64_t)stub_probe_cpuid;
+	const bool both = rip == (uint64_t)stub_slow_both || rip == (uint64_t)stub_probe_both || cpuid;
+	const uint64_t record = cpuid ? r->rdx : r->rcx;
+	struct site *site = (struct site *)(both ? record >> 16 : record);
+	const uint64_t ax = both ? record : r->rax, ah = ax >> 8 & 0xff, of = ax & 1;
 
 	if ((uint64_t)site < (uint64_t)SITES->site || (uint64_t)site >= (uint64_t)(SITES->site + SITES_MAX))
 		stub_call1(SYS_exit_group, 1); // an application that jumped in here
@@ -109,7 +114,8 @@ static bool gives_way(struct site *site, const greg_t *g)
 static bool patched(struct slot *s, int sig, const greg_t *g)
 {
 	const uint64_t rip = g[REG_RIP];
-	const bool probe = rip == (uint64_t)stub_probe_keep || rip == (uint64_t)stub_probe_cmp || rip == (uint64_t)stub_probe_both;
+	const bool probe = rip == (uint64_t)stub_probe_keep || rip == (uint64_t)stub_probe_cmp || rip == (uint64_t)stub_probe_both ||
+			   rip == (uint64_t)stub_probe_cpuid;
 	const bool illegal = sig == SIGILL, protection = sig == SIGSEGV && g[REG_TRAPNO] == TRAP_PROTECTION;
 	struct stub_regs *r = &s->regs;
 	struct site *site;
@@ -151,7 +157,10 @@ static bool patched(struct slot *s, int sig, const greg_t *g)
 	}
 	if (site->kind == SITE_LEA)
 		site_lea(site, r);
-	call(s, r->rax, site);
+	if (site->kind == SITE_CPUID)
+		site_cpuid(site, r);
+	else
+		call(s, r->rax, site);
 	return true;
 }
 

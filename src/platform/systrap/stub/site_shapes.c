@@ -90,6 +90,7 @@ static bool common(const struct code *c, bool two_pages, struct site *out)
 // may be data behind a ret.
 static bool behind(const uint8_t *code, unsigned n, bool two_pages, struct site *out)
 {
+	const bool cpuid = code[1] == 0xa2;
 	unsigned at = 2;
 	bool away = false;
 
@@ -105,13 +106,13 @@ static bool behind(const uint8_t *code, unsigned n, bool two_pages, struct site 
 		at += i.len;
 		away |= insn_leads_away(&i);
 	}
-	place(out, SITE_BEHIND, out->after - 2, at);
+	place(out, cpuid ? SITE_CPUID : SITE_BEHIND, out->after - 2, at);
 	return two_pages || site_in_page(out->addr, at);
 }
 
 static bool shape(const struct code *c, const uint8_t *all, bool two_pages, struct site *out)
 {
-	return common(c, two_pages, out) || behind(all + BEFORE - 2, c->nbehind + 2, two_pages, out);
+	return (c->before[8] == 0x05 && common(c, two_pages, out)) || behind(all + BEFORE - 2, c->nbehind + 2, two_pages, out);
 }
 
 bool site_classify(uint64_t after, struct site *out)
@@ -121,7 +122,7 @@ bool site_classify(uint64_t after, struct site *out)
 	struct code c;
 
 	*out = (struct site){.after = after, .ret = after};
-	if (!read_code(after, &c) || c.before[7] != 0x0f || c.before[8] != 0x05)
+	if (!read_code(after, &c) || c.before[7] != 0x0f || (c.before[8] != 0x05 && (c.before[8] != 0xa2 || !PARAM->ncpuids)))
 		return false;
 	for (unsigned i = 0; i < BEFORE + BEHIND; i++)
 		all[i] = i < BEFORE ? c.before[i] : c.behind[i - BEFORE];
@@ -142,7 +143,7 @@ unsigned site_starts(const struct site *s)
 		return 1 << 5;
 	if (s->kind == SITE_CMPQ || s->kind == SITE_CMPL)
 		return 1 << 2;
-	for (unsigned at = 2; s->kind == SITE_BEHIND && at < SITE_JUMP_BYTES; at += i.len) {
+	for (unsigned at = 2; s->kind >= SITE_BEHIND && at < SITE_JUMP_BYTES; at += i.len) {
 		starts |= 1 << at;
 		if (s->code[at] == PADDING || !insn_decode(s->code + at, s->len - at, &i))
 			i.len = 1;

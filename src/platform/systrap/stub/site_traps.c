@@ -76,7 +76,7 @@ struct site *site_of_middle(uint64_t rip)
 		s = find(rip - at);
 	for (unsigned at = 2; at < SITE_JUMP_BYTES && !s; at++)
 		s = find_changing(rip - at);
-	return s && s->kind == SITE_BEHIND ? s : 0;
+	return s && s->kind >= SITE_BEHIND ? s : 0;
 }
 
 // True if what is at rip now can't have trapped: it was given back meanwhile.
@@ -86,7 +86,7 @@ bool site_is_back(uint64_t rip)
 
 	if (stub_copy(c, (const void *)rip, 2) < 0)
 		return false;
-	return (c[0] == 0x0f && c[1] == 0x05) || c[0] == 0x3d || (c[0] == 0x48 && c[1] == 0x3d);
+	return (c[0] == 0x0f && (c[1] == 0x05 || c[1] == 0xa2)) || c[0] == 0x3d || (c[0] == 0x48 && c[1] == 0x3d);
 }
 
 // Does what the instruction behind s's call did.
@@ -121,8 +121,34 @@ void site_finish(struct site *s, struct stub_regs *r)
 {
 	if (s->kind == SITE_CMPQ || s->kind == SITE_CMPL)
 		compare(s, r);
-	else if (s->kind == SITE_BEHIND && !follow(s, r))
+	else if (s->kind >= SITE_BEHIND && !follow(s, r))
 		site_give_back(s); // or they trap there, and that does it
+}
+
+// What the sentry hasn't said is this processor's to say.
+void site_cpuid(struct site *s, struct stub_regs *r)
+{
+	const uint32_t n = PARAM->ncpuids, leaf = r->rax, sub = r->rcx;
+	uint32_t a = leaf, b, c = sub, d;
+
+	for (uint32_t i = 0; i < n && i < PARAM_CPUIDS; i++) {
+		const volatile struct param_cpuid *at = &PARAM->cpuids[i];
+
+		if (at->leaf != leaf || (at->sub != CPUID_ANY && at->sub != sub))
+			continue;
+		r->rax = at->eax;
+		r->rbx = at->ebx;
+		r->rcx = at->ecx;
+		r->rdx = at->edx;
+		site_finish(s, r);
+		return;
+	}
+	asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	r->rax = a;
+	r->rbx = b;
+	r->rcx = c;
+	r->rdx = d;
+	site_finish(s, r);
 }
 
 bool site_arrived(struct site *s, struct stub_regs *r, bool illegal)

@@ -27,7 +27,8 @@ static const struct {
 } parts[SITE_PARTS] = {{0, SITES_KEEP},
 		       {SITES_KEEP, SITES_CMP},
 		       {SITES_KEEP + SITES_CMP, SITES_BOTH},
-		       {SITE_FIRST_FAR, SITES_FAR}};
+		       {SITE_FIRST_FAR, SITES_FAR - SITES_CPUID},
+		       {SITES_MAX - SITES_CPUID, SITES_CPUID}};
 
 // Bytes of which none is the beginning of an instruction that an application may use; the low ones leave room for an entry each.
 static uint32_t far_entry(unsigned n)
@@ -44,22 +45,25 @@ static uint32_t entry_of(unsigned number)
 	return number < SITE_FIRST_FAR ? SITE_TABLE + 8 * number : far_entry(number - SITE_FIRST_FAR);
 }
 
-// An entry of the far table leads nowhere before its site is made. False: the host doesn't let us.
-static bool set_far_entry(unsigned number)
+// The far table's entries lead nowhere before a site is made that needs one in the same page. False: the host doesn't let us.
+static bool set_far_entries(unsigned number)
 {
-	const uint64_t at = entry_of(number), page = at & -PAGE_BYTES;
-	uint64_t to = (uint64_t)stub_trampolines + number * SITE_TRAMPOLINE_BYTES;
+	const uint64_t page = entry_of(number) & -PAGE_BYTES;
 
+	if (*(const uint64_t *)(uint64_t)entry_of(number))
+		return true;
 	if (stub_call3(SYS_mprotect, page, PAGE_BYTES, PROT_READ | PROT_WRITE) < 0)
 		return false;
-	stub_copy((void *)at, &to, sizeof(to));
+	for (unsigned i = SITE_FIRST_FAR; i < SITES_MAX; i++)
+		if ((entry_of(i) & -PAGE_BYTES) == page)
+			*(uint64_t *)(uint64_t)entry_of(i) = (uint64_t)stub_trampolines + i * SITE_TRAMPOLINE_BYTES;
 	stub_call3(SYS_mprotect, page, PAGE_BYTES, PROT_READ);
 	return true;
 }
 
 static unsigned part_of(const struct site *s)
 {
-	return s->kind == SITE_BEHIND ? 3 : s->kind >= SITE_CMPQ ? 1 : s->kind == SITE_LEA ? 2 : 0;
+	return s->kind == SITE_CPUID ? 4 : s->kind == SITE_BEHIND ? 3 : s->kind >= SITE_CMPQ ? 1 : s->kind == SITE_LEA ? 2 : 0;
 }
 
 static bool same(const struct site *a, const struct site *b)
@@ -113,7 +117,7 @@ static struct site *record(const struct site *like)
 	if (*used >= parts[n].len || (!in_page && t->nstraddling == SITES_STRADDLING))
 		return 0;
 	number = parts[n].first + *used;
-	if (number >= SITE_FIRST_FAR && !set_far_entry(number))
+	if (number >= SITE_FIRST_FAR && !set_far_entries(number))
 		return 0;
 	s = &t->site[number];
 	*s = *like;
@@ -230,6 +234,29 @@ void site_patch(uint64_t after, int prot, bool alone)
 			s->prot = prot;
 			poke(s, true, alone);
 		}
+	}
+	end();
+}
+
+void sites_patch(uint64_t start, uint64_t len, int prot, const uint32_t *offsets, uint64_t n)
+{
+	if (!PARAM->patching || !try_begin())
+		return;
+	if (stub_call3(SYS_mprotect, start, len, prot | PROT_WRITE) == 0) {
+		for (uint64_t i = 0; i < n; i++) {
+			uint8_t jump[SITE_JUMP_BYTES];
+			struct site like, *s;
+
+			if (offsets[i] > len || !site_classify(start + offsets[i], &like) || !site_in_page(like.addr, like.len))
+				continue;
+			s = record(&like);
+			if (!s)
+				continue;
+			s->prot = prot;
+			make_jump(s, jump);
+			stub_copy((void *)s->addr, jump, SITE_JUMP_BYTES);
+		}
+		stub_call3(SYS_mprotect, start, len, prot);
 	}
 	end();
 }

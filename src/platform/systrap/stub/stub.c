@@ -199,6 +199,12 @@ int stub_fast_call(struct slot *s, struct site *site)
 	return BACK_LONG;
 }
 
+void stub_fast_cpuid_done(struct slot *s, struct site *site);
+void stub_fast_cpuid_done(struct slot *s, struct site *site)
+{
+	site_cpuid(site, &s->regs);
+}
+
 void stub_interrupted(struct slot *s)
 {
 	s->interrupt = 0;

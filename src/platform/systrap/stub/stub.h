@@ -36,13 +36,14 @@ static inline bool site_in_page(uint64_t addr, unsigned len)
 }
 
 // site_shapes.c
-// What the site with its syscall instruction before `after` is, in *out. False: none that fits.
+// What the site with its syscall or cpuid instruction before `after` is, in *out. False: none that fits.
 bool site_classify(uint64_t after, struct site *out);
 unsigned site_starts(const struct site *s); // a bit for each of the jump's bytes where an instruction began, but the first
 
 // sites.c
 bool site_wanted(uint64_t after);
 void site_patch(uint64_t after, int prot, bool alone);
+void sites_patch(uint64_t start, uint64_t len, int prot, const uint32_t *offsets, uint64_t n); // nobody runs there
 bool site_give_back(struct site *s); // false: somebody is about it
 void sites_restore(uint64_t start, uint64_t end, int prot);
 void sites_part(uint64_t start, uint64_t end);
@@ -53,6 +54,7 @@ struct site *site_of_compare(uint64_t rip);
 struct site *site_of_middle(uint64_t rip);
 bool site_is_back(uint64_t rip);
 void site_lea(const struct site *s, struct stub_regs *r);
+void site_cpuid(struct site *s, struct stub_regs *r); // a cpuid, and what is behind it
 void site_finish(struct site *s, struct stub_regs *r); // what the site did behind its call
 // At r->rip in a SITE_BEHIND's middle, by a trap there. False: it is the application's.
 bool site_arrived(struct site *s, struct stub_regs *r, bool illegal);
