@@ -8,6 +8,7 @@
 #include <sys/inotify.h>
 #include <dirent.h>
 #include <limits.h>
+#include <pthread.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -1011,4 +1012,79 @@ CASE(large_files_cut_and_removed)
 		close(again);
 		OK(unlink("large"));
 	}
+}
+
+/* Names and the working folder change while others walk over them: who looks finds the file or nothing. */
+static struct {
+	char base[PATH_MAX];
+	ino_t ino;
+	_Atomic bool over;
+	_Atomic long found;
+} walked;
+
+static void look_at(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (stat(path, &st) == 0) {
+		EQ(st.st_ino, walked.ino);
+		walked.found++;
+	} else {
+		EQ(errno, ENOENT);
+	}
+	fd = open(path, O_RDONLY);
+	if (fd >= 0) {
+		OK(fstat(fd, &st));
+		EQ(st.st_ino, walked.ino);
+		close(fd);
+	} else {
+		EQ(errno, ENOENT);
+	}
+}
+
+static void *walk_names(void *relative)
+{
+	char a[PATH_MAX + 16], b[PATH_MAX + 16];
+
+	snprintf(a, sizeof a, "%s/a/x/f", walked.base);
+	snprintf(b, sizeof b, "%s//b/./x/../x/f", walked.base);
+	while (!walked.over) {
+		look_at(relative ? "f" : a);
+		look_at(relative ? "../x/f" : b);
+	}
+	return NULL;
+}
+
+CASE(walks_amid_changes)
+{
+	enum { WALKERS = 2, ROUNDS = 1000 };
+	pthread_t t[WALKERS];
+	struct stat st;
+
+	OK(mkdir("base", 0755)); /* beside which nothing is */
+	OK(chdir("base"));
+	CHECK(getcwd(walked.base, sizeof walked.base));
+	OK(mkdir("a", 0755));
+	OK(mkdir("a/x", 0755));
+	put_file("a/x/f", "text", 0644);
+	OK(stat("a/x/f", &st));
+	walked.ino = st.st_ino;
+	for (long i = 0; i < WALKERS; i++)
+		EQ(pthread_create(&t[i], NULL, walk_names, (void *)i), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		OK(rename("a", "b"));
+		OK(chdir("b/x"));
+		OK(link("f", "g"));
+		OK(unlink("f"));
+		OK(rename("g", "f"));
+		OK(chdir(walked.base));
+		OK(rename("b", "a"));
+		ERR(stat("b", &st), ENOENT);
+	}
+	walked.over = true;
+	for (int i = 0; i < WALKERS; i++)
+		EQ(pthread_join(t[i], NULL), 0);
+	look_at("a/x/f");
+	CHECK(walked.found);
 }

@@ -1,5 +1,6 @@
 /* mount, umount2, pivot_root and chroot. man 2 mount. Each case has a mount namespace of its own where there are any. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -261,4 +262,55 @@ CASE(needs_capability)
 		_exit(0);
 	});
 	EXITED(p, 0);
+}
+
+/* Mounts come and go while others walk over their places: they find what is below or what is above. */
+static struct {
+	dev_t below;
+	_Atomic bool over;
+} passed;
+
+static void *walk_mounts(void *arg)
+{
+	struct stat st;
+
+	(void)arg;
+	while (!passed.over) {
+		OK(stat("m/.", &st));
+		if (stat("m/d/f", &st) == 0)
+			EQ(st.st_dev, passed.below);
+		else
+			EQ(errno, ENOENT);
+		if (stat("n/d/f", &st) == 0)
+			EQ(st.st_dev, passed.below);
+		else
+			EQ(errno, ENOENT);
+	}
+	return NULL;
+}
+
+CASE(walks_amid_mounts)
+{
+	struct stat st;
+	pthread_t t;
+
+	own_namespace();
+	OK(mkdir("m", 0755));
+	OK(mkdir("n", 0755));
+	OK(mkdir("m/d", 0755));
+	put_file("m/d/f", "x", 0644);
+	OK(stat("m", &st));
+	passed.below = st.st_dev;
+	EQ(pthread_create(&t, NULL, walk_mounts, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		OK(mount("m", "n", NULL, MS_BIND, NULL));
+		OK(mount("none", "m", "tmpfs", 0, NULL));
+		ERR(stat("m/d/f", &st), ENOENT);
+		OK(stat("n/d/f", &st));
+		OK(umount2("m", MNT_DETACH));
+		OK(umount2("n", MNT_DETACH));
+		OK(stat("m/d/f", &st));
+	}
+	passed.over = true;
+	EQ(pthread_join(t, NULL), 0);
 }

@@ -251,16 +251,13 @@ static int give_stdio(struct task *t, const struct process_spec *p, char **err_t
 
 static int enter_cwd(struct task *t, const struct process_spec *p, char **err_text)
 {
-	struct path cwd, old;
+	struct path cwd;
 	int err = vfs_lookup(t, NULL, p->cwd ? p->cwd : "/", LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &cwd);
 
 	if (err)
 		return fail(err_text, err, "working folder %s: %s", p->cwd, strerror(-err));
-	mutex_lock(&t->fs->mu);
-	old = t->fs->cwd;
-	t->fs->cwd = cwd;
-	mutex_unlock(&t->fs->mu);
-	path_put(&old);
+	fs_context_move(t->fs, &t->fs->cwd, &cwd);
+	path_put(&cwd);
 	return 0;
 }
 

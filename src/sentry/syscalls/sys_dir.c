@@ -123,7 +123,6 @@ long sys_getcwd(struct task *t, const struct sysargs *args)
 static int set_dir(struct task *t, const struct path *p, bool root)
 {
 	struct inode *inode = dentry_inode(p->dentry);
-	struct path old, new;
 	int err;
 
 	if (!S_ISDIR(inode->attr.mode))
@@ -133,12 +132,7 @@ static int set_dir(struct task *t, const struct path *p, bool root)
 		err = -EPERM;
 	if (err)
 		return err;
-	new = path_get(p);
-	mutex_lock(&t->fs->mu);
-	old = root ? t->fs->root : t->fs->cwd;
-	*(root ? &t->fs->root : &t->fs->cwd) = new;
-	mutex_unlock(&t->fs->mu);
-	path_put(&old);
+	fs_context_move(t->fs, root ? &t->fs->root : &t->fs->cwd, p);
 	return 0;
 }
 

@@ -122,14 +122,17 @@ static void hash_locked(struct dentry *d)
 	vfs->ncached++;
 }
 
-static struct dentry *find_locked(struct dentry *dir, const char *name, size_t len)
+struct dentry *dentry_find_locked(struct dentry *dir, const char *name, size_t len)
 {
 	uint32_t hash = hash_name(dir, name, len);
 	struct dentry *d;
 
 	LIST_FOREACH(d, &kernel()->vfs->buckets[hash % DCACHE_BUCKETS], hash_link)
-		if (d->hash == hash && d->parent == dir && d->len == len && memcmp(d->name, name, len) == 0)
+		if (d->hash == hash && d->parent == dir && d->len == len && memcmp(d->name, name, len) == 0) {
+			if (!d->recently_used)
+				d->recently_used = true;
 			return d;
+		}
 	return NULL;
 }
 
@@ -171,7 +174,7 @@ static struct dentry *insert(struct dentry *d)
 	struct dentry *there, *evicted = NULL, *loser = NULL;
 
 	mutex_lock(&vfs->dcache_mu);
-	there = find_locked(d->parent, d->name, d->len);
+	there = dentry_find_locked(d->parent, d->name, d->len);
 	if (there) {
 		loser = d;
 		d = there;
@@ -192,11 +195,9 @@ struct dentry *dentry_cached(struct dentry *dir, const char *name, size_t len)
 	struct dentry *d;
 
 	mutex_lock(&vfs->dcache_mu);
-	d = find_locked(dir, name, len);
-	if (d) {
+	d = dentry_find_locked(dir, name, len);
+	if (d)
 		dentry_get(d);
-		d->recently_used = true;
-	}
 	mutex_unlock(&vfs->dcache_mu);
 	return d;
 }
@@ -351,7 +352,7 @@ void dentry_move(struct dentry *d, struct dentry *new_dir, const char *name, siz
 	dentry_drop(new_dir, name, len);
 	dentry_get(new_dir);
 	mutex_lock(&vfs->dcache_mu);
-	there = find_locked(new_dir, name, len);
+	there = dentry_find_locked(new_dir, name, len);
 	if (d->hashed && !there)
 		rename_locked(d, new_dir, name, len);
 	else

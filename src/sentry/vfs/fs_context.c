@@ -1,6 +1,7 @@
 // What a process sees of the tree: root, working directory, umask.
 #include "abi/errno.h"
 #include "lib/kmem.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(fs_context_type, fs_context);
@@ -53,4 +54,17 @@ void fs_context_put(struct fs_context *fs)
 	path_put(&fs->root);
 	mount_ns_put(fs->mnt_ns);
 	kmem_free(&fs_context_type, fs);
+}
+
+void fs_context_move(struct fs_context *fs, struct path *place, const struct path *to)
+{
+	struct path old, new = path_get(to);
+
+	mutex_lock(&fs->mu);
+	mutex_lock(&kernel()->vfs->dcache_mu);
+	old = *place;
+	*place = new;
+	mutex_unlock(&kernel()->vfs->dcache_mu);
+	mutex_unlock(&fs->mu);
+	path_put(&old);
 }

@@ -106,7 +106,7 @@ int inode_permission(struct inode *inode, const struct cred *cred, int mask)
 	return inode_permission_mode(inode, cred, mask);
 }
 
-int inode_permission_mode(struct inode *inode, const struct cred *cred, int mask)
+int inode_permission_mode(const struct inode *inode, const struct cred *cred, int mask)
 {
 	uint32_t mode = inode->attr.mode, bits;
 

@@ -65,22 +65,42 @@ void path_set(struct path *dst, struct mount *m, struct dentry *d)
 	path_put(&old);
 }
 
+void mounts_change_begin(void)
+{
+	mutex_lock(&kernel()->vfs->mount_mu);
+	mutex_lock(&kernel()->vfs->dcache_mu);
+}
+
+void mounts_change_end(void)
+{
+	mutex_unlock(&kernel()->vfs->dcache_mu);
+	mutex_unlock(&kernel()->vfs->mount_mu);
+}
+
+struct mount *mount_on_locked(const struct path *p)
+{
+	struct mount *m;
+
+	if (p->mnt->ns)
+		TAILQ_FOREACH(m, &p->mnt->ns->mounts, ns_link)
+			if (m->parent == p->mnt && m->mountpoint == p->dentry)
+				return m;
+	return NULL;
+}
+
 struct mount *mount_on(const struct path *p)
 {
 	struct vfs *vfs = kernel()->vfs;
-	struct mount *m, *found = NULL;
+	struct mount *m;
 
-	if (!p->dentry->mounted || !p->mnt->ns)
+	if (!p->dentry->mounted)
 		return NULL;
 	mutex_lock(&vfs->mount_mu);
-	if (p->mnt->ns)
-		TAILQ_FOREACH(m, &p->mnt->ns->mounts, ns_link)
-			if (m->parent == p->mnt && m->mountpoint == p->dentry) {
-				found = mount_get(m);
-				break;
-			}
+	m = mount_on_locked(p);
+	if (m)
+		mount_get(m);
 	mutex_unlock(&vfs->mount_mu);
-	return found;
+	return m;
 }
 
 void path_follow_mounts(struct path *p)
@@ -166,18 +186,17 @@ static void unlink_locked(struct mount *m, struct mount **out_parent, struct den
 
 void mount_ns_put(struct mount_ns *ns)
 {
-	struct vfs *vfs = kernel()->vfs;
 	struct mount *m, *parent;
 	struct dentry *at;
 
 	if (!ns || !ref_put(&ns->ref))
 		return;
 	for (;;) {
-		mutex_lock(&vfs->mount_mu);
+		mounts_change_begin();
 		m = TAILQ_LAST(&ns->mounts, mount_list);
 		if (m)
 			unlink_locked(m, &parent, &at);
-		mutex_unlock(&vfs->mount_mu);
+		mounts_change_end();
 		if (!m)
 			break;
 		dentry_put(at);
@@ -196,12 +215,10 @@ void mount_hang_locked(struct mount *m, const struct path *where)
 
 int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m)
 {
-	struct vfs *vfs = kernel()->vfs;
 	struct mount *other;
-
 	int n = 0;
 
-	mutex_lock(&vfs->mount_mu);
+	mounts_change_begin();
 	TAILQ_FOREACH(other, &ns->mounts, ns_link)
 		n++;
 	if (n < MOUNTS_MAX) {
@@ -209,7 +226,7 @@ int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m)
 		mount_hang_locked(m, where);
 		TAILQ_INSERT_TAIL(&ns->mounts, m, ns_link);
 	}
-	mutex_unlock(&vfs->mount_mu);
+	mounts_change_end();
 	return n < MOUNTS_MAX ? 0 : -ENOSPC;
 }
 
@@ -226,20 +243,19 @@ static struct mount *deepest_locked(struct mount *m)
 
 int mount_detach(struct mount *m, bool lazy)
 {
-	struct vfs *vfs = kernel()->vfs;
 	struct mount *gone, *parent;
 	struct dentry *at;
 	int err;
 
 	do {
-		mutex_lock(&vfs->mount_mu);
+		mounts_change_begin();
 		err = !m->ns || !m->parent ? -EINVAL : 0;
 		gone = err ? m : deepest_locked(m);
 		if (!err && !lazy && (gone != m || atomic_load(&m->ref.count) > 2)) // the namespace's and the caller's
 			err = -EBUSY;
 		if (!err)
 			unlink_locked(gone, &parent, &at);
-		mutex_unlock(&vfs->mount_mu);
+		mounts_change_end();
 		if (err)
 			return err;
 		dentry_put(at);

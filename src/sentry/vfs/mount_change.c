@@ -1,6 +1,6 @@
 // mount(2) and its kin: new mounts, bound and moved ones, their end, and another root.
 //
-// A mount hangs on its parent's dentry (mount.c). All changes of the tree happen under vfs->mount_mu; what they release is put after it.
+// A mount hangs on its parent's dentry (mount.c). All changes of the tree happen between mounts_change_begin() and _end(); what they release is put after that.
 #include "sentry/vfs/mount_change.h"
 
 #include <string.h>
@@ -144,7 +144,6 @@ static bool is_below(const struct mount *m, const struct mount *top)
 
 int vfs_mount_move(struct task *t, const struct path *from, const struct path *where)
 {
-	struct vfs *vfs = kernel()->vfs;
 	struct mount *m = from->mnt, *parent = NULL;
 	struct dentry *at = NULL;
 	int err = 0;
@@ -153,7 +152,7 @@ int vfs_mount_move(struct task *t, const struct path *from, const struct path *w
 		return -EINVAL;
 	if (!same_kind(from->dentry, where->dentry))
 		return -ENOTDIR;
-	mutex_lock(&vfs->mount_mu);
+	mounts_change_begin();
 	if (!in_our_tree(t, m) || !in_our_tree(t, where->mnt) || !m->parent)
 		err = -EINVAL;
 	else if (is_below(where->mnt, m))
@@ -164,7 +163,7 @@ int vfs_mount_move(struct task *t, const struct path *from, const struct path *w
 		at->mounted--;
 		mount_hang_locked(m, where);
 	}
-	mutex_unlock(&vfs->mount_mu);
+	mounts_change_end();
 	dentry_put(at);
 	mount_put(parent);
 	return err;
@@ -222,10 +221,12 @@ static void move_processes(const struct path *old_root, const struct path *new_r
 			struct path old = {0};
 
 			mutex_lock(&all[i]->mu);
+			mutex_lock(&kernel()->vfs->dcache_mu);
 			if (path_equal(places[k], old_root)) {
 				old = *places[k];
 				*places[k] = path_get(new_root);
 			}
+			mutex_unlock(&kernel()->vfs->dcache_mu);
 			mutex_unlock(&all[i]->mu);
 			path_put(&old);
 		}
@@ -270,7 +271,6 @@ static int pivot_locked(struct task *t, const struct path *root, const struct pa
 
 int vfs_pivot_root(struct task *t, const struct path *new_root, const struct path *put_old)
 {
-	struct vfs *vfs = kernel()->vfs;
 	struct mount *parent = NULL;
 	struct dentry *at = NULL;
 	struct path root;
@@ -281,9 +281,9 @@ int vfs_pivot_root(struct task *t, const struct path *new_root, const struct pat
 	mutex_lock(&t->fs->mu);
 	root = path_get(&t->fs->root);
 	mutex_unlock(&t->fs->mu);
-	mutex_lock(&vfs->mount_mu);
+	mounts_change_begin();
 	err = pivot_locked(t, &root, new_root, put_old, &parent, &at);
-	mutex_unlock(&vfs->mount_mu);
+	mounts_change_end();
 	dentry_put(at);
 	mount_put(parent);
 	if (!err)

@@ -88,8 +88,10 @@ int fs_context_unshare_mounts(struct fs_context *fs)
 	if (!err) {
 		mutex_lock(&vfs->mount_mu);
 		err = copy_mounts_locked(c, from);
+		mutex_lock(&vfs->dcache_mu);
 		if (!err)
 			hang_up_locked(c, from, ns);
+		mutex_unlock(&vfs->dcache_mu);
 		mutex_unlock(&vfs->mount_mu);
 	}
 	if (!err) {

@@ -5,7 +5,8 @@
 //
 // Operations never block (DESIGN 6): they finish, or answer -EAGAIN (the system-call layer then waits through poll), or make a
 // host call with the worker marked as away. Locks, outermost first: vfs->mount_mu (mount tree), sb->rename_mu (directory renames),
-// dir->mu of parents before children (a directory's entries), inode->mu of a file (its data and attributes), dentry-cache bucket.
+// dir->mu of parents before children (a directory's entries), inode->mu of a file (its data and attributes), vfs->dcache_mu
+// (before which an fs_context's lock stands, too).
 #pragma once
 
 #include <bsd/sys/queue.h>
@@ -179,7 +180,7 @@ void dentry_drop(struct dentry *dir, const char *name, size_t len);
 struct fs_context {
 	struct ref ref;
 	struct mutex mu;
-	struct path root, cwd; // Guarded by mu.
+	struct path root, cwd; // Guarded by mu. They change with vfs->dcache_mu held as well, which does to look at them.
 	uint32_t umask;
 	struct mount_ns *mnt_ns;
 };
@@ -187,6 +188,7 @@ struct fs_context *fs_context_create(struct mount_ns *ns); // at its root, umask
 struct fs_context *fs_context_dup(struct fs_context *fs);
 struct fs_context *fs_context_get(struct fs_context *fs);
 void fs_context_put(struct fs_context *fs);
+void fs_context_move(struct fs_context *fs, struct path *place, const struct path *to); // place: &fs->root or &fs->cwd
 
 struct mount_ns *mount_ns_create(struct super_block *root_sb, unsigned mnt_flags); // takes the sb reference
 struct mount_ns *mount_ns_get(struct mount_ns *ns);
@@ -216,7 +218,7 @@ int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 int inode_permission(struct inode *inode, const struct cred *cred, int mask); // 0, -EACCES, -EROFS
-int inode_permission_mode(struct inode *inode, const struct cred *cred, int mask); // by mode bits and capabilities alone
+int inode_permission_mode(const struct inode *inode, const struct cred *cred, int mask); // by mode bits and capabilities alone
 int vfs_getattr(const struct path *p, struct inode_attr *out);
 int vfs_setattr(struct task *t, const struct path *p, const struct setattr *set); // with all permission checks
 

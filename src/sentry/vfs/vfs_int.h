@@ -31,7 +31,7 @@ struct mount {
 	int id;
 	char *source; // as mount(2) was told; kmem_bytes, NULL: the type's name
 	bool expire_marked; // umount2(MNT_EXPIRE) was here; unlike on Linux use leaves the mark
-	// Guarded by vfs->mount_mu.
+	// Guarded by vfs->mount_mu; see mounts_change_begin().
 	struct mount *parent; // counted; NULL: the root of its namespace, or detached
 	struct dentry *mountpoint; // counted
 	struct mount_ns *ns; // NULL: detached
@@ -77,6 +77,7 @@ void dentry_put(struct dentry *d); // NULL is allowed
 struct dentry *dentry_create_root(struct super_block *sb, struct inode *root); // takes the inode
 bool path_is_gone(const struct path *p); // its name was removed
 struct dentry *dentry_create_unhashed(struct dentry *parent, const char *name, size_t len, struct inode *inode); // takes the inode
+struct dentry *dentry_find_locked(struct dentry *dir, const char *name, size_t len); // dcache_mu is held; borrowed
 // The cached child, counted (maybe negative); NULL: not cached.
 struct dentry *dentry_cached(struct dentry *dir, const char *name, size_t len);
 // The child, from the cache or the file system; a negative one is an answer, too. 0 or -errno.
@@ -102,10 +103,14 @@ struct mount *mount_get(struct mount *m);
 void mount_put(struct mount *m);
 // What is mounted on p, counted; NULL: nothing.
 struct mount *mount_on(const struct path *p);
+struct mount *mount_on_locked(const struct path *p); // mount_mu or dcache_mu is held; borrowed
+// Trees of mounts change with both mount_mu and dcache_mu held, so that either keeps them as they are.
+void mounts_change_begin(void);
+void mounts_change_end(void);
 int mount_attach(struct mount_ns *ns, const struct path *where, struct mount *m); // takes m unless it fails (-ENOSPC: too many)
 // Out of its namespace, with what is mounted below it if lazy: 0, -EBUSY, -EINVAL for a root.
 int mount_detach(struct mount *m, bool lazy);
-// mount_mu is held; m's old place was taken care of.
+// For a change of mounts; m's old place was taken care of.
 void mount_hang_locked(struct mount *m, const struct path *where);
 // Goes up into what is mounted on *p, as often as there is something.
 void path_follow_mounts(struct path *p);
@@ -117,15 +122,15 @@ void path_set(struct path *dst, struct mount *m, struct dentry *d); // takes bot
 struct walk {
 	struct task *t; // NULL: the kernel itself, which may everything
 	const struct cred *cred;
-	struct path at, root, start; // counted
+	struct path at, root, start; // counted; root: empty until walk_root() was asked for it
 	unsigned flags; // LOOKUP_*
 	int links;
 	char *buf; // of the symlink under way; kmem_bytes
 	const char *rest; // what is left of the path
-	char last[NAME_MAX + 1];
 	size_t last_len;
 	enum { LAST_NAME, LAST_DOT, LAST_DOTDOT, LAST_ROOT } last_kind;
 	bool last_slash; // a slash follows it
+	char last[NAME_MAX + 1];
 };
 
 int walk_begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags);
@@ -133,3 +138,6 @@ int walk_to_parent(struct walk *w); // at: the last component's directory
 // The last component: 0 and a path that may be negative; 1: it was a link that is followed, call walk_to_parent and this again.
 int walk_last(struct walk *w, bool follow, struct path *out);
 void walk_end(struct walk *w);
+// Goes along *path as far as names are cached and nothing else is needed: 0: *out is where all of it leads; 1: *out is where the walk goes on, with
+// what is left in *path. Both counted. -errno. Unless whole the last component is left. flags: LOOKUP_FOLLOW matters.
+int walk_cached(struct task *t, const struct path *dir, const char **path, unsigned flags, bool whole, struct path *out);

@@ -23,47 +23,69 @@ static bool may_search(struct walk *w, int *out_err)
 	return *out_err == 0;
 }
 
+// Looked up when it is needed: few walks go up or through an absolute link.
+static const struct path *walk_root(struct walk *w)
+{
+	if (!w->root.mnt) {
+		mutex_lock(&w->t->fs->mu);
+		w->root = path_get(&w->t->fs->root);
+		mutex_unlock(&w->t->fs->mu);
+	}
+	return &w->root;
+}
+
 static void to_root(struct walk *w)
 {
-	struct path r = path_get(&w->root);
+	struct path r = path_get(walk_root(w));
 
 	path_set(&w->at, r.mnt, r.dentry);
 }
 
-int walk_begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags)
+static int begin_bound(struct walk *w, const struct path *dir, const char *path, unsigned flags)
 {
-	const bool absolute = path[0] == '/', bound = flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT);
-
-	memset(w, 0, sizeof(*w));
-	w->t = t;
-	w->flags = flags;
-	w->rest = path;
-	w->cred = t ? t->cred : NULL;
-	if (flags & LOOKUP_CACHED)
-		return -EAGAIN; // never promised: the caller tries again without
-	if (t) {
-		mutex_lock(&t->fs->mu);
-		w->root = path_get((flags & LOOKUP_IN_ROOT) && dir ? dir : &t->fs->root);
-		w->at = path_get(absolute && !bound ? &w->root : dir ? dir : &t->fs->cwd);
-		mutex_unlock(&t->fs->mu);
-		if ((flags & LOOKUP_IN_ROOT) && !dir) {
-			struct path cwd = path_get(&w->at);
-
-			path_set(&w->root, cwd.mnt, cwd.dentry);
-		}
-	} else {
-		w->root = path_get(dir);
+	if (dir) {
 		w->at = path_get(dir);
+	} else {
+		mutex_lock(&w->t->fs->mu);
+		w->at = path_get(&w->t->fs->cwd);
+		mutex_unlock(&w->t->fs->mu);
 	}
+	if (flags & LOOKUP_IN_ROOT)
+		w->root = path_get(&w->at);
 	if (flags & LOOKUP_BENEATH)
 		w->start = path_get(&w->at);
-	if (absolute) {
-		if (flags & LOOKUP_BENEATH)
-			return -EXDEV;
-		if (bound)
-			to_root(w);
+	return path[0] == '/' && (flags & LOOKUP_BENEATH) ? -EXDEV : 1;
+}
+
+// 0: at is what path leads to, if whole; 1: the walk goes on from at.
+static int begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags, bool whole)
+{
+	w->t = t;
+	w->cred = t ? t->cred : NULL;
+	w->at = w->root = w->start = (struct path){0};
+	w->flags = flags;
+	w->links = 0;
+	w->buf = NULL;
+	w->rest = path;
+	if (flags & LOOKUP_CACHED)
+		return -EAGAIN; // never promised: the caller tries again without
+	if (!path[0] && !(flags & LOOKUP_EMPTY))
+		return -ENOENT;
+	if (!t) {
+		w->root = path_get(dir);
+		w->at = path_get(dir);
+		return 1;
 	}
-	return path[0] || (flags & LOOKUP_EMPTY) ? 0 : -ENOENT;
+	if (flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT))
+		return begin_bound(w, dir, path, flags);
+	return walk_cached(t, dir, &w->rest, flags, whole, &w->at);
+}
+
+int walk_begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags)
+{
+	int err = begin(w, t, dir, path, flags, false);
+
+	return err < 0 ? err : 0;
 }
 
 void walk_end(struct walk *w)
@@ -81,7 +103,7 @@ static int go_up(struct walk *w)
 
 	if ((w->flags & LOOKUP_BENEATH) && path_equal(&w->at, &w->start))
 		return -EXDEV;
-	path_up(&w->at, &w->root);
+	path_up(&w->at, walk_root(w));
 	if ((w->flags & LOOKUP_NO_XDEV) && w->at.mnt != before)
 		return -EXDEV;
 	return 0;
@@ -288,13 +310,15 @@ int walk_last(struct walk *w, bool follow_link, struct path *out)
 int vfs_lookup(struct task *t, const struct path *dir, const char *path, unsigned flags, struct path *out_path)
 {
 	struct walk w;
-	int err = walk_begin(&w, t, dir, path, flags);
+	int err = begin(&w, t, dir, path, flags, true);
 
-	if (!err)
-		do {
+	if (err == 0) {
+		*out_path = w.at;
+	} else {
+		while (err == 1)
 			err = walk_to_parent(&w) ?: walk_last(&w, flags & LOOKUP_FOLLOW, out_path);
-		} while (err == 1);
-	walk_end(&w);
+		walk_end(&w);
+	}
 	if (err)
 		return err;
 	if (!dentry_inode(out_path->dentry))
@@ -338,17 +362,20 @@ int vfs_lookup_at(struct task *t, int dirfd, uaddr_t upath, unsigned flags, stru
 
 int vfs_lookup_from(struct task *t, int dirfd, const char *path, unsigned flags, struct path *out_path)
 {
-	struct path dir = {0};
-	int err = vfs_dirfd(t, dirfd, path, &dir);
+	struct file *f;
+	int err;
 
-	if (err)
-		return err;
-	if (!path[0] && (flags & LOOKUP_EMPTY) && dir.mnt) {
-		*out_path = dir;
-		return 0;
-	}
-	err = vfs_lookup(t, dir.mnt ? &dir : NULL, path, flags, out_path);
-	path_put(&dir);
+	if (path[0] == '/' || dirfd == AT_FDCWD)
+		return vfs_lookup(t, NULL, path, flags, out_path);
+	f = fd_file_any(t, dirfd);
+	if (!f)
+		return -EBADF;
+	err = 0;
+	if (!path[0] && (flags & LOOKUP_EMPTY))
+		*out_path = path_get(&f->path);
+	else
+		err = vfs_lookup(t, &f->path, path, flags, out_path);
+	file_put(f);
 	return err;
 }
 
