@@ -54,16 +54,18 @@ void file_put(struct file *f)
 	kmem_free(&file_type, f);
 }
 
-struct file *file_alloc(const struct path *p, unsigned flags, struct cred *cred)
+struct file *file_alloc(struct path p, unsigned flags, struct cred *cred)
 {
 	struct file *f = kmem_alloc(&file_type);
 
-	if (!f)
+	if (!f) {
+		path_put(&p);
 		return NULL;
+	}
 	ref_init(&f->ref);
 	mutex_init(&f->pos_mu);
-	f->path = path_get(p);
-	f->inode = dentry_inode(p->dentry);
+	f->path = p;
+	f->inode = dentry_inode(p.dentry);
 	f->ops = f->inode->file_ops;
 	f->flags = flags;
 	f->cred = cred ? cred_get(cred) : NULL;
@@ -93,7 +95,6 @@ struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned f
 	struct inode *inode = kmem_alloc(&anon_inode_type);
 	struct dentry *d;
 	struct file *f;
-	struct path p;
 	char shown[64];
 	int len;
 
@@ -109,9 +110,7 @@ struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned f
 	d = dentry_create_unhashed(mnt->root, shown, MIN((size_t)len, sizeof(shown) - 1), inode);
 	if (!d)
 		return NULL;
-	p = (struct path){mount_get(mnt), d};
-	f = file_alloc(&p, flags, NULL);
-	path_put(&p);
+	f = file_alloc((struct path){mount_get(mnt), d}, flags, NULL);
 	if (f)
 		f->priv = priv;
 	return f;

@@ -84,25 +84,32 @@ static int truncate_open(struct file *f)
 	return err;
 }
 
-static int open_existing(struct task *t, const struct path *p, int flags, bool fresh, struct file **out_file)
+static int check_open_path(const struct path *p, int flags)
 {
 	struct inode *inode = dentry_inode(p->dentry);
-	struct file *f;
-	int err;
 
+	if ((flags & O_DIRECTORY) && !S_ISDIR(inode->attr.mode))
+		return -ENOTDIR;
+	return S_ISLNK(inode->attr.mode) && !(flags & O_NOFOLLOW) ? -ELOOP : 0;
+}
+
+// Takes p's references in any case.
+static int open_existing(struct task *t, struct path p, int flags, bool fresh, struct file **out_file)
+{
+	struct inode *inode = dentry_inode(p.dentry);
+	struct file *f;
+	int err = flags & O_PATH ? check_open_path(&p, flags) : check_open(t, &p, flags, fresh);
+
+	if (err) {
+		path_put(&p);
+		return err;
+	}
 	if (flags & O_PATH) {
-		if ((flags & O_DIRECTORY) && !S_ISDIR(inode->attr.mode))
-			return -ENOTDIR;
-		if (S_ISLNK(inode->attr.mode) && !(flags & O_NOFOLLOW))
-			return -ELOOP;
 		*out_file = file_alloc(p, O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW)), t ? t->cred : NULL);
 		if (*out_file)
 			(*out_file)->ops = &path_file_ops;
 		return *out_file ? 0 : -ENFILE;
 	}
-	err = check_open(t, p, flags, fresh);
-	if (err)
-		return err;
 	f = file_alloc(p, flags & ~(OPEN_ONLY & ~O_NOCTTY), t ? t->cred : NULL);
 	if (!f)
 		return -ENFILE;
@@ -125,14 +132,14 @@ static int open_existing(struct task *t, const struct path *p, int flags, bool f
 	f->opened = true;
 	f->flags &= ~O_NOCTTY; // which a terminal wanted to know
 	if (kernel()->vfs->nwatches)
-		vfs_notify_path(p, IN_OPEN);
+		vfs_notify_path(&f->path, IN_OPEN);
 	*out_file = f;
 	return 0;
 }
 
 int vfs_open_path(struct task *t, const struct path *p, int flags, struct file **out_file)
 {
-	return open_existing(t, p, flags, false, out_file);
+	return open_existing(t, path_get(p), flags, false, out_file);
 }
 
 // May entries be made in or taken out of dir?
@@ -197,9 +204,10 @@ static int open_or_create(struct task *t, struct walk *w, int flags, uint32_t mo
 		if (err)
 			return err;
 		if (dentry_inode(p.dentry)) {
-			if (flags & O_EXCL)
-				err = -EEXIST;
-			break;
+			if (!(flags & O_EXCL))
+				break;
+			path_put(&p);
+			return -EEXIST;
 		}
 		path_put(&p);
 		err = create(w, mode, &p);
@@ -212,17 +220,13 @@ static int open_or_create(struct task *t, struct walk *w, int flags, uint32_t mo
 			return err;
 		break;
 	}
-	if (!err)
-		err = open_existing(t, &p, flags, fresh, out_file);
-	path_put(&p);
-	return err;
+	return open_existing(t, p, flags, fresh, out_file);
 }
 
 static int open_tmpfile(struct task *t, const struct path *p, int flags, uint32_t mode, struct file **out_file)
 {
 	struct inode *dir = dentry_inode(p->dentry), *inode;
 	struct dentry *d;
-	struct path tmp;
 	int err;
 
 	if ((flags & O_ACCMODE) == O_RDONLY)
@@ -243,10 +247,7 @@ static int open_tmpfile(struct task *t, const struct path *p, int flags, uint32_
 	d = dentry_create_unhashed(p->dentry, "#tmpfile", 8, inode);
 	if (!d)
 		return -ENOMEM;
-	tmp = (struct path){mount_get(p->mnt), d};
-	err = open_existing(t, &tmp, flags & ~(O_TMPFILE | O_CREAT | O_EXCL), true, out_file);
-	path_put(&tmp);
-	return err;
+	return open_existing(t, (struct path){mount_get(p->mnt), d}, flags & ~(O_TMPFILE | O_CREAT | O_EXCL), true, out_file);
 }
 
 static unsigned resolve_flags(uint64_t resolve)
@@ -285,10 +286,5 @@ int vfs_open(struct task *t, const struct path *dir, const char *path, int flags
 		how |= LOOKUP_FOLLOW;
 	if (!(flags & (O_PATH | O_ACCMODE | O_DIRECTORY)))
 		how |= LOOKUP_OPEN;
-	err = vfs_lookup(t, dir, path, how, &p);
-	if (err)
-		return err;
-	err = open_existing(t, &p, flags, false, out_file);
-	path_put(&p);
-	return err;
+	return vfs_lookup(t, dir, path, how, &p) ?: open_existing(t, p, flags, false, out_file);
 }

@@ -155,7 +155,7 @@ int devpts_open(struct task *t, struct mount *mnt, struct tty *tty, unsigned fla
 
 	if (err)
 		return err;
-	f = dentry_inode(p.dentry) ? file_alloc(&p, flags, t->cred) : NULL;
+	f = dentry_inode(p.dentry) ? file_alloc(path_get(&p), flags, t->cred) : NULL;
 	dentry_put(p.dentry);
 	if (!f)
 		return -EIO;

@@ -403,13 +403,10 @@ static int open_inode(struct hostfile *h, unsigned flags, struct file **out_file
 	char name[64];
 	size_t len = name_of(&h->inode.attr, h->is_tty, name, sizeof(name));
 	struct dentry *d = dentry_create_unhashed(mnt->root, name, len, &h->inode);
-	struct path p;
 
 	if (!d)
 		return -ENOMEM;
-	p = (struct path){mount_get(mnt), d};
-	*out_file = file_alloc(&p, flags, NULL);
-	path_put(&p);
+	*out_file = file_alloc((struct path){mount_get(mnt), d}, flags, NULL);
 	return *out_file ? 0 : -ENOMEM;
 }
 

@@ -171,7 +171,7 @@ int pipe_create_files(struct task *t, int flags, struct file **out_reader, struc
 	if (!p)
 		return -ENOMEM;
 	r = file_create_anon(&pipe_file_ops, NULL, O_RDONLY | (flags & (O_NONBLOCK | O_DIRECT)), S_IFIFO, "pipe");
-	w = r ? file_alloc(&r->path, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), NULL) : NULL; // of the same inode
+	w = r ? file_alloc(path_get(&r->path), O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), NULL) : NULL; // of the same inode
 	if (!w) {
 		if (r)
 			file_put(r);

@@ -76,7 +76,6 @@ int memfd_create_file(struct task *t, const char *name, uint32_t mode, uint32_t 
 	struct vfs *vfs = kernel()->vfs;
 	struct tmpfs_node *n;
 	struct dentry *d;
-	struct path p;
 	char shown[NAME_MAX + 1];
 	int err = vfs->memfd_mnt ? 0 : memfd_mount(vfs);
 
@@ -91,9 +90,7 @@ int memfd_create_file(struct task *t, const char *name, uint32_t mode, uint32_t 
 	d = dentry_create_unhashed(vfs->memfd_mnt->root, shown, strlen(shown), &n->inode);
 	if (!d)
 		return -ENOMEM;
-	p = (struct path){mount_get(vfs->memfd_mnt), d};
-	*out_file = file_alloc(&p, O_RDWR, t->cred);
-	path_put(&p);
+	*out_file = file_alloc((struct path){mount_get(vfs->memfd_mnt), d}, O_RDWR, t->cred);
 	if (!*out_file)
 		return -ENFILE;
 	(*out_file)->opened = true; // not counted as a writer: what is in a memfd may be executed at once
