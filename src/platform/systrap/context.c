@@ -194,6 +194,38 @@ bool reap_owed(void)
 	return all.dying;
 }
 
+// Notes the end of its process; true if nobody knew of it.
+static bool ended(struct platform_as *as, int status)
+{
+	const bool news = !as->dead;
+
+	if (news) {
+		as->dead = true;
+		if (!as->kill_wanted)
+			log_debug("systrap: process %d ended by itself (status %d)", (int)as->pid, status);
+	}
+	if (as->nalive) // and it may have been about to fork
+		know_all(true);
+	return news;
+}
+
+// The host tells of one ended process, the same until that is reaped. One whose contexts are there still isn't, and the template's always are: so each
+// other is asked for.
+static bool look_at_each(void)
+{
+	struct platform_as *as;
+	bool found = false;
+
+	for (as = LIST_FIRST(&all.registry); as; as = LIST_NEXT(as, registry_link)) {
+		const pid_t pid = as_pid(as);
+		siginfo_t info = {0};
+
+		if (pid > 0 && !as->dead && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid)
+			found |= ended(as, info.si_status);
+	}
+	return found;
+}
+
 bool reap(void)
 {
 	bool found = false;
@@ -218,16 +250,11 @@ bool reap(void)
 			as = as_find(info.si_pid);
 		}
 		if (as) {
-			if (!as->dead) {
-				found = true;
-				as->dead = true;
-				if (!as->kill_wanted)
-					log_debug("systrap: process %d ended by itself (status %d)", info.si_pid, info.si_status);
-			}
-			if (as->nalive) // and it may have been about to fork
-				know_all(true);
-			if (as->nctx)
+			found |= ended(as, info.si_status);
+			if (as->nctx) {
+				look_at_each();
 				return true;
+			}
 			continue;
 		}
 		waitpid(info.si_pid, NULL, WNOHANG | __WALL); // some application forked through the stub's text

@@ -22,6 +22,8 @@
 
 enum { CODE = 0x400000, DATA = 0x500000 };
 
+static const uint8_t code_stay[] = {0xeb, 0xfe}; // jmp to itself
+
 static int told_done;
 
 void kernel_ops_done(void *owner)
@@ -584,6 +586,46 @@ static void test_death_while_stopped(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+static void kill_and_see_zombie(struct platform_ctx *ctx)
+{
+	siginfo_t info;
+
+	kill(systrap_ops.host_pid(ctx), SIGKILL);
+	assert_int_equal(waitid(P_PID, systrap_ops.host_pid(ctx), &info, WEXITED | WNOWAIT | __WALL), 0);
+}
+
+// A dead process that is still referred to hides no other's end, whether they come together or one after the other.
+static void test_deaths_are_seen_behind_others(void **state)
+{
+	enum { PROCESSES = 4 };
+
+	for (int together = 0; together < 2; together++) {
+		struct platform_ctx *ctx[PROCESSES];
+		struct platform_event ev;
+		unsigned seen = 0;
+
+		for (int i = 0; i < PROCESSES; i++) {
+			ctx[i] = load(code_stay, sizeof(code_stay));
+			systrap_ops.resume(ctx[i]);
+		}
+		for (int i = 0; together && i < PROCESSES; i++)
+			kill_and_see_zombie(ctx[i]);
+		for (int i = 0; i < PROCESSES; i++) {
+			struct platform_ctx *dead;
+
+			if (!together)
+				kill_and_see_zombie(ctx[i]);
+			dead = next_event(&ev);
+			assert_int_equal(ev.kind, PLATFORM_DEAD);
+			for (int k = 0; k < PROCESSES; k++)
+				seen |= (dead == ctx[k]) << k;
+		}
+		assert_int_equal(seen, (1 << PROCESSES) - 1);
+		for (int i = 0; i < PROCESSES; i++)
+			systrap_ops.ctx_destroy(ctx[i]);
+	}
+}
+
 static void test_files_are_mapped_and_ops_fail_late(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -638,8 +680,6 @@ static void test_a_single_op_fails_beside_a_result(void **state)
 	systrap_ops.ctx_destroy(child);
 	systrap_ops.ctx_destroy(ctx);
 }
-
-static const uint8_t code_stay[] = {0xeb, 0xfe}; // jmp to itself
 
 static void test_the_end_of_operations_is_told_to_who_asks(void **state)
 {
@@ -775,6 +815,7 @@ int main(void)
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_death_while_stopped),
+		cmocka_unit_test(test_deaths_are_seen_behind_others),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_a_single_op_fails_beside_a_result),
 		cmocka_unit_test(test_the_end_of_operations_is_told_to_who_asks),
