@@ -59,7 +59,7 @@ struct sched {
 	struct mutex arm_mu; // a leaf
 	int64_t armed_ns; // Guarded by arm_mu: when timer_fd rings
 	struct mutex watch_mu;
-	pthread_cond_t watch_idle; // with watch_mu
+	struct mutex_cond watch_idle; // with watch_mu
 	struct watch_slot watches[WATCHES_MAX]; // Guarded by watch_mu.
 };
 
@@ -331,7 +331,7 @@ static void watch_run(struct sched *s, uint64_t data, uint32_t events)
 		mutex_lock(&s->watch_mu);
 	} while (slot->again && slot->watch);
 	slot->running = false;
-	pthread_cond_broadcast(&s->watch_idle);
+	mutex_cond_broadcast(&s->watch_idle);
 	mutex_unlock(&s->watch_mu);
 }
 
@@ -562,7 +562,7 @@ int sched_create(int nworkers_max)
 	kernel()->sched = s;
 	mutex_init(&s->lead_mu);
 	mutex_init(&s->watch_mu);
-	pthread_cond_init(&s->watch_idle, NULL);
+	mutex_cond_init(&s->watch_idle);
 	s->nworkers_max = nworkers_max;
 	s->spin_ns = SPIN_MAX_NS;
 	s->timer_deadline_ns = s->armed_ns = KTIME_NEVER;

@@ -26,7 +26,7 @@ RB_GENERATE(timer_tree, ktimer, node, timer_cmp)
 
 struct timers {
 	struct mutex mu;
-	pthread_cond_t idle; // with mu: running changed
+	struct mutex_cond idle; // with mu: running changed
 	// Guarded by mu.
 	struct timer_tree monotonic, realtime;
 	struct ktimer *running;
@@ -43,7 +43,7 @@ int timers_create(void)
 	if (!ts)
 		return -ENOMEM;
 	mutex_init(&ts->mu);
-	pthread_cond_init(&ts->idle, NULL);
+	mutex_cond_init(&ts->idle);
 	RB_INIT(&ts->monotonic);
 	RB_INIT(&ts->realtime);
 	ts->told_ns = KTIME_NEVER;
@@ -167,7 +167,7 @@ void timers_run(void)
 		t->fn(t); // t may be gone afterwards
 		mutex_lock(&ts->mu);
 		ts->running = NULL;
-		pthread_cond_broadcast(&ts->idle);
+		mutex_cond_broadcast(&ts->idle);
 	}
 	ts->busy = false;
 	next = next_deadline_locked(ts);
