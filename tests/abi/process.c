@@ -78,6 +78,27 @@ CASE(vfork_shares_memory_and_waits)
 }
 
 /* The parent's call has changed memory, too, and doesn't end before its child does. */
+/* What the child uses before execve is counted with what it uses afterwards. */
+CASE(vfork_child_counts_its_time)
+{
+	struct rusage ru;
+	struct timespec ts;
+	int st;
+
+	pid_t p = vfork();
+	if (p == 0) {
+		do
+			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+		while (ts.tv_sec == 0 && ts.tv_nsec < 50000000);
+		execl("/proc/self/exe", "x", "--nothing", NULL);
+		_exit(1);
+	}
+	EQ(wait4(OK(p), &st, 0, &ru), p);
+	CHECK(WIFEXITED(st));
+	CHECK(ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec + ru.ru_stime.tv_sec * 1000000 + ru.ru_stime.tv_usec >= 40000);
+	CHECK(ru.ru_utime.tv_sec < 20);
+}
+
 CASE(vfork_child_maps)
 {
 	for (int i = 0; i < 20; i++) {

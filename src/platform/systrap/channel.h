@@ -221,7 +221,7 @@ struct slot {
 	uint32_t writes;  // the stub's own: it may be writing to this place of STUB_FD_FILES, less 1
 	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
 	uint64_t robust_list; // the stub's own: what the thread said
-	uint64_t cpu_ns;      // with SYS_exit: what the thread has used
+	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
 		uint32_t seen, word, wakes;
 	} futex;

@@ -447,8 +447,10 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 {
 	struct platform_ctx *child;
 	struct slot_op *op;
-	int err = ctx_create(ctx->as, &child);
+	int err;
 
+	family_found(ctx->as); // who came by vfork may bring a process
+	err = ctx_create(ctx->as, &child);
 	if (err)
 		return err;
 	op = op_queue(ctx, OP_SPAWN, op_tag);

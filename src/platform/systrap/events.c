@@ -230,7 +230,7 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 		if (kind & (KIND_SEG0 | KIND_SEGS_MASK << KIND_SEGS_SHIFT))
 			take_segs(ctx, kind, out->call.args);
 		fetch_ahead(ctx);
-		if (out->call.nr == SYS_exit)
+		if (out->call.nr == SYS_exit || out->call.nr == SYS_execve || out->call.nr == SYS_execveat)
 			take_used(ctx);
 		break;
 	case KIND_FAULT:
@@ -588,6 +588,7 @@ void systrap_resume(struct platform_ctx *ctx)
 	// since it waits for the answer there. So that needs to come before the answer alone, and ops_sent before it.
 	ops_resumed(ctx, state & (STATE_OP | STATE_OPS));
 	ctx->ret_set = ctx->regs_set = false;
+	ctx->used_ns = 0;
 	slot_answer(ctx, state);
 	ctx->look_at = __rdtsc() + LOOK_AFTER_ANSWER;
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours

@@ -76,6 +76,13 @@ static struct family *family_of_locked(struct platform_as *as)
 	return as->family;
 }
 
+void family_found(struct platform_as *as)
+{
+	mutex_lock(&as->mu);
+	family_of_locked(as);
+	mutex_unlock(&as->mu);
+}
+
 void family_join(struct platform_ctx *relative, struct platform_as *child)
 {
 	struct family *f = NULL;

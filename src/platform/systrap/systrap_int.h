@@ -95,7 +95,7 @@ struct platform_ctx {
 	uint16_t cpu;           // low 8 bits of where the stub ran, or CPU_UNKNOWN
 	bool unborn;            // resumed, and not seen to run since it was made
 	int64_t made_ns;        // when; by the monotonic clock
-	uint64_t used_ns;       // CPU time, at the call that ends the thread; else 0
+	uint64_t used_ns;       // CPU time, while it is stopped at the call that ends the thread, or may; else 0
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it
@@ -226,6 +226,7 @@ void kin_leave(struct platform_as *as);
 
 // family.c: channels that go from one process to the next
 bool family_take(struct platform_ctx *relative, struct channel *out); // memory for the channel of one who joins; false: there is none
+void family_found(struct platform_as *as); // it is going to have a second context: from then on it is too late
 void family_join(struct platform_ctx *relative, struct platform_as *child); // NULL: nobody's. child's chan_fd stays open, or is closed
 void family_leave(struct platform_as *as);
 void family_give(struct platform_as *as); // its process is gone: takes the channel's memory, if it is of use

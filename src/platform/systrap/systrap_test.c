@@ -424,6 +424,36 @@ static void test_channels_stay_in_the_family(void **state)
 	open_to_kin = false;
 }
 
+// Who has run nothing but vfork so far is of a family, too, when the first of them goes on elsewhere.
+static void test_a_family_begins_with_the_second_context(void **state)
+{
+	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *thread, *child;
+	struct platform_event ev;
+	bool again = false;
+	pid_t pid;
+
+	systrap_ops.set_owner(ctx, ctx);
+	systrap_ops.resume(ctx);
+	assert_ptr_equal(next_event(&ev), ctx);
+	open_to_kin = true;
+	assert_int_equal(systrap_ops.spawn(ctx, 5, &thread), 0);
+	systrap_ops.set_owner(thread, thread);
+	assert_int_equal(systrap_ops.flush(ctx), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(systrap_ops.as_create(thread, &child), 0);
+		again = again || child->as->chan[MARK];
+		child->as->chan[MARK] = 1;
+		while (!(pid = systrap_ops.host_pid(child)))
+			assert_null(systrap_ops.poll(&ev));
+		systrap_ops.ctx_destroy(child);
+		wait_until_gone(pid);
+	}
+	assert_true(again);
+	open_to_kin = false;
+	systrap_ops.ctx_destroy(thread);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_a_thread_shares_memory_and_leaves_alone(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit)), *thread;
@@ -810,6 +840,7 @@ int main(void)
 		cmocka_unit_test(test_a_parent_learns_its_childrens_call_sites),
 		cmocka_unit_test(test_what_the_processor_is_is_told_by_the_stub),
 		cmocka_unit_test(test_channels_stay_in_the_family),
+		cmocka_unit_test(test_a_family_begins_with_the_second_context),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),

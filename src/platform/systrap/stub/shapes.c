@@ -173,7 +173,7 @@ static void add_futex(struct area *a)
 	s->futex.seen = stub_copy(&s->futex.word, (const void *)s->call.args[0], 4) == 0;
 }
 
-// What the end of a thread or of its memory needs: the head of its robust list, and its CPU time.
+// What the end of a thread or of its memory needs: the head of its robust list, and its CPU time. (At execve that ends where others live in the memory.)
 static void add_end(struct area *a)
 {
 	struct slot *s = a->s;
@@ -181,7 +181,7 @@ static void add_end(struct area *a)
 
 	add(a, s->robust_list, sizeof(struct robust_list_head), false);
 	s->cpu_ns = 0;
-	if (s->call.nr == SYS_exit && stub_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &ts) == 0)
+	if (s->call.nr != SYS_exit_group && stub_call2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &ts) == 0)
 		s->cpu_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
