@@ -82,14 +82,16 @@ int code_calls_find(const uint8_t *code, size_t len, uint32_t *out, int max)
 	return worthwhile(out, n);
 }
 
-static void look_through(struct known *k, struct file *f, const struct elf_segment *s)
+static int look_through(struct file *f, const struct elf_segment *s, uint32_t at[CODE_CALLS_MAX])
 {
 	const size_t len = s->data_end - s->start;
 	uint8_t *code = len <= CODE_MAX ? kmem_bytes(len) : NULL;
+	int n = -1;
 
 	if (code && file_read_kernel(f, code, len, s->offset) == (int64_t)len)
-		k->n = code_calls_find(code, len, k->at, CODE_CALLS_MAX);
+		n = code_calls_find(code, len, at, CODE_CALLS_MAX);
 	kmem_bytes_free(code);
+	return n;
 }
 
 static bool is_known(const struct known *k, const struct inode *i, uint64_t offset)
@@ -116,17 +118,50 @@ static struct known *find_locked(const struct inode *i, uint64_t offset)
 	return k;
 }
 
-void code_calls_tell(struct task *t, struct file *f, const struct elf_segment *s, uaddr_t bias)
+// What is known of this file, which is executed once more: how many are in at. *out_look: it is time to look through it.
+static int take_known(const struct inode *i, uint64_t offset, uint32_t at[CODE_CALLS_MAX], bool *out_look)
+{
+	struct known *k;
+	int n = -1;
+
+	mutex_lock(&known_mu);
+	k = find_locked(i, offset);
+	*out_look = k && k->executions < EXECUTIONS && ++k->executions == EXECUTIONS;
+	if (k && k->n > 0) {
+		n = k->n;
+		memcpy(at, k->at, n * sizeof(*at));
+	}
+	mutex_unlock(&known_mu);
+	return n;
+}
+
+static void put_known(const struct inode *i, uint64_t offset, const uint32_t at[CODE_CALLS_MAX], int n)
 {
 	struct known *k;
 
+	mutex_lock(&known_mu);
+	k = find_locked(i, offset);
+	if (k && n > 0) {
+		k->n = n;
+		memcpy(k->at, at, n * sizeof(*at));
+	}
+	mutex_unlock(&known_mu);
+}
+
+// Without the lock where the file is read and where the platform may have to wait for a stub.
+void code_calls_tell(struct task *t, struct file *f, const struct elf_segment *s, uaddr_t bias)
+{
+	uint32_t at[CODE_CALLS_MAX];
+	bool look;
+	int n;
+
 	if (!platform->calls_at || !f->inode)
 		return;
-	mutex_lock(&known_mu);
-	k = find_locked(f->inode, s->offset);
-	if (k && k->executions < EXECUTIONS && ++k->executions == EXECUTIONS)
-		look_through(k, f, s);
-	if (k && k->n > 0)
-		platform->calls_at(t->ctx, bias + s->start, s->file_end - s->start, s->prot, k->at, (unsigned)k->n);
-	mutex_unlock(&known_mu);
+	n = take_known(f->inode, s->offset, at, &look);
+	if (look) {
+		n = look_through(f, s, at);
+		put_known(f->inode, s->offset, at, n);
+	}
+	if (n > 0)
+		platform->calls_at(t->ctx, bias + s->start, s->file_end - s->start, s->prot, at, (unsigned)n);
 }
