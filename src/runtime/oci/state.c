@@ -41,7 +41,8 @@ int state_check_id(const char *id, struct err **err)
 
 // --- processes of the host
 
-int state_process_find(pid_t pid, struct state_process *out, struct err **err)
+// *out_ended: nobody has waited for it yet, that is all.
+static int look_at_process(pid_t pid, struct state_process *out, bool *out_ended, struct err **err)
 {
 	char path[32], text[1024], *p;
 	int fd;
@@ -61,19 +62,25 @@ int state_process_find(pid_t pid, struct state_process *out, struct err **err)
 		p = strchr(p + 1, ' ');
 	*out = (struct state_process){pid, p ? strtoull(p, NULL, 10) : 0};
 	p = strrchr(text, ')');
-	if (p && (p[2] == 'Z' || p[2] == 'X'))
-		return err_set(err, "process %d has ended", (int)pid);
+	*out_ended = p && (p[2] == 'Z' || p[2] == 'X');
 	return 0;
+}
+
+int state_process_find(pid_t pid, struct state_process *out, struct err **err)
+{
+	bool ended;
+
+	return look_at_process(pid, out, &ended, err);
 }
 
 bool state_process_lives(const struct state_process *p)
 {
 	struct state_process now;
 	struct err *err = NULL;
-	bool there = p->pid > 0 && state_process_find(p->pid, &now, &err) == 0;
+	bool ended, there = p->pid > 0 && look_at_process(p->pid, &now, &ended, &err) == 0;
 
 	err_free(err);
-	return there && now.start_ticks == p->start_ticks;
+	return there && !ended && now.start_ticks == p->start_ticks;
 }
 
 // --- the file

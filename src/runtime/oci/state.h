@@ -56,4 +56,5 @@ const char *state_status_name(enum state_status status);
 json_t *state_to_oci(const struct state *s); // the object of the OCI specification's "state"
 
 bool state_process_lives(const struct state_process *p);
-int state_process_find(pid_t pid, struct state_process *out, struct err **err); // fills in its start time
+// Fills in the start time of a process of this one's own, which may have ended already: a program can be faster than who records it.
+int state_process_find(pid_t pid, struct state_process *out, struct err **err);
