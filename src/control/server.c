@@ -42,6 +42,8 @@ struct control_server {
 	// Guarded by mu.
 	LIST_HEAD(, served) served;
 	int nrunning;
+	int nserving; // requests that are being carried out: each is answered before the sandbox ends
+	bool stops;
 	_Atomic int init_status;
 };
 
@@ -118,6 +120,39 @@ static struct served *find(struct control_server *s, const char *id)
 	return v;
 }
 
+// --- the end
+
+// The sandbox ends, but not before those who asked for something have their answers: it may have been what they asked for.
+static void stop(struct control_server *s)
+{
+	bool now;
+
+	mutex_lock(&s->mu);
+	s->stops = true;
+	now = s->nserving == 0;
+	mutex_unlock(&s->mu);
+	if (now)
+		kernel_stop();
+}
+
+static void serving_begin(struct control_server *s)
+{
+	mutex_lock(&s->mu);
+	s->nserving++;
+	mutex_unlock(&s->mu);
+}
+
+static void serving_end(struct control_server *s)
+{
+	bool last;
+
+	mutex_lock(&s->mu);
+	last = --s->nserving == 0 && s->stops;
+	mutex_unlock(&s->mu);
+	if (last)
+		kernel_stop();
+}
+
 // --- containers
 
 static void free_prepared(struct control_request *r)
@@ -149,7 +184,7 @@ static void container_ended(struct container *c, void *arg)
 	mutex_unlock(&s->mu);
 	// In the foreground whoever waits takes the status first, and hangs up then.
 	if (last && !s->foreground)
-		kernel_stop();
+		stop(s);
 }
 
 static void do_create(struct conn *c, struct control_request *r)
@@ -316,7 +351,7 @@ static void do_signal(struct conn *c, struct served *v, struct control_request *
 	if (waits && r->signal.signal == SIGKILL) {
 		// Nothing has begun, so the sandbox is all there is to kill.
 		send_reply(c, r->seq, json_object());
-		kernel_stop();
+		stop(c->server);
 		return;
 	}
 	if (waits)
@@ -397,7 +432,7 @@ static void dispatch(struct conn *c, struct control_request *r)
 		break;
 	case CONTROL_SHUTDOWN:
 		send_reply(c, r->seq, json_object());
-		kernel_stop();
+		stop(c->server);
 		break;
 	}
 }
@@ -425,7 +460,7 @@ static void conn_close(struct conn *c)
 	mutex_unlock(&c->write_mu);
 	shutdown(c->watch.fd, SHUT_RDWR);
 	if (c->first && (c->server->foreground || !has_process(c->server)))
-		kernel_stop();
+		stop(c->server);
 	conn_put(c);
 }
 
@@ -435,10 +470,12 @@ static void serve(struct conn *c, struct control_message *m)
 	const char *error;
 
 	log_debug("control: %s", json_string_value(json_object_get(m->json, "method")) ?: "?");
+	serving_begin(c->server);
 	if (control_request_parse(m, &r, &error) < 0)
 		send_error(c, r.seq, error);
 	else
 		dispatch(c, &r);
+	serving_end(c->server);
 	control_request_fini(&r);
 	control_message_fini(m);
 }
