@@ -392,6 +392,42 @@ def case_deleted_while_run(ctx, where):
     assert (proc.communicate(timeout=30 * ctx.args.slow)[1], proc.returncode) == ("", 137), proc.returncode
 
 
+def case_container_ends_during_exec(ctx, where):
+    """Whoever waits for another process than the first hears that it was killed, whatever ends the container."""
+    for end in (("kill", "x", "KILL"), ("exec", "x", *sh("kill -TERM 1")), ("delete", "--force", "x")):
+        seen = []
+        for runs in ("runc", where):
+            oci = runtime(ctx, runs)
+            spec = spec_of(ctx, sh("trap 'exit 3' TERM; while :; do sleep 0.05; done"))
+            assert oci.detached("run", "-d", "-b", oci.bundle(spec), "x") == 0
+            execs = [subprocess.Popen(oci.argv("exec", "x", *sh("echo ready; exec sleep 1000")), stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+            for p in execs:
+                assert p.stdout.readline() == "ready\n"
+            oci(*end)
+            seen.append([(p.communicate(timeout=30 * ctx.args.slow)[1], p.returncode) for p in execs])
+            oci("delete", "--force", "x")
+        assert seen[0] == seen[1] == [("", 137)] * 4, f"{end[0]}: runc {seen[0]}, hull {seen[1]}"
+
+
+def case_short_lives(ctx, where):
+    """A program that ends, or is killed, at once, with many of its kind on the machine: each command says how it went."""
+    hull = runtime(ctx, where)
+    short, long = hull.bundle(spec_of(ctx, ["true"]), "short"), hull.bundle(spec_of(ctx, SLEEP), "long")
+
+    def lives(number):
+        failed = []
+        for step in (("run", "-d", "-b", short, f"s{number}"), ("delete", "--force", f"s{number}"), ("run", "-d", "-b", long, f"l{number}"),
+                     ("kill", f"l{number}", "KILL"), ("delete", "--force", f"l{number}")):
+            if hull.detached(*step) != 0:
+                failed.append(step[0])
+        return failed
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        failed = [f for f in pool.map(lives, range(48)) if f]
+    assert not failed, failed
+
+
 def case_one_of_many(ctx, where):
     """Of many commands that make one ID at the same time one succeeds, and the rest say why not."""
     hull = runtime(ctx, where)
@@ -607,7 +643,7 @@ GROUPS = {
     "run": [case_exit_status, case_standard_input, case_process_fields, case_home, case_groups, case_capabilities, case_root_readonly,
             case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_preserved_descriptors, case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
-             case_deleted_while_run, case_one_of_many, case_signals_to_run],
+             case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],
     "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map],
 }

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,25 @@ static int start_process(const struct options *o, const char *id, const struct o
 	return ret;
 }
 
+// The sandbox is gone. Where somebody has deleted the container meanwhile that is no failure: the process was killed.
+static int explain_end(const struct settings *s, const char *id, int *out_status, struct err **err)
+{
+	struct err *ignored = NULL;
+	struct state state;
+	int ret = -1;
+
+	// Not before whoever deletes it has done with it: he holds the lock.
+	if (state_open(s->root, id, &state, &ignored) < 0 && !state_exists(s->root, id)) {
+		*out_status = 128 + SIGKILL;
+		ret = 0;
+		err_free(*err);
+		*err = NULL;
+	}
+	state_close(&state);
+	err_free(ignored);
+	return ret;
+}
+
 static int run(const struct settings *s, const void *options, int argc, char **argv, struct err **err)
 {
 	const struct options *o = options;
@@ -208,8 +228,8 @@ static int run(const struct settings *s, const void *options, int argc, char **a
 	ret = ret ?: start_process(o, argv[0], &spec.process, &client, &tty, &pid, err);
 	if (ret == 0 && o->internal_pid_file)
 		ret = life_write_pid_file(o->internal_pid_file, pid, err);
-	if (ret == 0 && !o->detach)
-		ret = foreground_wait(&client, argv[0], pid, tty, &status, err);
+	if (ret == 0 && !o->detach && foreground_wait(&client, argv[0], pid, tty, &status, err) < 0)
+		ret = explain_end(s, argv[0], &status, err);
 	terminal_restore();
 	control_client_fini(&client);
 	oci_spec_free(&spec);

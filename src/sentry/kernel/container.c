@@ -43,6 +43,8 @@ struct container_started {
 
 enum { ENDED_KEPT_MAX = 256 }; // of those that nobody may ever ask for
 
+#define OTHERS_GRACE_NS (1000 * NSEC_PER_MSEC) // a terminal may not take what a process wrote last
+
 KMEM_TYPE(container_type, container);
 KMEM_TYPE(waiter_type, container_waiter);
 KMEM_TYPE(started_type, container_started);
@@ -60,6 +62,8 @@ __attribute__((format(printf, 3, 4))) static int fail(char **err_text, int err, 
 	return err;
 }
 
+static void others_take_long(struct ktimer *timer);
+
 int container_create(const struct container_spec *spec, struct container **out, char **err_text)
 {
 	struct container *c = kmem_alloc(&container_type);
@@ -71,6 +75,7 @@ int container_create(const struct container_spec *spec, struct container **out, 
 		return -ENOMEM;
 	LIST_INIT(&c->waiters);
 	TAILQ_INIT(&c->started_list);
+	ktimer_init(&c->end_timer, CLOCK_MONOTONIC, others_take_long);
 	c->id = kmem_strdup(spec->id);
 	c->on_exit = spec->on_exit;
 	c->arg = spec->arg;
@@ -336,6 +341,8 @@ int container_start_process(struct container *c, const struct process_spec *p, i
 		t->tg->unkillable = !p->killable;
 		if (!kernel()->init)
 			kernel()->init = t->tg;
+	} else {
+		c->nothers++;
 	}
 	*out_pid = record->pid = t->tid;
 	TAILQ_INSERT_TAIL(&c->started_list, record, link);
@@ -383,16 +390,17 @@ int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_
 	return 0;
 }
 
-static void record_end_locked(struct container *c, struct thread_group *tg)
+// False: tg is no process that a request started.
+static bool record_end_locked(struct container *c, struct thread_group *tg)
 {
 	struct container_started *s = find_started_locked(c, tg->tgid), *next;
 
-	if (!s)
-		return;
+	if (!s || s->ended)
+		return false;
 	s->ended = true;
 	s->wait_status = tg->wait_status;
 	if (++c->nended <= ENDED_KEPT_MAX)
-		return;
+		return true;
 	TAILQ_FOREACH_SAFE(s, &c->started_list, link, next)
 		if (s->ended && s->pid != c->init_pid) {
 			TAILQ_REMOVE(&c->started_list, s, link);
@@ -400,6 +408,7 @@ static void record_end_locked(struct container *c, struct thread_group *tg)
 			c->nended--;
 			break;
 		}
+	return true;
 }
 
 // With --debug, at a container's end: the kernel's own objects and the container's are always there; a type whose number grows with what
@@ -410,39 +419,93 @@ static void log_live(const char *name, uint64_t count, void *arg)
 	log_debug("alive at the end: %lu %s", (unsigned long)count, name);
 }
 
-static void tell_gone(void *arg)
+// Whoever waits for tg hears of its end. tg is put.
+static void tell_waiters(struct thread_group *tg)
 {
-	struct thread_group *tg = arg;
 	struct container *c = tg->container;
 	LIST_HEAD(, container_waiter) mine = LIST_HEAD_INITIALIZER(mine);
 	struct container_waiter *w, *next;
-	bool was_init;
 
 	mutex_lock(&kernel()->tasks_mu);
-	record_end_locked(c, tg);
 	LIST_FOREACH_SAFE(w, &c->waiters, link, next)
 		if (w->pid == tg->tgid) {
 			LIST_REMOVE(w, link);
 			LIST_INSERT_HEAD(&mine, w, link);
 		}
-	was_init = tg == c->init;
-	if (was_init) {
-		c->ended = true;
-		c->init = NULL;
-	}
 	mutex_unlock(&kernel()->tasks_mu);
-	if (was_init && log_threshold >= LOG_DEBUG)
-		kmem_each_live(log_live, NULL);
 	LIST_FOREACH_SAFE(w, &mine, link, next) {
 		w->fn(w->arg, tg->wait_status);
 		kmem_free(&waiter_type, w);
 	}
-	if (was_init) {
-		if (c->on_exit)
-			c->on_exit(c, c->arg);
-		group_put(tg);
-	}
 	group_put(tg);
+}
+
+// The end of a container, which may be that of the sandbox. init NULL: not yet.
+static void tell_end(struct container *c, struct thread_group *init)
+{
+	if (!init)
+		return;
+	if (log_threshold >= LOG_DEBUG)
+		kmem_each_live(log_live, NULL);
+	tell_waiters(group_get(init));
+	if (c->on_exit)
+		c->on_exit(c, c->arg);
+	group_put(init); // c->init's
+	group_put(init);
+}
+
+static struct thread_group *take_ended_init_locked(struct container *c)
+{
+	struct thread_group *init = c->nothers == 0 ? c->ended_init : NULL;
+
+	if (init)
+		c->ended_init = NULL;
+	return init;
+}
+
+static void others_take_long(struct ktimer *timer)
+{
+	struct container *c = container_of(timer, struct container, end_timer);
+	struct thread_group *init;
+
+	mutex_lock(&kernel()->tasks_mu);
+	c->nothers = 0; // they are left to themselves
+	init = take_ended_init_locked(c);
+	mutex_unlock(&kernel()->tasks_mu);
+	tell_end(c, init);
+}
+
+// The init's end is told last, as Linux does it with a PID namespace's: who waits for another process that a request started, and was killed
+// with the init, is told before the sandbox is taken down.
+static void tell_gone(void *arg)
+{
+	struct thread_group *tg = arg, *init;
+	struct container *c = tg->container;
+	bool started;
+
+	mutex_lock(&kernel()->tasks_mu);
+	started = record_end_locked(c, tg);
+	if (tg == c->init) {
+		c->ended = true;
+		c->init = NULL;
+		c->ended_init = tg;
+		if (c->nothers)
+			ktimer_arm(&c->end_timer, ktime_now(CLOCK_MONOTONIC) + OTHERS_GRACE_NS);
+		init = take_ended_init_locked(c);
+		mutex_unlock(&kernel()->tasks_mu);
+		tell_end(c, init);
+		return;
+	}
+	mutex_unlock(&kernel()->tasks_mu);
+	tell_waiters(tg);
+	if (!started)
+		return;
+	mutex_lock(&kernel()->tasks_mu);
+	if (c->nothers)
+		c->nothers--;
+	init = take_ended_init_locked(c);
+	mutex_unlock(&kernel()->tasks_mu);
+	tell_end(c, init);
 }
 
 // Whoever hears of the end may take the sandbox down: not before what the process wrote to its terminal has arrived there.

@@ -4,6 +4,7 @@
 #include <bsd/sys/queue.h>
 
 #include "sentry/kernel/container.h"
+#include "sentry/kernel/timer.h"
 
 struct container_started;
 struct container_waiter;
@@ -19,6 +20,9 @@ struct container {
 	LIST_HEAD(, container_waiter) waiters; // Guarded by tasks_mu, as all below.
 	TAILQ_HEAD(container_started_list, container_started) started_list;
 	int nended; // of them
+	int nothers; // started beside the first, and nobody has been told of their end
+	struct thread_group *ended_init; // two references; NULL: its end needn't wait for theirs
+	struct ktimer end_timer; // but not for long
 	void (*on_exit)(struct container *c, void *arg);
 	void *arg;
 };
