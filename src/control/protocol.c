@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+enum { PATIENCE_MS = 1000 };
 
 const char *control_version(void)
 {
@@ -130,15 +133,18 @@ int control_read(struct control_reader *r, struct control_message *out)
 	return 1;
 }
 
+// Who has read the beginning is likely to read on; a message that was only begun leaves the connection useless.
 static int send_rest(int fd, const char *bytes, size_t len)
 {
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
 	while (len > 0) {
 		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || (errno == EAGAIN && poll(&p, 1, PATIENCE_MS) > 0)))
 			continue;
 		if (n < 0)
-			return -errno;
+			return errno == EAGAIN || errno == EINTR ? -ETIMEDOUT : -errno;
 		bytes += n;
 		len -= n;
 	}

@@ -64,8 +64,8 @@ struct control_reader {
 int control_read(struct control_reader *r, struct control_message *out);
 void control_reader_fini(struct control_reader *r);
 void control_message_fini(struct control_message *m); // closes what wasn't taken
-// Sends json (borrowed) and descriptors (borrowed). 0 or -errno. On a non-blocking descriptor whose buffer is full: -EAGAIN, and the
-// connection is of no more use.
+// Sends json (borrowed) and descriptors (borrowed). 0 or -errno. On a non-blocking descriptor: -EAGAIN if its buffer is full, and nothing was sent;
+// -ETIMEDOUT if it filled up on the way and nobody read for a while: the connection is of no more use then.
 int control_write(int fd, json_t *json, const int *fds, int nfds);
 // The build that both sides must be of.
 const char *control_version(void);

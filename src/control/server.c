@@ -72,7 +72,7 @@ static void conn_put(struct conn *c)
 	free(c);
 }
 
-// Sends reply (taken over). A client that doesn't read its answers loses them.
+// Sends reply (taken over). A client that doesn't read its answers loses them, or in the middle of one the connection.
 static void send_reply(struct conn *c, int64_t seq, json_t *reply)
 {
 	int err = 0;
@@ -82,6 +82,8 @@ static void send_reply(struct conn *c, int64_t seq, json_t *reply)
 	mutex_lock(&c->write_mu);
 	if (!c->closed)
 		err = control_write(c->watch.fd, reply, NULL, 0);
+	if (err == -ETIMEDOUT)
+		shutdown(c->watch.fd, SHUT_RDWR);
 	mutex_unlock(&c->write_mu);
 	json_decref(reply);
 	if (err)
