@@ -1,6 +1,8 @@
 /* Unix sockets: stream, datagram and seqpacket, names in both spaces, descriptors and credentials as messages. */
 #include "abi.h"
+#include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -621,4 +623,71 @@ CASE(relative_and_removed_names)
 	c = dial("../two", SOCK_STREAM);
 	(void)l;
 	ERR(open("../two", O_RDONLY), ENXIO);
+}
+
+enum { ACCEPTORS = 3, CROWD = 32, ROW_ROUNDS = 30 };
+
+static int row_listener, row_heard[2], row_go[2], row_generation, row_done;
+static volatile pid_t row_tids[ACCEPTORS + CROWD];
+
+static void *accept_one_each_round(void *arg)
+{
+	*(volatile pid_t *)arg = gettid();
+	for (int i = 0; i < ROW_ROUNDS; i++) {
+		int c = OK(accept(row_listener, NULL, NULL));
+
+		tell(row_heard[1]);
+		hear(row_go[0]);
+		close(c);
+	}
+	return NULL;
+}
+
+static void *be_woken(void *arg)
+{
+	*(volatile pid_t *)arg = gettid();
+	for (int i = 0; i < ROW_ROUNDS; i++)
+		while (__atomic_load_n(&row_generation, __ATOMIC_SEQ_CST) == i)
+			syscall(SYS_futex, &row_generation, FUTEX_WAIT_PRIVATE, i, NULL, NULL, 0);
+	__atomic_add_fetch(&row_done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* As many wait as come, and each takes one, also when they come before the first has been given a processor. */
+CASE(connections_in_a_row)
+{
+	struct sockaddr_un a;
+	socklen_t len = name(&a, "row");
+	pthread_t t;
+
+	row_listener = listener("row", SOCK_STREAM);
+	OK(pipe(row_heard));
+	OK(pipe(row_go));
+	for (int i = 0; i < ACCEPTORS + CROWD; i++)
+		CHECK(pthread_create(&t, NULL, i < ACCEPTORS ? accept_one_each_round : be_woken, (void *)&row_tids[i]) == 0);
+	for (int round = 0; round < ROW_ROUNDS; round++) {
+		struct pollfd p = { row_heard[0], POLLIN, 0 };
+		int s[ACCEPTORS];
+
+		for (int i = 0; i < ACCEPTORS + CROWD; i++)
+			EVENTUALLY(row_tids[i] && thread_state(row_tids[i]) == 'S');
+		for (int i = 0; i < ACCEPTORS; i++)
+			s[i] = OK(socket(AF_UNIX, SOCK_STREAM, 0));
+		/* These are in front of the acceptors. */
+		row_generation = round + 1;
+		syscall(SYS_futex, &row_generation, FUTEX_WAKE_PRIVATE, CROWD, NULL, NULL, 0);
+		for (int i = 0; i < ACCEPTORS; i++)
+			if (connect(s[i], (void *)&a, len) < 0)
+				FAIL("connect: %s", strerror(errno));
+		for (int i = 0; i < ACCEPTORS; i++) {
+			if (OK(poll(&p, 1, 10000)) == 0)
+				FAIL("round %d: %d of %d connections were taken", round, i, ACCEPTORS);
+			hear(row_heard[0]);
+		}
+		for (int i = 0; i < ACCEPTORS; i++) {
+			tell(row_go[1]);
+			close(s[i]);
+		}
+	}
+	EVENTUALLY(__atomic_load_n(&row_done, __ATOMIC_SEQ_CST) == CROWD);
 }

@@ -15,8 +15,7 @@ KMEM_TYPE(task_wait_type, task_wait);
 static bool wait_woken(struct waitq_entry *e, uint32_t events)
 {
 	(void)events;
-	task_wake(container_of(e, struct task_wait, entry)->task);
-	return true;
+	return task_wake(container_of(e, struct task_wait, entry)->task);
 }
 
 static int wait_on(struct task *t, struct waitq *q, uint32_t events, bool exclusive, struct file *f)

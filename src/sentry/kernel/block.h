@@ -19,6 +19,7 @@
 // passed; turn it into what the call answers then). All waits are unlinked before the handler is entered again and when the call ends.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct file;
@@ -26,6 +27,8 @@ struct task;
 struct waitq;
 
 int task_wait_on(struct task *t, struct waitq *q, uint32_t events); // 0, or -ENOMEM
+// One wake-up is for one such waiter. Who ends the call without having looked at what it waited for since task_block() unlinked it has to look once
+// more: the wake-up may have been his.
 int task_wait_on_exclusive(struct task *t, struct waitq *q, uint32_t events);
 // As task_wait_on, of a queue that lives as long as f: which is held while it waits (poll, whose descriptors are looked up each time).
 int task_wait_on_file(struct task *t, struct waitq *q, uint32_t events, struct file *f);
@@ -44,5 +47,6 @@ long task_give_turn(struct task *t);
 // Sets t->call.deadline_ns on the first entry and leaves it on later ones: now + timeout_ns; negative: never.
 void task_deadline_in(struct task *t, int64_t timeout_ns);
 
-// Makes a parked task runnable; no effect on one that isn't parked, except that a task just about to park doesn't. Any thread.
-void task_wake(struct task *t);
+// Makes a parked task runnable; no effect on one that isn't parked, except that a task just about to park doesn't. Any thread. False: it was awake
+// already, or is about to wake for something that came before.
+bool task_wake(struct task *t);

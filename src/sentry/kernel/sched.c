@@ -195,14 +195,20 @@ bool sched_park(struct task *t)
 	return parked;
 }
 
-void task_wake(struct task *t)
+bool task_wake(struct task *t)
 {
+	bool woken = false;
+
 	mutex_lock(&kernel()->run_mu);
-	if (t->state == TASK_BLOCKED)
+	if (t->state == TASK_BLOCKED) {
 		enqueue_locked(t);
-	else if (t->state == TASK_RUNNING)
+		woken = true;
+	} else if (t->state == TASK_RUNNING) {
+		woken = !t->wake_pending;
 		t->wake_pending = true;
+	}
 	mutex_unlock(&kernel()->run_mu);
+	return woken;
 }
 
 void task_kick(struct task *t)

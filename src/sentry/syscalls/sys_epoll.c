@@ -75,7 +75,7 @@ static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
 
 static long wait_in(struct task *t, struct file *ep, int fd, uaddr_t out, int max)
 {
-	long n;
+	long n, ready;
 	int err;
 
 	if (max <= 0 || max > INT32_MAX / (int)sizeof(struct epoll_event))
@@ -95,9 +95,12 @@ static long wait_in(struct task *t, struct file *ep, int fd, uaddr_t out, int ma
 	if (n)
 		return n;
 	n = task_block(t);
-	if (n == -ETIMEDOUT)
-		return 0;
-	return n == -ERESTARTSYS ? -EINTR : n; // never restarted: man 7 signal
+	if (n == -EBLOCKED)
+		return n;
+	ready = harvest(t, ep, out, max); // what woke this task, and so none of the others who wait here
+	if (ready)
+		return ready;
+	return n == -ETIMEDOUT ? 0 : n == -ERESTARTSYS ? -EINTR : n; // never restarted: man 7 signal
 }
 
 // timeout_ns: negative: none. The mask, if any, was set at the first entry.

@@ -127,7 +127,7 @@ long sys_listen(struct task *t, const struct sysargs *args)
 // The next connection, or parks the task until there is one.
 static long accept_wait(struct task *t, struct file *f, struct sock *s, struct sock **out)
 {
-	long ret;
+	long ret, late;
 
 	if (!s->ops->accept)
 		return -EOPNOTSUPP;
@@ -144,6 +144,11 @@ static long accept_wait(struct task *t, struct file *f, struct sock *s, struct s
 	if (ret != -EAGAIN)
 		return ret;
 	ret = task_block(t);
+	if (ret == -EBLOCKED)
+		return ret;
+	late = s->ops->accept(s, out); // what woke this task, and so none of the others who wait here
+	if (late != -EAGAIN)
+		return late;
 	if (ret == -ETIMEDOUT)
 		return -EAGAIN;
 	return ret == -ERESTARTSYS && s->rcvtimeo_ns ? -EINTR : ret;
