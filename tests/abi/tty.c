@@ -1,6 +1,7 @@
 /* Terminals: pty pairs, the line discipline, job control, the window size. */
 #include "abi.h"
 #include <poll.h>
+#include <pthread.h>
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -897,4 +898,34 @@ CASE(orphans_read_errors)
 	open_pair();
 	OK(pipe(sync_pipe));
 	EXITED(in_session(body_orphan), 0);
+}
+
+static void *to_lines(void *arg)
+{
+	struct termios t;
+
+	EVENTUALLY(thread_state(*(volatile pid_t *)arg) == 'S');
+	OK(tcgetattr(s, &t));
+	t.c_lflag |= ICANON;
+	OK(tcsetattr(s, TCSANOW, &t));
+	return NULL;
+}
+
+/* A read that has a time ends with it, although its terminal has gone over to lines, which have none. */
+CASE(time_of_a_read_whose_mode_changes)
+{
+	pid_t tid = gettid();
+	struct termios t;
+	pthread_t thread;
+	char b[4];
+
+	open_pair();
+	raw();
+	OK(tcgetattr(s, &t));
+	t.c_cc[VMIN] = 0;
+	t.c_cc[VTIME] = 5;
+	OK(tcsetattr(s, TCSANOW, &t));
+	CHECK(pthread_create(&thread, NULL, to_lines, &tid) == 0);
+	EQ(read(s, b, 4), 0);
+	pthread_join(thread, NULL);
 }

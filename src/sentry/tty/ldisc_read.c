@@ -99,6 +99,8 @@ int64_t tty_read(struct tty *tty, struct uio *u, bool expired)
 	if (!u->resid)
 		return 0;
 	n = by_lines(tty) ? read_line(tty, u) : read_bytes(tty, u, expired);
+	if (n == -EAGAIN && expired)
+		n = 0; // the time of a read that began before the mode was changed
 	tty_receive(tty); // there is room now
 	return n;
 }

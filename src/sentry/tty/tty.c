@@ -101,10 +101,10 @@ void tty_unlock(struct tty *tty)
 	uint32_t wake_slave, wake_master;
 	bool drained, hang_up;
 
-	if (tty->driver->drain && tty->out.len)
-		tty->driver->drain(tty);
 	if (tty->driver->typed_room && tty->typed.len == 0)
 		tty->driver->typed_room(tty);
+	if (tty->driver->drain && tty->out.len) // also what has just been echoed
+		tty->driver->drain(tty);
 	wake_slave = tty->wake_slave;
 	wake_master = tty->wake_master;
 	// Before anybody else comes: what was typed later may change who is in the foreground.
