@@ -448,3 +448,23 @@ CASE(posix_timers_gone_after_exec)
 	}
 	EQ(st, 0);
 }
+
+/* A periodic timer that waits for its signal to be taken goes on when that is another timer's, and taken back. */
+CASE(interval_behind_a_deleted_timer)
+{
+	struct itimerspec once = { .it_value.tv_nsec = 1000000 };
+	struct itimerval often = { { 0, 5000 }, { 0, 5000 } };
+	struct timespec limit = { 10, 0 };
+	sigset_t set = set_of(SIGALRM, 0), pending;
+	timer_t id;
+
+	OK(sigprocmask(SIG_BLOCK, &set, NULL));
+	OK(timer_create(CLOCK_MONOTONIC, NULL, &id));
+	OK(timer_settime(id, 0, &once, NULL));
+	EVENTUALLY(sigpending(&pending) == 0 && sigismember(&pending, SIGALRM));
+	OK(setitimer(ITIMER_REAL, &often, NULL));
+	msleep(50);
+	OK(timer_delete(id));
+	for (int i = 0; i < 3; i++)
+		EQ(sigtimedwait(&set, NULL, &limit), SIGALRM);
+}

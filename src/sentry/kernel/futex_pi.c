@@ -255,6 +255,19 @@ long futex_unlock_pi(struct task *t, uaddr_t addr, bool shared)
 
 // --- waiting for a condition first
 
+// False: it was moved already. Whoever did that has counted it, and it counts as having slept on the old value.
+static bool leave_unmoved(struct futex_waiter *w)
+{
+	struct futex_bucket *b = futex_lock_bucket_of(w);
+	bool unmoved = b && w->kind == FUTEX_TO_PI;
+
+	if (unmoved)
+		futex_unlink_locked(w);
+	if (b)
+		mutex_unlock(&b->mu);
+	return unmoved;
+}
+
 static long wait_requeue_begin(struct task *t, uaddr_t addr, bool shared, uint32_t val, uint32_t bitset, uaddr_t addr2)
 {
 	struct futex_key key, key2;
@@ -274,8 +287,8 @@ static long wait_requeue_begin(struct task *t, uaddr_t addr, bool shared, uint32
 	fw->w[0].kind = FUTEX_TO_PI;
 	fw->w[0].bitset = bitset;
 	futex_enqueue(&fw->w[0]);
-	err = futex_read(t, addr, &now);
-	return err ?: now == val ? 0 : -EAGAIN; // the call ends, and the wait with it
+	err = futex_read(t, addr, &now) ?: now == val ? 0 : -EAGAIN;
+	return err && leave_unmoved(&fw->w[0]) ? err : 0;
 }
 
 static bool was_moved(struct futex_waiter *w)

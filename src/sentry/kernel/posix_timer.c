@@ -152,6 +152,10 @@ static int set_event_locked(struct task *t, struct posix_timer *pt, const struct
 		pt->target = task_find_locked(ev->_sigev_un._tid);
 		if (!pt->target || pt->target->tg != t->tg)
 			return -EINVAL;
+		if (pt->target->state == TASK_DEAD) { // a leader that has ended: its number stays
+			pt->target = NULL;
+			pt->target_gone = true;
+		}
 		break;
 	case SIGEV_SIGNAL:
 	case SIGEV_THREAD:
@@ -353,13 +357,12 @@ void posix_timers_destroy(struct thread_group *tg)
 	itimers_destroy(tg);
 }
 
-void posix_timers_thread_gone(struct task *t)
+void posix_timers_thread_gone_locked(struct task *t)
 {
 	struct posix_timer *pt;
 
 	if (!t->tg->posix_timers)
 		return;
-	mutex_lock(&kernel()->tasks_mu);
 	LIST_FOREACH(pt, &t->tg->posix_timers->list, link) {
 		if (pt->target != t)
 			continue;
@@ -367,5 +370,4 @@ void posix_timers_thread_gone(struct task *t)
 		pt->target = NULL;
 		pt->target_gone = true;
 	}
-	mutex_unlock(&kernel()->tasks_mu);
 }

@@ -15,7 +15,7 @@ struct thread_group;
 
 void posix_timers_destroy(struct thread_group *tg); // the group ends, no lock held: interval timers, too
 void posix_timers_exec(struct thread_group *tg); // execve: POSIX timers go, interval timers stay
-void posix_timers_thread_gone(struct task *t); // timers that signal t (SIGEV_THREAD_ID) signal nobody any more
+void posix_timers_thread_gone_locked(struct task *t); // it leaves its group: timers that signal t (SIGEV_THREAD_ID) signal nobody any more
 // Its signal left the queue. info: as it is delivered, gets the overrun count; NULL: it was dropped.
 void posix_timer_taken_locked(struct posix_timer *pt, siginfo_t *info);
 

@@ -313,6 +313,8 @@ void signal_cancel_timer_locked(struct thread_group *tg, struct task *only, stru
 		if (other->info.si_signo == e->info.si_signo)
 			return;
 	p->set &= ~SIGBIT(e->info.si_signo);
+	if (e->info.si_signo == SIGALRM)
+		itimer_signal_taken_locked(tg);
 }
 
 void signal_force(struct task *t, int sig, const siginfo_t *info)

@@ -358,6 +358,7 @@ static bool leave_group_locked(struct task *t)
 
 	TAILQ_REMOVE(&tg->tasks, t, tg_link);
 	kernel()->ntasks_alive--;
+	posix_timers_thread_gone_locked(t);
 	sigpending_flush_locked(tg, &t->pending, ~0ull);
 	tg->dead_threads.utime_ns += t->utime_ns;
 	tg->dead_threads.nvcsw += t->nvcsw;
@@ -390,7 +391,6 @@ void task_exit(struct task *t, int wait_status)
 	task_waits_clear(t);
 	leave_memory(t); // before the files: a reader of a pipe may wait for their end, and must find the memory's changes done
 	leave_files(t);
-	posix_timers_thread_gone(t);
 	if (tg->ntasks == 1)
 		sem_undo_exit(tg); // who waits for it finds it done
 

@@ -187,6 +187,8 @@ long sys_waitid(struct task *t, const struct sysargs *args)
 	if (w.type == P_PIDFD) {
 		f = fd_file(t, w.id);
 		w.group = f ? pidfd_group(f) : NULL;
+		if (f)
+			task_keep_file(t, f);
 	}
 	if (w.type == P_PIDFD && !w.group)
 		ret = -EBADF;
