@@ -97,9 +97,12 @@ int trip_exchange(struct trip *t)
 	if (n <= 0)
 		return die(c, n ? strerrorname_np((int)-n) : "it ended");
 	c->round_trips++;
+	t->fd_lost = t->fd == MSG_FD_LOST;
+	if (t->fd_lost)
+		t->fd = -1;
 	t->rp = (struct msg_in){.p = c->answer, .end = c->answer + n};
 	if (!msg_get_obj(&t->rp, &answer) || answer.size != (size_t)n || answer.op != t->op || answer.error > 0 ||
-	    answer.error < -4095 || !!answer.has_fd != (t->fd >= 0))
+	    answer.error < -4095 || !!answer.has_fd != (t->fd >= 0 || t->fd_lost))
 		return die(c, "a malformed answer");
 	return answer.error;
 }
@@ -119,7 +122,7 @@ static int end(struct trip *t, int err)
 
 int trip_end_plain(struct trip *t, int err)
 {
-	if (!err && t->fd >= 0)
+	if (!err && (t->fd >= 0 || t->fd_lost))
 		err = die(t->client, "a descriptor that nobody asked for");
 	return end(t, err);
 }
@@ -128,6 +131,8 @@ static int need_fd(struct trip *t, int err, int *out_fd)
 {
 	struct stat st;
 
+	if (!err && t->fd_lost)
+		err = -ENFILE;
 	if (!err && (t->fd < 0 || fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode)))
 		err = die(t->client, "no regular file came");
 	err = end(t, err);
@@ -188,6 +193,8 @@ int gofer_walk(struct gofer_client *c, uint64_t node, const struct gofer_name *n
 	}
 	if (out_fd && t.fd >= 0)
 		err = need_fd(&t, err, out_fd);
+	else if (out_fd && t.fd_lost)
+		err = end(&t, err); // who opens it hears of that
 	else
 		err = trip_end_plain(&t, err);
 	if (err && out_link) {
@@ -303,6 +310,17 @@ void gofer_forget(struct gofer_client *c, uint64_t node)
 	}
 }
 
+// With an entry that is no use without the descriptor.
+static int need_entry_fd(struct trip *t, int err, const struct gofer_entry *entry, int *out_fd)
+{
+	const bool useless = !err && t->fd_lost;
+
+	err = need_fd(t, err, out_fd);
+	if (useless)
+		gofer_forget(t->client, entry->node);
+	return err;
+}
+
 int gofer_create(struct gofer_client *c, uint64_t dir, struct gofer_name name, const struct gofer_create *how,
 		 struct gofer_entry *out_entry, int *out_fd)
 {
@@ -314,7 +332,7 @@ int gofer_create(struct gofer_client *c, uint64_t dir, struct gofer_name name, c
 	msg_put_obj(&t.rq, how);
 	put_name(&t, name);
 	err = get_entry(&t, trip_exchange(&t), out_entry);
-	return S_ISREG(how->mode) ? need_fd(&t, err, out_fd) : trip_end_plain(&t, err);
+	return S_ISREG(how->mode) ? need_entry_fd(&t, err, out_entry, out_fd) : trip_end_plain(&t, err);
 }
 
 int gofer_tmpfile(struct gofer_client *c, uint64_t dir, const struct gofer_create *how, struct gofer_entry *out_entry, int *out_fd)
@@ -323,7 +341,7 @@ int gofer_tmpfile(struct gofer_client *c, uint64_t dir, const struct gofer_creat
 
 	trip_begin(&t, c, GOFER_TMPFILE, dir);
 	msg_put_obj(&t.rq, how);
-	return need_fd(&t, get_entry(&t, trip_exchange(&t), out_entry), out_fd);
+	return need_entry_fd(&t, get_entry(&t, trip_exchange(&t), out_entry), out_entry, out_fd);
 }
 
 int gofer_symlink(struct gofer_client *c, uint64_t dir, struct gofer_name name, struct gofer_name target, const struct gofer_create *how,

@@ -12,6 +12,7 @@ struct trip {
 	uint16_t op;
 	uint64_t node;
 	int fd; // that came along; -1: none
+	bool fd_lost; // it did, but this process has as many descriptors as it may
 };
 
 void trip_begin(struct trip *t, struct gofer_client *c, enum gofer_op op, uint64_t node);

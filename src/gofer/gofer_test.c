@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -543,6 +544,41 @@ static void a_dead_gofer_answers_eio(void **state)
 	gofer_client_fini(&f.client);
 }
 
+// Who has as many descriptors as he may can't take another one; that is no fault of the gofer's.
+static void survives_a_lack_of_descriptors(void **state)
+{
+	const struct gofer_create how = {.mode = S_IFREG | 0644, .uid = getuid(), .gid = getgid()};
+	struct gofer_name path[] = {NAME("a"), NAME("b"), NAME("file")};
+	struct rlimit before, none;
+	struct gofer_entry entries[3], made;
+	struct gofer_attr attr;
+	struct fixture f;
+	uint32_t found;
+	uint64_t node;
+	int fd;
+
+	(void)state;
+	start(&f, false);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL, NULL), 0);
+	node = entries[2].node;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	fd = dup(0);
+	close(fd);
+	none = (struct rlimit){(rlim_t)fd, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(gofer_open(&f.client, node, O_RDONLY, &fd), -ENFILE);
+	assert_int_equal(gofer_create(&f.client, f.root.node, NAME("born"), &how, &made, &fd), -ENFILE);
+	assert_int_equal(gofer_walk(&f.client, f.root.node, path, 3, entries, &found, NULL, &fd), 0);
+	assert_int_equal(found, 3);
+	assert_int_equal(fd, -1);
+	assert_int_equal(gofer_getattr(&f.client, node, &attr), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(gofer_open(&f.client, node, O_RDONLY, &fd), 0);
+	close(fd);
+	assert_int_equal(gofer_unlink(&f.client, f.root.node, NAME("born"), 0), 0);
+	stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +595,7 @@ int main(void)
 		cmocka_unit_test(refuses_hostile_messages),
 		cmocka_unit_test(forgets),
 		cmocka_unit_test(a_dead_gofer_answers_eio),
+		cmocka_unit_test(survives_a_lack_of_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);

@@ -124,6 +124,10 @@ static int take_fds(struct msghdr *msg, int *out_fd)
 	}
 	if (taken <= 1 && !(msg->msg_flags & MSG_CTRUNC))
 		return 0;
+	if (taken == 0) {
+		*out_fd = MSG_FD_LOST;
+		return 0;
+	}
 	if (*out_fd >= 0)
 		close(*out_fd);
 	*out_fd = -1;

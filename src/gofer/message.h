@@ -36,6 +36,7 @@ bool msg_put_str(struct msg_out *m, const char *s, size_t len);
 
 // One whole message and at most one descriptor (-1: none). 0 or -errno.
 int msg_send(int sock, const void *buf, size_t len, int fd);
-// Bytes, 0 when the other side is gone, or -errno (-EMSGSIZE: longer than cap). A descriptor that came is *out_fd, else -1; more than one is an
-// error, and all are closed.
+enum { MSG_FD_LOST = -2 };
+// Bytes, 0 when the other side is gone, or -errno (-EMSGSIZE: longer than cap). A descriptor that came is *out_fd, else -1; MSG_FD_LOST: one came, but
+// this process has no number left for it. More than one is an error, and all are closed.
 long msg_receive(int sock, void *buf, size_t cap, int *out_fd);
