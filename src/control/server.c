@@ -37,6 +37,7 @@ struct served {
 
 struct control_server {
 	struct fd_watch listener;
+	int spare_fd; // the listener's own: see turn_away()
 	bool foreground;
 	struct mutex mu;
 	// Guarded by mu.
@@ -520,13 +521,32 @@ static int conn_create(struct control_server *s, int fd, bool first)
 	return err;
 }
 
+// No descriptor is left: rather than wait at a socket that says nothing more of them, who has come is sent away.
+static bool turn_away(struct control_server *s, int listen_fd)
+{
+	int fd;
+
+	if (errno != EMFILE && errno != ENFILE)
+		return false;
+	if (s->spare_fd >= 0)
+		close(s->spare_fd);
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	s->spare_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+	log_warning("control: a connection could not be served: no descriptor is left");
+	return fd >= 0;
+}
+
 static void accept_ready(struct fd_watch *w, uint32_t events)
 {
 	int fd;
 
-	while ((fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		if (conn_create(w->arg, fd, false) < 0)
-			log_warning("control: a connection could not be served");
+	do {
+		while ((fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+			if (conn_create(w->arg, fd, false) < 0)
+				log_warning("control: a connection could not be served");
+	} while (turn_away(w->arg, w->fd));
 }
 
 int control_server_create(const struct control_server_config *config, struct control_server **out)
@@ -540,6 +560,7 @@ int control_server_create(const struct control_server_config *config, struct con
 	LIST_INIT(&s->served);
 	s->foreground = config->foreground;
 	s->listener = (struct fd_watch){.fd = config->listen_fd, .fn = accept_ready, .arg = s};
+	s->spare_fd = config->listen_fd >= 0 ? fcntl(config->listen_fd, F_DUPFD_CLOEXEC, 0) : -1;
 	if (config->listen_fd >= 0)
 		err = kernel_watch_fd(&s->listener, EPOLLIN);
 	if (!err)
