@@ -164,6 +164,39 @@ def case_overlay(ctx, where):
         assert os.path.exists(os.path.join(bind, "new")) == bind_kept, f"{mode}: the bind mount"
 
 
+REPLACE_AND_OPEN = r"""
+my ($n, %bad) = (shift);
+pipe(my $in, my $out);
+select((select($out), $| = 1)[0]);
+opendir(my $d, ".");
+stat($_) for readdir($d);
+my $child = fork();
+if (!$child) {
+    for my $i (0 .. $n - 1) { sysread($in, my $go, 1); rename("new$i", "f$i") or die "rename: $!"; }
+    exit 0;
+}
+for my $i (0 .. $n - 1) {
+    syswrite($out, "x");
+    for (my $k = 0; $k < $i % 40 * 20; $k++) { }
+    if (open(my $f, "<", "f$i")) { close($f); } else { $bad{"$!"}++; }
+}
+waitpid($child, 0);
+print join(" ", map { "$_: $bad{$_}" } keys %bad), "\n";
+"""
+
+
+def case_replaced_while_opened(ctx, where):
+    """A file of the host's that another is renamed over can be opened at any moment: either of them."""
+    hull = runtime(ctx, where)
+    host = ctx.folder("host")
+    for name in (f"{kind}{i}" for i in range(1500) for kind in ("f", "new")):
+        with open(os.path.join(host, name), "w") as f:
+            f.write(name)
+    spec = spec_of(ctx, ["perl", "-e", REPLACE_AND_OPEN, "1500"], cwd="/mnt")
+    spec["mounts"].append({"destination": "/mnt", "type": "bind", "source": host, "options": ["rbind", "rw"]})
+    assert good(hull("run", "-b", hull.bundle(spec), "r", seconds=60)) == "\n"
+
+
 def case_preserved_descriptors(ctx, where):
     hull = runtime(ctx, where)
     command = shlex.join(hull.argv("run", "--preserve-fds", "2", "-b", hull.bundle(spec_of(ctx, sh("cat <&3; echo out >&4"))), "p"))
@@ -641,7 +674,8 @@ def case_limits_hold(ctx, where):
 
 GROUPS = {
     "run": [case_exit_status, case_standard_input, case_process_fields, case_home, case_groups, case_capabilities, case_root_readonly,
-            case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_preserved_descriptors, case_warnings],
+            case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_replaced_while_opened, case_preserved_descriptors,
+            case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],

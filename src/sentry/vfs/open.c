@@ -15,6 +15,8 @@
 #include "sentry/vfs/open.h"
 #include "sentry/vfs/vfs_int.h"
 
+enum { STALE_TRIES = 16 };
+
 // Flags that only matter while opening.
 #define OPEN_ONLY (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | VFS_O_EXEC)
 
@@ -93,6 +95,20 @@ static int check_open_path(const struct path *p, int flags)
 	return S_ISLNK(inode->attr.mode) && !(flags & O_NOFOLLOW) ? -ELOOP : 0;
 }
 
+// What the path led to was no longer there when it was to be opened: another file has taken its place, or is just about to. Waits until that is done.
+static void await_replacement(const struct path *p)
+{
+	struct vfs *vfs = kernel()->vfs;
+	struct dentry *parent;
+
+	mutex_lock(&vfs->dcache_mu);
+	parent = dentry_get(dentry_parent(p->dentry));
+	mutex_unlock(&vfs->dcache_mu);
+	mutex_lock(&dentry_inode(parent)->mu); // who changes names there holds it
+	mutex_unlock(&dentry_inode(parent)->mu);
+	dentry_put(parent);
+}
+
 // Takes p's references in any case.
 static int open_existing(struct task *t, struct path p, int flags, bool fresh, struct file **out_file)
 {
@@ -125,6 +141,8 @@ static int open_existing(struct task *t, struct path p, int flags, bool fresh, s
 		err = -ENXIO;
 	if (!err && (flags & O_TRUNC) && S_ISREG(inode->attr.mode) && !fresh)
 		err = truncate_open(f);
+	if (err == -ESTALE)
+		await_replacement(&f->path);
 	if (err) {
 		file_put(f);
 		return err;
@@ -257,8 +275,7 @@ static unsigned resolve_flags(uint64_t resolve)
 	       (resolve & RESOLVE_NO_MAGICLINKS ? LOOKUP_NO_MAGICLINKS : 0) | (resolve & RESOLVE_CACHED ? LOOKUP_CACHED : 0);
 }
 
-int vfs_open(struct task *t, const struct path *dir, const char *path, int flags, uint32_t mode, uint64_t resolve,
-	     struct file **out_file)
+static int open_once(struct task *t, const struct path *dir, const char *path, int flags, uint32_t mode, uint64_t resolve, struct file **out_file)
 {
 	unsigned how = resolve_flags(resolve);
 	struct walk w;
@@ -287,4 +304,15 @@ int vfs_open(struct task *t, const struct path *dir, const char *path, int flags
 	if (!(flags & (O_PATH | O_ACCMODE | O_DIRECTORY)))
 		how |= LOOKUP_OPEN;
 	return vfs_lookup(t, dir, path, how, &p) ?: open_existing(t, p, flags, false, out_file);
+}
+
+// A name that always stands for some file can always be opened, whoever replaces that file meanwhile.
+int vfs_open(struct task *t, const struct path *dir, const char *path, int flags, uint32_t mode, uint64_t resolve,
+	     struct file **out_file)
+{
+	int err = -ESTALE;
+
+	for (int tries = 0; tries < STALE_TRIES && err == -ESTALE; tries++)
+		err = open_once(t, dir, path, flags, mode, resolve, out_file);
+	return err;
 }

@@ -220,12 +220,44 @@ int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, co
 	return 0;
 }
 
+// The directory that gi was listed in last, counted; NULL: none. Another worker may be renaming it.
+static struct gofer_inode *listed_in(struct gofer_inode *gi)
+{
+	struct gofer_sb *gsb = gofer_sb(&gi->inode);
+	struct gofer_inode *from;
+
+	mutex_lock(&gsb->table_mu);
+	from = gi->from;
+	if (from)
+		inode_get(&from->inode);
+	mutex_unlock(&gsb->table_mu);
+	return from;
+}
+
+// Walks from that directory, whose node is dir. 1: it is another one by now.
+static int walk_listed(struct gofer_inode *gi, struct gofer_inode *from, uint64_t dir, struct gofer_entry *out, int *out_fd)
+{
+	struct gofer_sb *gsb = gofer_sb(&gi->inode);
+	char text[GOFER_NAME_MAX + 1];
+	struct gofer_name name = {text};
+	uint32_t found;
+	bool same;
+
+	mutex_lock(&gsb->table_mu);
+	same = gi->from == from;
+	if (same) {
+		name.len = strlen(gi->from_name);
+		memcpy(text, gi->from_name, name.len);
+	}
+	mutex_unlock(&gsb->table_mu);
+	return same ? AWAY(gofer_walk(&gsb->conn->client, dir, &name, 1, out, &found, NULL, out_fd)) : 1;
+}
+
 int gofer_inode_node_open(struct gofer_inode *gi, uint64_t *out_node, int *out_fd)
 {
 	struct gofer_sb *gsb = gofer_sb(&gi->inode);
+	struct gofer_inode *from;
 	struct gofer_entry entry;
-	struct gofer_name name;
-	uint32_t found;
 	uint64_t dir;
 	int err;
 
@@ -234,13 +266,14 @@ int gofer_inode_node_open(struct gofer_inode *gi, uint64_t *out_node, int *out_f
 	*out_node = __atomic_load_n(&gi->node, __ATOMIC_ACQUIRE);
 	if (*out_node)
 		return 0;
-	if (!gi->from)
-		return -ESTALE;
-	err = gofer_inode_node(gi->from, &dir);
-	if (err)
-		return err;
-	name = (struct gofer_name){gi->from_name, strlen(gi->from_name)};
-	err = AWAY(gofer_walk(&gsb->conn->client, dir, &name, 1, &entry, &found, NULL, out_fd));
+	do {
+		from = listed_in(gi);
+		if (!from)
+			return -ESTALE;
+		err = gofer_inode_node(from, &dir);
+		err = err ?: walk_listed(gi, from, dir, &entry, out_fd);
+		inode_put(&from->inode);
+	} while (err > 0);
 	if (err)
 		return err;
 	if (entry.attr.dev != gi->dev || entry.attr.ino != gi->ino) {
@@ -261,17 +294,25 @@ int gofer_inode_node(struct gofer_inode *gi, uint64_t *out_node)
 
 void gofer_inode_moved(struct gofer_inode *gi, struct gofer_inode *dir, const char *name, size_t len)
 {
-	char *copy;
+	struct gofer_sb *gsb = gofer_sb(&gi->inode);
+	struct gofer_inode *old;
+	char *copy, *old_name;
 
 	if (gi->node)
 		return;
 	copy = kmem_strndup(name, len);
 	if (!copy)
 		return; // its node can't be found again: -ESTALE
-	drop_from(gi);
 	inode_get(&dir->inode);
+	mutex_lock(&gsb->table_mu);
+	old = gi->from;
+	old_name = gi->from_name;
 	gi->from = dir;
 	gi->from_name = copy;
+	mutex_unlock(&gsb->table_mu);
+	if (old)
+		inode_put(&old->inode);
+	kmem_bytes_free(old_name);
 }
 
 void gofer_inode_forget(struct gofer_inode *gi)

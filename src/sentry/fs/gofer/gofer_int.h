@@ -51,7 +51,7 @@ struct gofer_inode {
 	bool in_files;
 	// Guarded by inode.mu.
 	uint64_t node; // 0: not walked to yet, see from
-	struct gofer_inode *from; // counted; the directory whose listing it came from, while node is 0
+	struct gofer_inode *from; // counted; the directory whose listing it came from, while node is 0. Guarded by table_mu, as the next.
 	char *from_name; // kmem_bytes
 	struct hostfd *readonly, *writable; // kept open, so that opening again needs no message. Guarded by table_mu.
 	struct gofer_listing *listing; // of a directory; NULL: not listed yet
