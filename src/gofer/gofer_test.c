@@ -406,6 +406,60 @@ static void below_is_cut_between_directories(void **state)
 	sh("rm -r %s/top", tree_path);
 }
 
+struct wide_seen {
+	int dirs, entries;
+};
+
+static int count_wide(void *arg, const struct gofer_listed_entry *e)
+{
+	((struct wide_seen *)arg)->entries++;
+	return 0;
+}
+
+static int count_wide_dir(void *arg, uint32_t dir, uint32_t entry, uint32_t count)
+{
+	struct wide_seen *seen = arg;
+
+	if (seen->dirs++ == 0)
+		assert_true(dir == 0 && entry == 0); // what was asked for first comes first
+	return 0;
+}
+
+// So much that two threads list it: each directory comes once, and no descriptor stays open.
+static void lists_what_is_far_below(void **state)
+{
+	struct wide_seen seen;
+	const struct gofer_list_call list = {.flags = GOFER_LIST_THIN, .on_entry = count_wide, .on_below = count_wide_dir, .arg = &seen};
+	const char *texts[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+	struct gofer_name names[8];
+	struct fixture f;
+	uint64_t top;
+	int before;
+
+	sh("cd %s && mkdir top && cd top && for a in 1 2 3 4 5 6 7 8; do for b in 1 2 3 4 5; do for c in 1 2 3; do mkdir -p $a/$b/sub-$c; "
+	   "touch $a/$b/sub-$c/file-with-a-long-name-of-its-own-$b-$c-1 $a/$b/sub-$c/2; done; done; done", tree_path);
+	for (int i = 0; i < 8; i++)
+		names[i] = (struct gofer_name){texts[i], 1};
+	start(&f, true);
+	top = walk1(&f, f.root.node, NAME("top"));
+	before = descriptors_of(f.pid);
+	for (int i = 0; i < 200; i++) {
+		seen = (struct wide_seen){0};
+		assert_int_equal(gofer_list_below(&f.client, top, &list, names, 8, UINT32_MAX), 0);
+		assert_int_equal(seen.dirs, 8 + 40 + 120);
+		assert_int_equal(seen.entries, 40 + 120 + 240);
+	}
+	assert_int_equal(descriptors_of(f.pid), before);
+	for (uint32_t room = 1; room < 400; room += 7) { // cut off at any place
+		seen = (struct wide_seen){0};
+		assert_int_equal(gofer_list_below(&f.client, top, &list, names, 8, room), 0);
+		assert_true(seen.dirs > 0 && seen.dirs <= 168);
+	}
+	assert_int_equal(descriptors_of(f.pid), before);
+	stop(&f);
+	sh("rm -r %s/top", tree_path);
+}
+
 static void changes_writable_trees(void **state)
 {
 	struct gofer_create file = {.mode = S_IFREG | 04751, .uid = 1000, .gid = 1001}, dir = {.mode = S_IFDIR | 0700};
@@ -590,6 +644,7 @@ int main(void)
 		cmocka_unit_test(lists_tell_who_has_no_xattrs),
 		cmocka_unit_test(lists_what_is_below),
 		cmocka_unit_test(below_is_cut_between_directories),
+		cmocka_unit_test(lists_what_is_far_below),
 		cmocka_unit_test(changes_writable_trees),
 		cmocka_unit_test(keeps_readonly_trees),
 		cmocka_unit_test(refuses_hostile_messages),

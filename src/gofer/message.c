@@ -8,18 +8,6 @@
 
 #include "gofer/protocol.h"
 
-bool msg_get(struct msg_in *m, void *dst, size_t len)
-{
-	if (m->bad || len > msg_left(m)) {
-		m->bad = true;
-		memset(dst, 0, len);
-		return false;
-	}
-	memcpy(dst, m->p, len);
-	m->p += len;
-	return true;
-}
-
 const char *msg_get_str(struct msg_in *m, size_t cap, size_t *out_len)
 {
 	const char *s;
@@ -55,17 +43,6 @@ bool msg_get_name(struct msg_in *m, char *dst)
 	}
 	memcpy(dst, s, len);
 	dst[len] = 0;
-	return true;
-}
-
-bool msg_put(struct msg_out *m, const void *src, size_t len)
-{
-	if (m->full || len > m->cap - m->len) {
-		m->full = true;
-		return false;
-	}
-	memcpy(m->buf + m->len, src, len);
-	m->len += len;
 	return true;
 }
 

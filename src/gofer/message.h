@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 // What is left of a message. After the first field that isn't there, bad is set and all further ones fail.
 struct msg_in {
@@ -22,7 +23,17 @@ static inline size_t msg_left(const struct msg_in *m)
 	return (size_t)(m->end - m->p);
 }
 
-bool msg_get(struct msg_in *m, void *dst, size_t len);
+static inline bool msg_get(struct msg_in *m, void *dst, size_t len)
+{
+	if (m->bad || len > msg_left(m)) {
+		m->bad = true;
+		memset(dst, 0, len);
+		return false;
+	}
+	memcpy(dst, m->p, len);
+	m->p += len;
+	return true;
+}
 #define msg_get_obj(m, obj) msg_get((m), (obj), sizeof(*(obj)))
 // A string of at most cap bytes, borrowed from the message, not terminated; NULL: bad.
 const char *msg_get_str(struct msg_in *m, size_t cap, size_t *out_len);
@@ -30,7 +41,16 @@ const char *msg_get_str(struct msg_in *m, size_t cap, size_t *out_len);
 bool msg_get_name(struct msg_in *m, char *dst);
 bool msg_name_ok(const char *name, size_t len);
 
-bool msg_put(struct msg_out *m, const void *src, size_t len);
+static inline bool msg_put(struct msg_out *m, const void *src, size_t len)
+{
+	if (m->full || len > m->cap - m->len) {
+		m->full = true;
+		return false;
+	}
+	memcpy(m->buf + m->len, src, len);
+	m->len += len;
+	return true;
+}
 #define msg_put_obj(m, obj) msg_put((m), (obj), sizeof(*(obj)))
 bool msg_put_str(struct msg_out *m, const char *s, size_t len);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -45,8 +46,10 @@ enum { SPARE_FILES = 64 };
 int server_init(struct gofer_server *s, const struct gofer_config *config)
 {
 	struct rlimit files;
+	cpu_set_t cpus;
 
 	*s = (struct gofer_server){.config = config, .proc_self_fd = config->proc_self_fd};
+	s->one_cpu = sched_getaffinity(0, sizeof(cpus), &cpus) < 0 || CPU_COUNT(&cpus) == 1;
 	if (s->proc_self_fd < 0)
 		s->proc_self_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (s->proc_self_fd < 0 || fchdir(s->proc_self_fd) < 0)
@@ -63,6 +66,7 @@ void server_fini(struct gofer_server *s)
 		if (s->nodes[i].fd >= 0)
 			close(s->nodes[i].fd);
 	free(s->nodes);
+	below_fini(s);
 	if (s->config->proc_self_fd < 0)
 		close(s->proc_self_fd);
 }

@@ -25,6 +25,8 @@ struct gofer_server {
 	struct node *nodes;
 	uint32_t nnodes, first_free; // nnodes: places in the table
 	uint32_t used, max_nodes; // a descriptor each; the rest of what the host gives is for opening and listing
+	struct below *below; // list_below.c's; NULL: nobody has asked for such
+	bool one_cpu;
 };
 
 // 0 or -errno. config is borrowed for the server's life. Changes the process's working directory.
@@ -70,6 +72,9 @@ int op_listxattr(struct op_call *c);
 int walk_step(struct gofer_server *s, const struct node *dir, const char *name, struct gofer_entry *out);
 // ops_list.c
 int op_list(struct op_call *c);
+int open_dir(const struct node *n); // a descriptor or -errno
+// list_below.c
+void below_fini(struct gofer_server *s);
 int op_list_below(struct op_call *c);
 // ops_write.c
 int op_create(struct op_call *c);

@@ -29,7 +29,6 @@ struct fetch {
 	uint32_t naimed;
 	uint32_t aimed[GOFER_BELOW_MAX]; // entries of dir whose names were asked for
 	struct gofer_name names[GOFER_BELOW_MAX];
-	uint32_t last; // of those that came
 	struct gofer_listing **under_way; // where the one that comes now hangs
 	uint32_t ndirs;
 	struct gofer_listing *dirs[DIRS_MAX]; // 0: dir's own
@@ -56,10 +55,8 @@ static int fetched_below(void *arg, uint32_t dir, uint32_t entry, uint32_t count
 
 	if (fetch->ndirs == DIRS_MAX || entry >= (dir ? above->count : fetch->naimed))
 		return -EIO;
-	if (dir == 0) {
-		fetch->last = MAX(fetch->last, entry);
+	if (dir == 0)
 		entry = fetch->aimed[entry];
-	}
 	e = &above->entries[entry];
 	if (e->below || e->type != DT_DIR || e->attr == LISTING_NONE)
 		return -EIO;
@@ -160,8 +157,8 @@ void gofer_fetch_below(struct gofer_inode *dir, const struct listed *first)
 		gofer_listing_free(*fetch->under_way);
 		*fetch->under_way = NULL;
 	}
-	for (uint32_t i = 0; i < fetch->naimed && i <= fetch->last; i++)
-		dir->listing->entries[fetch->aimed[i]].tried = true;
+	if (fetch->naimed)
+		dir->listing->entries[fetch->aimed[0]].tried = true; // also if it can't come; what else did not, may with its next sibling
 	kmem_bytes_free(fetch);
 }
 
