@@ -25,7 +25,7 @@ struct platform_as {
 	_Atomic uint64_t site_late; // a site that a thread asked to patch with its last call
 	uint64_t ncalls, nsignalled; // the poller's: calls that came to the sentry, and how many of them by signal
 	// Guarded by mu:
-	bool kill_wanted; // once its process is known
+	_Atomic bool kill_wanted; // once its process is known
 	int nalive;       // contexts that aren't destroyed
 	int nctx;         // contexts that aren't freed
 	uint8_t slots[SLOTS_MAX]; // enum slot_use

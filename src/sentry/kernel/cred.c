@@ -1,6 +1,8 @@
 // Credentials.
 #include "sentry/kernel/cred.h"
 
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +30,8 @@ struct cred *cred_dup(const struct cred *c)
 
 	if (!copy)
 		return NULL;
-	*copy = *c;
+	static_assert(offsetof(struct cred, ref) == 0, "the rest is copied: others count references to c meanwhile");
+	memcpy((char *)copy + sizeof(c->ref), (const char *)c + sizeof(c->ref), sizeof(*c) - sizeof(c->ref));
 	ref_init(&copy->ref);
 	copy->groups = NULL;
 	if (c->ngroups) {
