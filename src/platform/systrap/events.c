@@ -588,7 +588,8 @@ void systrap_resume(struct platform_ctx *ctx)
 	// since it waits for the answer there. So that needs to come before the answer alone, and ops_sent before it.
 	ops_resumed(ctx, state & (STATE_OP | STATE_OPS));
 	ctx->ret_set = ctx->regs_set = false;
-	ctx->used_ns = 0;
+	if (atomic_load_explicit(&ctx->used_ns, memory_order_relaxed))
+		ctx->used_ns = 0;
 	slot_answer(ctx, state);
 	ctx->look_at = __rdtsc() + LOOK_AFTER_ANSWER;
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours

@@ -185,10 +185,11 @@ static pid_t host_pid(struct platform_ctx *ctx)
 
 static uint64_t cpu_ns(struct platform_ctx *ctx)
 {
+	const uint64_t used_ns = ctx->used_ns;
 	struct platform_as *as = ctx->as;
 
-	if (ctx->used_ns)
-		return ctx->used_ns;
+	if (used_ns)
+		return used_ns;
 	if (!as->spawned)
 		return host_process_cpu_ns(as_pid(as));
 	// A slot can lie about its thread, but /proc knows whose it is: an application can only mix its own threads up.

@@ -24,10 +24,10 @@ struct platform_as {
 	_Atomic bool dead; // its process ended, or could not be made
 	_Atomic uint64_t site_late; // a site that a thread asked to patch with its last call
 	uint64_t ncalls, nsignalled; // the poller's: calls that came to the sentry, and how many of them by signal
-	// Guarded by mu:
+	// Guarded by mu; the poller looks at the first three without it:
 	_Atomic bool kill_wanted; // once its process is known
-	int nalive;       // contexts that aren't destroyed
-	int nctx;         // contexts that aren't freed
+	_Atomic int nalive; // contexts that aren't destroyed
+	_Atomic int nctx; // contexts that aren't freed
 	uint8_t slots[SLOTS_MAX]; // enum slot_use
 	uint32_t nslots;  // that were ever used
 	struct {
@@ -95,7 +95,7 @@ struct platform_ctx {
 	uint16_t cpu;           // low 8 bits of where the stub ran, or CPU_UNKNOWN
 	bool unborn;            // resumed, and not seen to run since it was made
 	int64_t made_ns;        // when; by the monotonic clock
-	uint64_t used_ns;       // CPU time, while it is stopped at the call that ends the thread, or may; else 0
+	_Atomic uint64_t used_ns; // CPU time, while it is stopped at the call that ends the thread, or may; else 0. Anybody asks.
 	bool ret_set, regs_set;
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it

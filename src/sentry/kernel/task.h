@@ -83,7 +83,7 @@ struct task {
 	LIST_ENTRY(task) pid_link; // Guarded by tasks_mu.
 
 	// The scheduler's. Guarded by kernel()->run_mu.
-	enum task_state state;
+	_Atomic enum task_state state; // anybody may look without the lock
 	TAILQ_ENTRY(task) run_link;
 	_Atomic bool wake_pending; // woken while it was still being handled: don't park
 
