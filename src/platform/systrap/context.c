@@ -211,19 +211,17 @@ static bool ended(struct platform_as *as, int status)
 
 // The host tells of one ended process, the same until that is reaped. One whose contexts are there still isn't, and the template's always are: so each
 // other is asked for.
-static bool look_at_each(void)
+static void look_at_each(void)
 {
 	struct platform_as *as;
-	bool found = false;
 
 	for (as = LIST_FIRST(&all.registry); as; as = LIST_NEXT(as, registry_link)) {
 		const pid_t pid = as_pid(as);
 		siginfo_t info = {0};
 
 		if (pid > 0 && !as->dead && waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid)
-			found |= ended(as, info.si_status);
+			ended(as, info.si_status);
 	}
-	return found;
 }
 
 bool reap(void)

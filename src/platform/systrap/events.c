@@ -391,10 +391,11 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 			w = 0;
 		eight = __atomic_load_n((const uint64_t *)&ev.modes[w * 8], __ATOMIC_RELAXED);
 		for (uint32_t id = w * 8; eight; eight >>= 8, id++) {
-			struct platform_ctx *ctx = ev.table[id];
+			struct platform_ctx *ctx;
 
 			if (!(eight & 0xff) || !look(id, out_event))
 				continue;
+			ctx = ev.table[id]; // not before the mode has said that somebody is there
 			ev.next = (w + 1) * 8;
 			ev.idle = 0;
 			ev.gave_way = false;

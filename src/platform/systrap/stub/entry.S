@@ -124,6 +124,22 @@ stub_window_end:
 	orl	%eax, %edx
 	.endm
 
+	// What a site's way in leaves alone, into the slot at \at. \site: the site's record. Needs rax.
+	.macro save_others at, site
+	mov	%rdi, RDI(\at)
+	mov	%rsi, RSI(\at)
+	mov	%r8, R8(\at)
+	mov	%r9, R9(\at)
+	mov	%r10, R10(\at)
+	mov	%rbp, RBP(\at)
+	mov	%r12, R12(\at)
+	mov	%r13, R13(\at)
+	mov	%r14, R14(\at)
+	mov	%r15, R15(\at)
+	mov	SITE_AFTER(\site), %rax
+	mov	%rax, RIP(\at)
+	.endm
+
 	.globl stub_slow_start, stub_slow_keep, stub_slow_cmp, stub_slow_both, stub_slow_end, stub_probe_keep, stub_probe_cmp, stub_probe_both
 stub_fast_keep:
 	lahf
@@ -190,19 +206,8 @@ stub_probe_cpuid:
 	orl	%eax, %ecx
 	mov	%rcx, EFLAGS(%rbx)
 	shr	$16, %rdx
-	mov	%rdi, RDI(%rbx)
-	mov	%rsi, RSI(%rbx)
-	mov	%r8, R8(%rbx)
-	mov	%r9, R9(%rbx)
-	mov	%r10, R10(%rbx)
 	mov	%r11, R11(%rbx)
-	mov	%rbp, RBP(%rbx)
-	mov	%r12, R12(%rbx)
-	mov	%r13, R13(%rbx)
-	mov	%r14, R14(%rbx)
-	mov	%r15, R15(%rbx)
-	mov	SITE_AFTER(%rdx), %rax
-	mov	%rax, RIP(%rbx)
+	save_others %rbx, %rdx
 	rdfsbase %rax
 	mov	%rax, FS_BASE(%rbx)
 	movq	$0, GS_BASE(%rbx)
@@ -238,19 +243,8 @@ stub_slow_end:
 	mov	%r10, SLOT_CALL + 32(%r11)
 	mov	%r8, SLOT_CALL + 40(%r11)
 	mov	%r9, SLOT_CALL + 48(%r11)
-	mov	%rdi, RDI(%r11)
-	mov	%rsi, RSI(%r11)
-	mov	%r10, R10(%r11)
-	mov	%r8, R8(%r11)
-	mov	%r9, R9(%r11)
 	mov	%rbx, RBX(%r11)
-	mov	%rbp, RBP(%r11)
-	mov	%r12, R12(%r11)
-	mov	%r13, R13(%r11)
-	mov	%r14, R14(%r11)
-	mov	%r15, R15(%r11)
-	mov	SITE_AFTER(%rcx), %rax
-	mov	%rax, RIP(%r11)
+	save_others %r11, %rcx
 	mov	%rax, RCX(%r11)
 	rdfsbase %rax
 	mov	%rax, FS_BASE(%r11)
