@@ -233,6 +233,9 @@ struct platform_ops {
 	int (*remap)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len,
 		     int flags);
 	int (*advise)(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
+	// May be NULL. While it is lent, the platform may carry out MADV_DONTNEED and MADV_FREE in ctx's address space by itself, where the host just does
+	// it. Taking it back is queued on ctx: with that done, those that were begun are, too. The caller orders the calls for one address space.
+	int (*lend_advice)(struct platform_ctx *ctx, uint32_t op_tag, bool lent);
 	// May be NULL. A hint, queued: in this range, which a file was just mapped in privately and nobody has run yet, there is a system call or a cpuid
 	// instruction before each of these n offsets (of 32 bits). The platform may change the code so that they take less.
 	void (*calls_at)(struct platform_ctx *ctx, uaddr_t addr, uint64_t len, int prot, const uint32_t *offsets, unsigned n);

@@ -111,6 +111,7 @@
 #define KIND_SEG0_ARG_MASK 7
 
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
+#define SLOT_ADVICE 0x3f00 // a word, the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself,
 #define SLOT_LENT 0x4000  // and struct chan_lent[CHAN_LENT]
 #define SLOT_STACK 0x5000
 #define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
@@ -148,6 +149,7 @@ enum slot_op_kind {
 	OP_REMAP,    // addr, len, new_len, flags, new_addr
 	OP_ADVISE,   // addr, len, advice
 	OP_BARRIER,  // on the process's other threads
+	OP_ADVISED,  // waits until no thread is about an advice that it carries out by itself
 	OP_COPY,     // dst, offset in the data area, len
 	OP_RECV,     // cache index; carried out even when an earlier op failed
 	OP_CLOSE,    // cache index; likewise
@@ -284,7 +286,7 @@ enum {
 	LENT_SHIFT = 16,
 };
 
-_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_LENT && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
+_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ADVICE && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
 	       "slot layout");
 
 struct stub_param {
@@ -332,6 +334,7 @@ struct site { // a patched call site
 
 struct sites {
 	uint32_t busy; // somebody is patching
+	uint32_t held; // so many see to it that nobody is
 	uint32_t used[SITE_PARTS]; // records in use of each part
 	uint32_t nstraddling;
 	uint16_t straddling[SITES_STRADDLING]; // their numbers

@@ -279,6 +279,17 @@ int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint
 	return queue(ctx, OP_ADVISE, op_tag, (uint64_t[]){addr, len, advice}, 3);
 }
 
+int systrap_lend_advice(struct platform_ctx *ctx, uint32_t op_tag, bool lent)
+{
+	struct platform_as *as = ctx->as;
+
+	if (as->advice_lent == lent)
+		return 0;
+	as->advice_lent = lent;
+	__atomic_store_n((uint32_t *)(as->chan + SLOT_ADVICE), lent, __ATOMIC_SEQ_CST);
+	return lent ? 0 : queue(ctx, OP_ADVISED, op_tag, NULL, 0);
+}
+
 int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag)
 {
 	return queue(ctx, OP_BARRIER, op_tag, NULL, 0);

@@ -265,6 +265,7 @@ const struct platform_ops systrap_ops = {
 	.remap = systrap_remap,
 	.advise = systrap_advise,
 	.calls_at = systrap_calls_at,
+	.lend_advice = systrap_lend_advice,
 	.barrier = systrap_barrier,
 	.unmap_all = systrap_unmap_all,
 	.flush = systrap_flush,

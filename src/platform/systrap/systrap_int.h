@@ -52,6 +52,7 @@ struct platform_as {
 			int64_t ns;
 		} since[CHAN_LENT]; // of those that may be written to: when they were lent
 	} lent;
+	bool advice_lent; // as SLOT_ADVICE says; the caller's to order
 	uint32_t cache_clock;
 	bool has_files; // or may have had since the last OP_DROP
 	struct kin *kin; // with a reference, once it has forked or was forked; NULL: none
@@ -206,6 +207,7 @@ int systrap_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uin
 int systrap_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len, int flags);
 int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int advice);
 void systrap_calls_at(struct platform_ctx *ctx, uaddr_t addr, uint64_t len, int prot, const uint32_t *offsets, unsigned n);
+int systrap_lend_advice(struct platform_ctx *ctx, uint32_t op_tag, bool lent);
 int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag);
 int systrap_save_xstate(struct platform_ctx *ctx, uaddr_t dst);

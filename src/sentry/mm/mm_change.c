@@ -6,6 +6,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm_int.h"
 #include "sentry/mm/vma.h"
@@ -218,7 +219,7 @@ static int check_advice(const struct vma *v, int advice)
 	case MADV_WIPEONFORK:
 		return v->hostfd || (v->flags & MAP_SHARED) ? -EINVAL : 0;
 	case MADV_FREE:
-		return v->hostfd ? -EINVAL : 0;
+		return v->hostfd || (v->flags & MAP_LOCKED) ? -EINVAL : 0;
 	case MADV_DONTNEED:
 		return v->flags & MAP_LOCKED ? -EINVAL : 0;
 	case MADV_REMOVE:
@@ -272,11 +273,15 @@ int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice)
 	struct mm *mm = t->mm;
 	struct vma *v;
 	uaddr_t end, stop;
-	bool holes = false;
-	int err = mm_check_range(addr, len, &end);
+	bool holes;
+	int err;
 
-	if (err || addr == end)
-		return err ? -EINVAL : 0;
+	if ((addr & ~PAGE_MASK) || PAGE_ALIGN(len) < len || __builtin_add_overflow(addr, PAGE_ALIGN(len), &end))
+		return -EINVAL;
+	if (addr == end)
+		return 0;
+	holes = end > APP_MAX;
+	end = MIN(end, APP_MAX);
 	err = mm_ops_begin(t);
 	if (err)
 		return err;
@@ -291,6 +296,8 @@ int mm_advise(struct task *t, uaddr_t addr, uint64_t len, int advice)
 			stop = v ? MIN(v->start, end) : end;
 		}
 	}
+	if ((advice == MADV_DONTNEED || advice == MADV_FREE) && !mm->locked_bytes && platform->lend_advice && !kernel()->strace)
+		platform->lend_advice(t->ctx, 0, true);
 	mm_unlock(mm);
 	return err ?: holes ? -ENOMEM : 0;
 }
@@ -308,6 +315,11 @@ int mm_barrier(struct task *t)
 	return err;
 }
 
+int mm_before_lock(struct task *t)
+{
+	return platform->lend_advice ? platform->lend_advice(t->ctx, mm_op_tag(t->mm, 0, 0), false) : 0;
+}
+
 int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock)
 {
 	struct mm *mm = t->mm;
@@ -323,6 +335,9 @@ int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock)
 	err = mm_check_range(start, len, &end);
 	if (err || start == end)
 		return err;
+	err = lock ? mm_ops_begin(t) : 0;
+	if (err)
+		return err;
 	mutex_lock(&mm->mu);
 	stop = run_end(mm, start, end);
 	for (v = vma_find(mm, start); lock && v && v->start < end; v = vma_next(v))
@@ -331,7 +346,7 @@ int mm_lock(struct task *t, uaddr_t addr, uint64_t len, bool lock)
 	if (lock && !mm_may_lock(t, more))
 		err = -ENOMEM;
 	else if (start < stop)
-		err = vma_isolate(mm, start, stop);
+		err = (lock ? mm_before_lock(t) : 0) ?: vma_isolate(mm, start, stop);
 	if (!err) {
 		for (v = vma_find(mm, start); v && v->start < stop; v = vma_next(v))
 			vma_set(mm, v, v->prot, lock ? v->flags | MAP_LOCKED : v->flags & ~MAP_LOCKED);
@@ -349,9 +364,14 @@ int mm_lock_all(struct task *t, bool current, bool future)
 
 	if ((current || future) && task_rlimit(t, RLIMIT_MEMLOCK) == 0 && !cred_has_cap(t->cred, CAP_IPC_LOCK))
 		return -EPERM;
+	err = current ? mm_ops_begin(t) : 0;
+	if (err)
+		return err;
 	mutex_lock(&mm->mu);
 	if (current && !mm_may_lock(t, mm->total_bytes - MIN(mm->locked_bytes, mm->total_bytes)))
 		err = -ENOMEM;
+	else if (current)
+		err = mm_before_lock(t);
 	if (!err) {
 		mm->lock_future = future;
 		if (current || !future)

@@ -16,4 +16,6 @@ bool mm_may_lock(struct task *t, uint64_t len); // RLIMIT_MEMLOCK
 int mm_over_limits(struct task *t, uint64_t len, int prot, int flags); // 0, or the errno of the limit that len more bytes would pass
 // Maps as proto says, at a place as mm_choose_place_locked finds it. 0 or -errno.
 int mm_map_locked(struct task *t, uaddr_t hint, const struct vma *proto, uint64_t len, int place_flags, uaddr_t *out_addr);
+// Memory is about to be locked, which then may not be given up (mm_advise): the platform asks us from now on. After mm_ops_begin. 0 or -errno.
+int mm_before_lock(struct task *t);
 int mm_queue_unmap(struct task *t, uaddr_t addr, uaddr_t end); // the platform's own low pages stay, whatever range was named

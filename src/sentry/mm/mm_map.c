@@ -198,7 +198,9 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 		mutex_lock(&t->mm->mu);
 		if (t->mm->lock_future)
 			proto.flags |= MAP_LOCKED;
-		err = mm_map_locked(t, addr, &proto, aligned, flags, out_addr);
+		if (proto.flags & MAP_LOCKED)
+			err = mm_before_lock(t);
+		err = err ?: mm_map_locked(t, addr, &proto, aligned, flags, out_addr);
 		mm_unlock(t->mm);
 	}
 	hostfd_put(host);

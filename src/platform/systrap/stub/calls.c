@@ -143,6 +143,8 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_futex(s);
 	case SYS_rt_sigprocmask:
 		return own_sigprocmask(s);
+	case SYS_madvise:
+		return own_advice(s);
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
 		if (!epoll_is_quiet(s))

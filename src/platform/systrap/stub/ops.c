@@ -143,6 +143,9 @@ static long run(struct slot *s, const struct slot_op *op)
 	case OP_BARRIER: // registering again costs nothing
 		return stub_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) ?:
 		       stub_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	case OP_ADVISED:
+		sites_await_held();
+		return 0;
 	case OP_COPY:
 		return stub_copy((void *)a[0], (const char *)s + SLOT_DATA + a[1], a[2]) < 0 ? -EFAULT : 0;
 	case OP_SPAWN:

@@ -206,20 +206,26 @@ static void poke(struct site *s, bool to_jump, bool alone)
 	s->changing = 0;
 }
 
+static void end(void)
+{
+	__atomic_store_n(&SITES->busy, 0, __ATOMIC_RELEASE);
+}
+
 static bool try_begin(void)
 {
-	return !__atomic_exchange_n(&SITES->busy, 1, __ATOMIC_ACQUIRE);
+	if (__atomic_exchange_n(&SITES->busy, 1, __ATOMIC_SEQ_CST))
+		return false;
+	if (!__atomic_load_n(&SITES->held, __ATOMIC_SEQ_CST))
+		return true;
+	end();
+	return false;
 }
 
 static void begin(void)
 {
-	while (!try_begin())
+	while (__atomic_exchange_n(&SITES->busy, 1, __ATOMIC_SEQ_CST))
 		stub_call1(SYS_sched_yield, 0);
-}
-
-static void end(void)
-{
-	__atomic_store_n(&SITES->busy, 0, __ATOMIC_RELEASE);
+	sites_await_held();
 }
 
 void site_patch(uint64_t after, int prot, bool alone)
@@ -305,6 +311,30 @@ void sites_part(uint64_t start, uint64_t end_)
 			poke(s, false, false);
 	}
 	end();
+}
+
+bool sites_hold(uint64_t start, uint64_t end_)
+{
+	const struct sites *t = SITES;
+
+	__atomic_fetch_add(&SITES->held, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&t->busy, __ATOMIC_SEQ_CST))
+		return false;
+	for (uint32_t i = 0; i < t->nstraddling && i < SITES_STRADDLING; i++)
+		if (overlaps(&t->site[t->straddling[i] % SITES_MAX], start, end_))
+			return false;
+	return true;
+}
+
+void sites_let_go(void)
+{
+	__atomic_fetch_sub(&SITES->held, 1, __ATOMIC_RELEASE);
+}
+
+void sites_await_held(void)
+{
+	while (__atomic_load_n(&SITES->held, __ATOMIC_SEQ_CST))
+		stub_call1(SYS_sched_yield, 0);
 }
 
 struct site *site_of_entry(uint32_t entry)

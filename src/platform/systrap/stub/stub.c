@@ -237,6 +237,8 @@ void stub_process_born(long chan_fd, long sock_fd)
 
 	if (SITES->busy) // whoever was about it stayed behind; most often the page can go on being the parent's
 		SITES->busy = 0;
+	if (SITES->held)
+		SITES->held = 0;
 	stub_call2(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	stub_call2(SYS_dup2, sock_fd, STUB_FD_SOCKET);
 	stub_call1(SYS_close, sock_fd);

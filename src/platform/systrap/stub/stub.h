@@ -47,6 +47,11 @@ void sites_patch(uint64_t start, uint64_t len, int prot, const uint32_t *offsets
 bool site_give_back(struct site *s); // false: somebody is about it
 void sites_restore(uint64_t start, uint64_t end, int prot);
 void sites_part(uint64_t start, uint64_t end);
+// Until sites_let_go() nobody is about to change sites. False: that can't be, or a site lies in [start, end) and in another page, too. To be
+// followed by sites_let_go() in any case.
+bool sites_hold(uint64_t start, uint64_t end);
+void sites_let_go(void);
+void sites_await_held(void); // those that hold them now
 
 // site_traps.c
 struct site *site_of_illegal(uint64_t rip, bool *out_has_nr);
@@ -62,6 +67,7 @@ bool site_arrived(struct site *s, struct stub_regs *r, bool illegal);
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
 bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek
+bool own_advice(struct slot *s);   // advise.c: likewise, an madvise
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 bool op_run(struct slot *s);       // likewise, the one of line 0
