@@ -79,10 +79,18 @@ struct platform_loan {
 		PLATFORM_LEND_ZEROS = 4, // reading gives zeros
 		PLATFORM_LEND_AWAY = 8, // writing does nothing
 		PLATFORM_LEND_PWRITE = 16, // pwrite64 up to limit; file must be writable
+		// What lies in a file goes to the process, which reads and writes it there; pos says it, in and out:
+		PLATFORM_LEND_COUNT = 32, // an eventfd's count
+		PLATFORM_LEND_SEMAPHORE = 64, // with COUNT: reading takes 1
+		PLATFORM_LEND_BYTES = 128, // a pipe's end that is read; pos: how many bytes, at most PLATFORM_BYTES_MAX, and above 8 bits these
+		PLATFORM_LEND_FEEDS = 256, // a pipe's end that is written; the other one is the descriptor feeds, which is lent first and taken back first
 	} kinds;
 	int64_t pos;
 	uint64_t limit;
+	int feeds;
 };
+
+#define PLATFORM_BYTES_MAX 7
 
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
@@ -213,6 +221,7 @@ struct platform_ops {
 	int (*lend)(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 	int64_t (*lent_take_pos)(struct platform_as *as, int fd); // takes POS back, but nothing else; its position. as has a context
 	int64_t (*lent_take_back)(struct platform_as *as, int fd); // all of it
+	int64_t (*lent_peek)(struct platform_as *as, int fd); // pos, while it is lent
 	// The process does nothing with it any more, but where the position is stays there. True: a write that it has begun may still be under way.
 	bool (*lent_stop)(struct platform_as *as, int fd);
 	// How long ago it began to write last, as it says, in ns; -1: not since it was asked last, or since it was lent. Also just after it was taken back.

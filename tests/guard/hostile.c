@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -544,6 +546,90 @@ CASE(made_up_loans)
 			}
 		});
 	check_secret(fd, buf);
+	check_well(&b);
+}
+
+static void *rewrite_contents(void *arg)
+{
+	static const unsigned kinds[] = { 0, LENT_COUNT, LENT_COUNT | 1, LENT_BYTES, LENT_FEEDS, LENT_BYTES | LENT_FEEDS | LENT_COUNT };
+	struct chan_lent *lent = (struct chan_lent *)(CHAN_BASE + SLOT_LENT);
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (;;) {
+		struct chan_lent *e = &lent[rand_r(&seed) % 16];
+
+		switch (rand_r(&seed) % 8) {
+		case 0:
+			e->what = (uint64_t)rand_r(&seed) << LENT_SHIFT | kinds[rand_r(&seed) % 6] | rand_r(&seed) % 16;
+			break;
+		case 1:
+			e->what ^= rand_r(&seed) % 16;
+			break;
+		case 2:
+			e->pos = -1 - (uint64_t)(rand_r(&seed) % 4);
+			break;
+		case 3:
+			e->pos = (uint64_t)rand_r(&seed) << 33 | rand_r(&seed);
+			break;
+		default:
+			sched_yield();
+		}
+	}
+	return NULL;
+}
+
+/* Likewise what lies in a pipe and an eventfd: others who have them get some bytes and some count, and can go on with both. */
+CASE(made_up_contents)
+{
+	struct bystander b = stand_by();
+	int p[2], e = OK(eventfd(0, EFD_NONBLOCK));
+	char bytes[64];
+	uint64_t n;
+
+	OK(pipe2(p, O_NONBLOCK));
+	for (unsigned seed = 1; seed <= 6; seed++)
+		ATTACK(&b, 400, {
+			struct epoll_event ev = { EPOLLIN, { 0 } };
+			int ep = OK(epoll_create1(0));
+			pthread_t t;
+
+			OK(epoll_ctl(ep, EPOLL_CTL_ADD, e, &ev));
+			OK(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev));
+			OK(setresuid(NOBODY, NOBODY, NOBODY));
+			pthread_create(&t, NULL, rewrite_contents, (void *)(uintptr_t)seed);
+			for (unsigned i = 0;; i++) {
+				uint64_t one = 1;
+				int left;
+
+				write(p[1], bytes, i % 5);
+				write(e, &one, 8);
+				if (i % 64 < 40) {
+					read(p[0], bytes, 8);
+					read(e, &n, 8);
+				}
+				if (i % 64 == 0) {
+					epoll_wait(ep, &ev, 1, 0);
+					ioctl(p[0], FIONREAD, &left);
+					close(dup(e));
+				}
+				if (i % 512 == 0)
+					see_end(fork() ?: ({ read(p[0], bytes, 8); read(e, &n, 8); _exit(0); 0; }), 1000);
+			}
+		});
+	while (read(p[0], bytes, sizeof bytes) > 0)
+		;
+	EQ(errno, EAGAIN);
+	if (read(e, &n, 8) < 0)
+		EQ(errno, EAGAIN);
+	for (int i = 0; i < 100; i++) {
+		n = 3;
+		EQ(write(e, &n, 8), 8);
+		EQ(write(p[1], "abc", 3), 3);
+		EQ(read(e, &n, 8), 8);
+		EQ(n, 3);
+		EQ(read(p[0], bytes, 8), 3);
+		CHECK(!memcmp(bytes, "abc", 3));
+	}
 	check_well(&b);
 }
 

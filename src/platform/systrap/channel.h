@@ -271,7 +271,9 @@ static inline struct chan_futex *chan_futex(void *chan, uint64_t addr)
 // as it was before a transfer knows that the sentry had not taken it back until then.
 struct chan_lent {
 	uint64_t what; // LENT_*, 0: nothing; above them a number of its own
-	uint64_t pos;  // with LENT_POS: the file's position. The stub changes it only together with a look at `what`
+	// With LENT_POS: the file's position. With LENT_COUNT: an eventfd's count. With LENT_BYTES: what is in a pipe; the low byte says how many
+	// bytes, the next ones are these. The stub changes it only together with a look at `what`.
+	uint64_t pos;
 	uint64_t limit; // with LENT_PWRITE: nothing is written beyond it
 	uint64_t written; // the stub's: when it began to write last, by the time-stamp counter; 0 once the sentry has seen it
 } __attribute__((aligned(16)));
@@ -283,7 +285,11 @@ enum {
 	LENT_ZEROS = 0x400, // reading gives zeros
 	LENT_AWAY = 0x800, // what is written there is gone
 	LENT_PWRITE = 0x1000, // pwrite to there
+	LENT_COUNT = 0x2000, // it is an eventfd; place 1: a semaphore
+	LENT_BYTES = 0x4000, // the end of a pipe that is read from
+	LENT_FEEDS = 0x8000, // the other one; the place is the number of the descriptor with LENT_BYTES
 	LENT_SHIFT = 16,
+	LENT_BYTES_MAX = 7,
 };
 
 _Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ADVICE && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,

@@ -41,7 +41,18 @@ static uint16_t kinds_of(const struct platform_loan *loan)
 {
 	return (loan->kinds & PLATFORM_LEND_PREAD ? LENT_PREAD : 0) | (loan->kinds & PLATFORM_LEND_POS ? LENT_POS : 0) |
 	       (loan->kinds & PLATFORM_LEND_ZEROS ? LENT_ZEROS : 0) | (loan->kinds & PLATFORM_LEND_AWAY ? LENT_AWAY : 0) |
-	       (loan->kinds & PLATFORM_LEND_PWRITE ? LENT_PWRITE : 0);
+	       (loan->kinds & PLATFORM_LEND_PWRITE ? LENT_PWRITE : 0) | (loan->kinds & PLATFORM_LEND_COUNT ? LENT_COUNT : 0) |
+	       (loan->kinds & PLATFORM_LEND_BYTES ? LENT_BYTES : 0) | (loan->kinds & PLATFORM_LEND_FEEDS ? LENT_FEEDS : 0);
+}
+
+// What stands in LENT_PLACE; -errno.
+static int place_locked(struct platform_as *as, const struct platform_loan *loan)
+{
+	if (loan->kinds & PLATFORM_LEND_FEEDS)
+		return loan->feeds < 0 || loan->feeds >= CHAN_LENT ? -EBUSY : loan->feeds;
+	if (loan->kinds & PLATFORM_LEND_SEMAPHORE)
+		return 1;
+	return loan->file ? file_place_locked(as, loan->file) : 0;
 }
 
 static void let_write_locked(struct platform_as *as, int fd, uint64_t limit)
@@ -55,15 +66,13 @@ static void let_write_locked(struct platform_as *as, int fd, uint64_t limit)
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as)
 {
 	struct platform_as *as = ctx->as;
-	int place = 0;
+	int place = -EBUSY;
 
 	if (fd < 0 || fd >= CHAN_LENT)
 		return -EBUSY;
 	mutex_lock(&as->mu);
-	if (as->lent.n && as->lent.table != table)
-		place = -EBUSY;
-	else if (loan->file)
-		place = file_place_locked(as, loan->file);
+	if (!as->lent.n || as->lent.table == table)
+		place = place_locked(as, loan);
 	if (place >= 0) {
 		if (as->lent.table != table)
 			change_table_locked(as, table);
@@ -102,6 +111,11 @@ int64_t systrap_lent_take_back(struct platform_as *as, int fd)
 	as->lent.on_loan[fd] = false;
 	mutex_unlock(&as->mu);
 	return pos;
+}
+
+int64_t systrap_lent_peek(struct platform_as *as, int fd)
+{
+	return position(as, fd);
 }
 
 bool lent_writes_locked(struct platform_as *as, uint32_t place)

@@ -253,6 +253,7 @@ const struct platform_ops systrap_ops = {
 	.lend = systrap_lend,
 	.lent_take_pos = systrap_lent_take_pos,
 	.lent_take_back = systrap_lent_take_back,
+	.lent_peek = systrap_lent_peek,
 	.lent_stop = systrap_lent_stop,
 	.lent_written = systrap_lent_written,
 	.lent_limit = systrap_lent_limit,

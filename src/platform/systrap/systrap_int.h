@@ -248,6 +248,7 @@ void lent_forget_place_locked(struct platform_as *as, uint32_t place); // as->mu
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd);
 int64_t systrap_lent_take_back(struct platform_as *as, int fd);
+int64_t systrap_lent_peek(struct platform_as *as, int fd);
 bool lent_writes_locked(struct platform_as *as, uint32_t place); // a thread may be writing there, whatever is lent now
 bool systrap_lent_stop(struct platform_as *as, int fd);
 int64_t systrap_lent_written(struct platform_as *as, int fd);

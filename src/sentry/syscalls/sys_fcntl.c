@@ -33,6 +33,7 @@ static long get_flags(const struct file *f)
 
 static long set_flags(struct task *t, struct file *f, uint32_t flags)
 {
+	struct pipe *p = file_pipe(f);
 	uint32_t old = f->flags;
 
 	if ((flags & O_NOATIME) && !(old & O_NOATIME) && t->cred->fsuid != f->inode->attr.uid && !cred_has_cap(t->cred, CAP_FOWNER))
@@ -41,6 +42,10 @@ static long set_flags(struct task *t, struct file *f, uint32_t flags)
 		;
 	if ((old ^ flags) & O_APPEND)
 		loans_stop(f->inode);
+	if (p && (old ^ flags) & O_DIRECT) {
+		pipe_lock(p);
+		mutex_unlock(&p->mu);
+	}
 	return 0;
 }
 

@@ -21,12 +21,13 @@
 enum {
 	POS_OF_FILE = -1, // offset: the file's own position
 	LEAVE_AFTER = 32 << 10, // bytes of a file, after which its descriptor is worth passing
+	FEW = 8, // bytes
 };
 
 #define RW_MAX 0x7ffff000ull // bytes a call moves at most
 
 struct transfer {
-	bool write, nowait; // nowait: RWF_NOWAIT
+	bool write, nowait, plain; // nowait: RWF_NOWAIT; plain: read or write
 	int64_t offset; // or POS_OF_FILE
 };
 
@@ -136,6 +137,8 @@ static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer 
 		ret = run(t, f, u, x);
 	if (ret > 0 && f->ops->lend && worth_lending(t, f, x, ret))
 		loan_after_transfer(t, fd, f, x->write);
+	if (ret > 0 && ret <= FEW && x->plain && f->ops->used)
+		f->ops->used(f, t, fd, x->write);
 	file_put(f);
 	return ret;
 }
@@ -148,7 +151,7 @@ static long plain(struct task *t, const struct sysargs *args, bool write, int64_
 	if ((int64_t)args->a[2] < 0)
 		return -EINVAL;
 	uio_init_user(&u, t, &seg, args->a[1], args->a[2]);
-	return run_fd(t, (int)args->a[0], &u, &(struct transfer){.write = write, .offset = offset});
+	return run_fd(t, (int)args->a[0], &u, &(struct transfer){.write = write, .plain = true, .offset = offset});
 }
 
 long sys_read(struct task *t, const struct sysargs *args)

@@ -343,3 +343,22 @@ bool fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *
 	mutex_unlock(&ft->mu);
 	return err == -ENOENT;
 }
+
+static bool is_end_locked(const struct fdtable *ft, const struct content_end *end)
+{
+	return !end->f || (end->fd >= 0 && end->fd < ft->nslots && ft->slots[end->fd].file == end->f);
+}
+
+void content_lend(struct content_loan *c, struct task *t, struct content_end in, struct content_end out, const struct platform_loan *spec)
+{
+	struct fdtable *ft = t->files;
+
+	mutex_lock(&ft->mu);
+	if (is_end_locked(ft, &in) && is_end_locked(ft, &out) && content_make(c, t, ft, in.fd, out.f ? out.fd : -1, spec)) {
+		ft->slots[in.fd].loan = &c->loan;
+		if (out.f)
+			ft->slots[out.fd].loan = &c->loan;
+		ft->lends = true;
+	}
+	mutex_unlock(&ft->mu);
+}

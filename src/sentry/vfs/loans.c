@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "abi/errno.h"
+#include "lib/container_of.h"
 #include "lib/kmem.h"
 #include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
@@ -13,13 +14,7 @@
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/vfs_int.h"
 
-struct loan { // Guarded by the table's lock.
-	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
-	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
-	bool has_pos, writes;
-	struct platform_as *as; // to whom
-	int fd;
-};
+enum { USES_ENOUGH = 16 }; // of what is in a file
 
 KMEM_TYPE(loan_type, loan);
 
@@ -103,10 +98,32 @@ void loan_share(struct loan *loan, struct file *f)
 	take_pos(f, platform->lent_take_pos(loan->as, loan->fd));
 }
 
+// What the process had of it is here now.
+static void content_fetch_locked(struct content_loan *c)
+{
+	if (!c->there)
+		return;
+	c->pos = (uint64_t)platform->lent_take_back(c->loan.as, c->loan.fd);
+	if (c->feeder >= 0)
+		platform->lent_take_back(c->loan.as, c->feeder);
+	c->there = false;
+}
+
+static void content_fetch(struct content_loan *c)
+{
+	mutex_lock(&kernel()->vfs->loans_mu);
+	content_fetch_locked(c);
+	mutex_unlock(&kernel()->vfs->loans_mu);
+}
+
 void loan_end(struct loan *loan, struct file *f)
 {
 	if (!loan)
 		return;
+	if (loan->of_content) {
+		content_fetch(container_of(loan, struct content_loan, loan));
+		return;
+	}
 	take_back(loan, f);
 	kmem_free(&loan_type, loan);
 }
@@ -143,12 +160,17 @@ int64_t loans_written(struct inode *inode)
 	return inode->lent_written_ns ? atomic_exchange(&inode->lent_written_ns, 0) : 0;
 }
 
+static bool may_lend(void)
+{
+	return platform->lend && !kernel()->strace && !kernel()->vfs->nwatches;
+}
+
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 {
 	struct platform_loan spec = {0};
 	bool keep = false;
 
-	if (!platform->lend || !f->ops->lend || kernel()->strace || kernel()->vfs->nwatches)
+	if (!f->ops->lend || !may_lend())
 		return;
 	mutex_lock(&f->inode->mu);
 	if (f->ops->lend(f, t, wrote, &spec))
@@ -156,4 +178,52 @@ void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 	if (keep && mm_ops_try(t))
 		platform->file_keep(t->ctx, spec.file);
 	mutex_unlock(&f->inode->mu);
+}
+
+bool content_make(struct content_loan *c, struct task *t, const struct fdtable *ft, int fd, int feeder, const struct platform_loan *spec)
+{
+	const struct platform_loan feeds = {.kinds = PLATFORM_LEND_FEEDS, .feeds = fd};
+
+	mutex_lock(&kernel()->vfs->loans_mu);
+	if (!platform->lend(t->ctx, ft, fd, spec, &c->loan.as)) {
+		if (!c->loan.of_content) // a table that still points here may just look at it
+			c->loan.of_content = true;
+		c->loan.fd = fd;
+		c->feeder = feeder;
+		c->there = true;
+		c->pos = (uint64_t)spec->pos;
+		if (feeder >= 0 && platform->lend(t->ctx, ft, feeder, &feeds, &c->loan.as)) {
+			c->feeder = -1;
+			content_fetch_locked(c);
+		}
+	}
+	c->lent = c->there;
+	mutex_unlock(&kernel()->vfs->loans_mu);
+	return c->lent;
+}
+
+bool content_used(struct content_loan *c)
+{
+	const uint32_t uses = atomic_load_explicit(&c->uses, memory_order_relaxed) + 1; // one that gets lost doesn't matter
+
+	atomic_store_explicit(&c->uses, uses < USES_ENOUGH ? uses : 0, memory_order_relaxed);
+	return uses >= USES_ENOUGH && may_lend();
+}
+
+uint64_t content_peek(const struct content_loan *c)
+{
+	uint64_t pos;
+
+	mutex_lock(&kernel()->vfs->loans_mu);
+	pos = c->there ? (uint64_t)platform->lent_peek(c->loan.as, c->loan.fd) : c->pos;
+	mutex_unlock(&kernel()->vfs->loans_mu);
+	return pos;
+}
+
+uint64_t content_take_back(struct content_loan *c)
+{
+	content_fetch(c);
+	c->lent = false;
+	atomic_store_explicit(&c->uses, 0, memory_order_relaxed);
+	return c->pos;
 }

@@ -2,9 +2,16 @@
 //
 // A file's position is lent only when its descriptor is the only reference there is, so whoever wants it comes by the descriptor's table, which takes
 // it back first. What else a loan rests on is the inode's: who changes that calls loans_stop().
-// Locks: inode->mu, the table's, loans_mu, the platform's.
+//
+// What lies in a pipe or an eventfd is lent as a whole (struct content_loan): then it isn't in the sentry at all, so whoever wants it, by whatever way
+// he came by the file, takes it back first, with the lock held that guards it. Who is about to wait for it does so, too, after he has linked
+// himself, and it isn't lent while somebody waits: what the process does by itself wakes nobody. An epoll instance in which nobody waits
+// keeps the file among those at which it looks (POLL_LENT).
+// Locks: inode->mu or the content's, the table's, loans_mu, the platform's.
 #pragma once
 
+#include <bsd/sys/queue.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,6 +22,26 @@ struct loan;
 struct platform_loan;
 struct task;
 
+struct loan { // Guarded by the table's lock.
+	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
+	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
+	bool has_pos, writes;
+	bool of_content; // it is a struct content_loan's
+	struct platform_as *as; // to whom
+	int fd;
+};
+
+// A file's own, of what lies in it. The tables that it was lent by may go on pointing here as long as they have the file.
+struct content_loan {
+	struct loan loan;
+	bool lent; // Guarded by the content's lock.
+	// Guarded by vfs->loans_mu:
+	bool there; // with the process; else pos is what the table took back when its descriptor went
+	int feeder; // the descriptor that is written to, if it isn't the one that is read from; -1
+	uint64_t pos;
+	_Atomic uint32_t uses; // short transfers since it was last lent, or somebody waited
+};
+
 // After a transfer of t's on descriptor fd, f: lends what may be lent.
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote);
 // All that was lent of the inode's files comes to the sentry again from now on. With inode->mu held none is just being made. True: a write that
@@ -23,7 +50,22 @@ bool loans_stop(struct inode *inode);
 // When a process wrote to it last by what it was lent, by CLOCK_REALTIME in ns; 0: not since this was asked last.
 int64_t loans_written(struct inode *inode);
 
+struct content_end {
+	int fd;
+	struct file *f;
+};
+
+// There was another short transfer. True: there were so many that it is worth lending, and it may be lent.
+bool content_used(struct content_loan *c);
+// Lends t's process the content that a file is read from by descriptor `in` and written to by `out` (or `in`, if out.f is NULL), if they still
+// are these. spec: COUNT or BYTES. The content's lock is held, nobody waits.
+void content_lend(struct content_loan *c, struct task *t, struct content_end in, struct content_end out, const struct platform_loan *spec);
+// Of what is lent: as it is now, for who only looks; it comes back. The process may have made anything of it. The lock is held.
+uint64_t content_peek(const struct content_loan *c);
+uint64_t content_take_back(struct content_loan *c);
+
 // For the table, whose lock is held. loan NULL: nothing is lent, and nothing happens.
 int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec); // as platform->lend
+bool content_make(struct content_loan *c, struct task *t, const struct fdtable *ft, int fd, int feeder, const struct platform_loan *spec);
 void loan_share(struct loan *loan, struct file *f); // somebody else is about to use f: its position comes back
 void loan_end(struct loan *loan, struct file *f);

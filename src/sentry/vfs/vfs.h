@@ -246,6 +246,9 @@ struct poll_table {
 	void (*add)(struct poll_table *pt, struct waitq *q, uint32_t events);
 	uint32_t events; // wanted
 };
+// With a mask, for the kernel alone: what lies in the file is lent to a process (loans.h), so that changes wake nobody. Never with a table, since who
+// links himself is about to wait.
+#define POLL_LENT 0x10000u
 static inline void poll_wait(struct poll_table *pt, struct waitq *q)
 {
 	if (pt)
@@ -277,6 +280,8 @@ struct file_ops {
 	// What a process that read or wrote f may go on doing with its descriptor without being seen here, as long as loans_stop() isn't called for the
 	// inode, whose mu is held: sets file and kinds. t has just written, or read. False: nothing now. (nothing)
 	bool (*lend)(struct file *f, struct task *t, bool wrote, struct platform_loan *loan);
+	// t has just read or written a few bytes by descriptor fd, with a plain call: a chance to lend what lies in f (content_lend). (nothing)
+	void (*used)(struct file *f, struct task *t, int fd, bool wrote);
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	struct thread_group *(*process)(struct file *f); // whom it stands for to pidfd_send_signal, borrowed from the file; NULL: nobody (nobody)
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)

@@ -5,8 +5,11 @@
 // another file, as the sentry had changed the descriptor meanwhile, is read anew by way of the sentry. With a position the second look is
 // the one instruction that moves it on: several readers then get different bytes without a lock, which a thread that is killed could leave locked.
 // What is written can't be taken back, so who writes says so in its slot before it looks: the descriptor stays what it is until it is done.
+//
+// An eventfd's count and the few bytes in a pipe lie in the entry itself, where such a position is.
 #include "platform/systrap/stub/stub.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -127,6 +130,88 @@ static bool away(struct slot *s)
 	return true;
 }
 
+// Can so many bytes, 8 at most, be written there? A word is exchanged for itself, since what the call would move isn't known yet.
+static bool writable(uint64_t addr, uint64_t len)
+{
+	const uint64_t first = addr & ~3ull, last = (addr + len - 1) & ~3ull;
+	uint32_t zero = 0;
+
+	return stub_cmpxchg((uint32_t *)first, &zero, 0) == 0 &&
+	       ((first ^ last) >> 12 == 0 || (zero = 0, stub_cmpxchg((uint32_t *)last, &zero, 0) == 0));
+}
+
+static bool __attribute__((noinline)) count_read(struct slot *s, struct chan_lent *e, uint64_t what)
+{
+	const uint64_t addr = s->call.args[1];
+	uint64_t count = *(volatile uint64_t *)&e->pos;
+	bool lent = good_range(s) && s->call.args[2] >= sizeof(count) && count && writable(addr, sizeof(count));
+
+	for (int i = 0; i < TRIES && lent && count; i++) {
+		const uint64_t n = what & LENT_PLACE ? 1 : count;
+
+		if (move_on(e, what, &count, count - n, &lent)) {
+			s->regs.rax = stub_copy8((void *)addr, &n) == 0 ? sizeof(n) : (uint64_t)-EFAULT;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool __attribute__((noinline)) count_write(struct slot *s, struct chan_lent *e, uint64_t what)
+{
+	uint64_t count = *(volatile uint64_t *)&e->pos, n;
+	bool lent = good_range(s) && s->call.args[2] == sizeof(n) && stub_copy8(&n, (const void *)s->call.args[1]) == 0;
+
+	for (int i = 0; i < TRIES && lent; i++) {
+		if (n == UINT64_MAX || n > UINT64_MAX - 1 - count)
+			return false;
+		if (move_on(e, what, &count, count + n, &lent)) {
+			s->regs.rax = sizeof(n);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool __attribute__((noinline)) bytes_read(struct slot *s, struct chan_lent *e, uint64_t what)
+{
+	const uint64_t addr = s->call.args[1], len = s->call.args[2];
+	uint64_t bytes = *(volatile uint64_t *)&e->pos;
+	bool lent = good_range(s) && bytes & LENT_BYTES_MAX && writable(addr, len < LENT_BYTES_MAX ? len : LENT_BYTES_MAX);
+
+	for (int i = 0; i < TRIES && lent && bytes & LENT_BYTES_MAX; i++) {
+		const uint64_t there = bytes & LENT_BYTES_MAX, n = len < there ? len : there, first = bytes >> 8;
+
+		if (move_on(e, what, &bytes, (bytes >> 8 * n & ~0xffull) | (there - n), &lent)) {
+			s->regs.rax = stub_copy((void *)addr, &first, n) == 0 ? n : (uint64_t)-EFAULT;
+			return true;
+		}
+	}
+	return false;
+}
+
+// The reader's entry counts if it was there while ours was: it is given first and taken back first.
+static bool __attribute__((noinline)) bytes_write(struct slot *s, const struct chan_lent *mine, uint64_t what)
+{
+	struct chan_lent *e = LENT + what % CHAN_LENT;
+	const uint64_t len = s->call.args[2], to = __atomic_load_n(&e->what, __ATOMIC_ACQUIRE);
+	uint64_t bytes = *(volatile uint64_t *)&e->pos, new = 0;
+	bool lent = to & LENT_BYTES && still(mine, what) && len <= LENT_BYTES_MAX && good_range(s) &&
+		    stub_copy(&new, (const void *)s->call.args[1], len) == 0;
+
+	for (int i = 0; i < TRIES && lent; i++) {
+		const uint64_t there = bytes & LENT_BYTES_MAX;
+
+		if (there + len > LENT_BYTES_MAX)
+			return false;
+		if (move_on(e, to, &bytes, (bytes + len) | new << 8 * (there + 1), &lent)) {
+			s->regs.rax = len;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool own_transfer(struct slot *s)
 {
 	const uint32_t fd = s->call.args[0];
@@ -138,7 +223,11 @@ bool own_transfer(struct slot *s)
 	what = __atomic_load_n(&e->what, __ATOMIC_ACQUIRE);
 	switch (s->call.nr) {
 	case SYS_read:
-		return what & LENT_ZEROS ? zeros(s, e, what) : what & LENT_POS ? read_on(s, e, what) : false;
+		return what & LENT_ZEROS ? zeros(s, e, what)
+		       : what & LENT_POS ? read_on(s, e, what)
+		       : what & LENT_COUNT ? count_read(s, e, what)
+		       : what & LENT_BYTES ? bytes_read(s, e, what)
+					   : false;
 	case SYS_pread64:
 		return what & LENT_PREAD && read_at(s, e, what);
 	case SYS_pwrite64:
@@ -146,7 +235,10 @@ bool own_transfer(struct slot *s)
 	case SYS_lseek:
 		return what & LENT_POS && seek(s, e, what);
 	case SYS_write:
-		return what & LENT_AWAY && away(s);
+		return what & LENT_AWAY ? away(s)
+		       : what & LENT_COUNT ? count_write(s, e, what)
+		       : what & LENT_FEEDS ? bytes_write(s, e, what)
+					   : false;
 	}
 	return false;
 }

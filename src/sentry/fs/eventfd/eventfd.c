@@ -7,21 +7,48 @@
 
 #include "abi/errno.h"
 #include "abi/poll.h"
+#include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
+#include "sentry/fs/eventpoll/eventpoll.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/vfs.h"
+
+#define COUNT_MAX (UINT64_MAX - 1)
 
 struct eventfd {
 	struct mutex mu;
 	uint64_t count, nreads; // Guarded by mu. nreads: how many took something
 	bool semaphore;
 	struct waitq waitq;
+	struct content_loan loan; // of count
 };
 
 KMEM_TYPE(eventfd_type, eventfd);
 
 enum { CALL_NREADS = 1 }; // call.word[]: nreads when the write found no room
+
+// What a process made of the count.
+static uint64_t bounded(uint64_t count)
+{
+	return MIN(count, COUNT_MAX);
+}
+
+static uint64_t count_locked(const struct eventfd *e)
+{
+	return e->loan.lent ? bounded(content_peek(&e->loan)) : e->count;
+}
+
+static void eventfd_lock(struct eventfd *e)
+{
+	mutex_lock(&e->mu);
+	if (e->loan.lent) {
+		e->count = bounded(content_take_back(&e->loan));
+		e->nreads++; // perhaps
+	}
+}
 
 static int64_t eventfd_read_file(struct file *f, struct uio *u, int64_t *pos)
 {
@@ -31,7 +58,7 @@ static int64_t eventfd_read_file(struct file *f, struct uio *u, int64_t *pos)
 
 	if (u->resid < sizeof(n))
 		return -EINVAL;
-	mutex_lock(&e->mu);
+	eventfd_lock(e);
 	n = e->semaphore && e->count ? 1 : e->count;
 	e->count -= n;
 	e->nreads += n > 0;
@@ -50,15 +77,15 @@ static int64_t eventfd_write_file(struct file *f, struct uio *u, int64_t *pos)
 	uint64_t n;
 	int err;
 
-	if (u->resid < sizeof(n))
+	if (u->resid != sizeof(n))
 		return -EINVAL;
 	err = uio_take(u, &n, sizeof(n));
 	if (err)
 		return err;
 	if (n == UINT64_MAX)
 		return -EINVAL;
-	mutex_lock(&e->mu);
-	if (n <= UINT64_MAX - 1 - e->count)
+	eventfd_lock(e);
+	if (n <= COUNT_MAX - e->count)
 		e->count += n;
 	else
 		ret = -EAGAIN;
@@ -83,7 +110,7 @@ static long eventfd_wait(struct task *t, struct file *f, bool write, uint64_t re
 	err = task_wait_on(t, &e->waitq, POLLOUT_ALL);
 	if (err)
 		return err;
-	mutex_lock(&e->mu);
+	eventfd_lock(e);
 	read_since = e->nreads != t->call.word[CALL_NREADS];
 	mutex_unlock(&e->mu);
 	return read_since ? -EAGAINNOW : task_block(t);
@@ -96,21 +123,47 @@ static uint32_t eventfd_poll(struct file *f, struct poll_table *pt)
 	uint64_t n;
 
 	poll_wait(pt, &e->waitq);
-	mutex_lock(&e->mu);
-	n = e->count;
+	if (pt) {
+		eventfd_lock(e);
+		e->loan.uses = 0;
+	} else {
+		mutex_lock(&e->mu);
+	}
+	n = count_locked(e);
+	if (e->loan.lent)
+		mask = POLL_LENT;
 	mutex_unlock(&e->mu);
 	if (n > 0)
 		mask |= POLLIN; // eventfd answers the plain bits only
-	if (n < UINT64_MAX - 1)
+	if (n < COUNT_MAX)
 		mask |= POLLOUT;
 	return mask;
+}
+
+static void eventfd_used(struct file *f, struct task *t, int fd, bool wrote)
+{
+	struct eventfd *e = f->priv;
+	struct platform_loan spec = {.kinds = PLATFORM_LEND_COUNT | (e->semaphore ? PLATFORM_LEND_SEMAPHORE : 0)};
+
+	if (!content_used(&e->loan))
+		return;
+	mutex_lock(&e->mu);
+	if (!e->loan.lent && eventpoll_lets_rest(&e->waitq)) {
+		spec.pos = (int64_t)e->count;
+		content_lend(&e->loan, t, (struct content_end){fd, f}, (struct content_end){.f = NULL}, &spec);
+	}
+	mutex_unlock(&e->mu);
 }
 
 static int eventfd_fdinfo(struct file *f, char *dst, size_t cap)
 {
 	struct eventfd *e = f->priv;
+	uint64_t count;
 
-	return snprintf(dst, cap, "eventfd-count: %16lx\neventfd-semaphore: %d\n", e->count, e->semaphore);
+	mutex_lock(&e->mu);
+	count = count_locked(e);
+	mutex_unlock(&e->mu);
+	return snprintf(dst, cap, "eventfd-count: %16lx\neventfd-semaphore: %d\n", count, e->semaphore);
 }
 
 static void eventfd_release(struct file *f)
@@ -126,6 +179,7 @@ static const struct file_ops eventfd_ops = {
 	.write = eventfd_write_file,
 	.poll = eventfd_poll,
 	.wait = eventfd_wait,
+	.used = eventfd_used,
 	.show_fdinfo = eventfd_fdinfo,
 	.release = eventfd_release,
 	.stream = true,

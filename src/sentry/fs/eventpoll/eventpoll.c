@@ -118,6 +118,43 @@ static bool item_woken(struct waitq_entry *e, uint32_t events)
 	return someone;
 }
 
+// What becomes of it no wake-up tells: so it stays on the list, where it is asked. Only for what is asked level by level, and by somebody who is
+// awake: who waits for the instance links himself and takes back then what is lent of the items on the list. Either he finds this one there, or we
+// see him.
+static bool item_rests(struct epitem *it)
+{
+	if (__atomic_load_n(&it->event.events, __ATOMIC_RELAXED) & (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE))
+		return false;
+	item_queue(it);
+	return !it->ep->waitq.nentries;
+}
+
+bool eventpoll_lets_rest(struct waitq *q)
+{
+	struct waitq_entry *e;
+	bool rest = true;
+
+	if (!q->nentries)
+		return true;
+	mutex_lock(&q->mu);
+	TAILQ_FOREACH(e, &q->entries, link)
+		rest = rest && e->fn == item_woken && item_rests(container_of(e, struct item_wait, entry)->item);
+	mutex_unlock(&q->mu);
+	return rest;
+}
+
+// With a table, for who doesn't wait on the file itself, but must be woken from now on.
+static void add_nothing(struct poll_table *pt, struct waitq *q, uint32_t events)
+{
+}
+
+static uint32_t file_poll_back(struct file *f)
+{
+	struct poll_table table = {.add = add_nothing};
+
+	return file_poll(f, f->ops->used ? &table : NULL);
+}
+
 struct item_table {
 	struct poll_table table;
 	struct epitem *item;
@@ -224,7 +261,7 @@ static void ctl_mod_locked(struct epitem *it, const struct epoll_event *event)
 {
 	it->event.data = event->data;
 	__atomic_store_n(&it->event.events, event->events, __ATOMIC_SEQ_CST);
-	item_check_locked(it, file_poll(it->file, NULL));
+	item_check_locked(it, file_poll_back(it->file));
 }
 
 // How many instances stand above f in the longest chain, f itself counted; more than NESTS_MAX: too many. epoll_nest_mu is held.
@@ -334,32 +371,42 @@ static struct epitem *ready_pop(struct eventpoll *ep, const struct epitem *stop)
 	return it;
 }
 
+static int harvest_locked(struct eventpoll *ep, struct epoll_event *out_events, int max, bool take_back)
+{
+	struct epitem *it, *stop = NULL; // the first one put back: where the round ends
+	int n = 0;
+
+	while (n < max && (it = ready_pop(ep, stop))) {
+		uint32_t mask = take_back ? file_poll_back(it->file) : file_poll(it->file, NULL);
+		uint32_t ready = mask & it->event.events & ~POLL_LENT;
+
+		if (ready)
+			out_events[n++] = (struct epoll_event){.events = ready, .data = it->event.data};
+		if (ready && it->event.events & EPOLLONESHOT) {
+			__atomic_store_n(&it->event.events, it->event.events & EP_PRIVATE, __ATOMIC_SEQ_CST);
+		} else if (mask & POLL_LENT || (ready && !(it->event.events & EPOLLET))) {
+			item_queue(it);
+			if (!stop)
+				stop = it;
+		}
+	}
+	return n;
+}
+
 int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int max)
 {
 	struct eventpoll *ep = ep_file->priv;
-	struct epitem *it, *stop = NULL; // the first one put back: where the round ends
 	bool more;
-	int n = 0;
+	int n;
 
 	// Without a lock, for the polling loop that finds nothing: a wake-up between this look and the sleep is seen, because the
 	// caller links itself first and looks again.
 	if (!ep->nready)
 		return 0;
 	mutex_lock(&ep->mu);
-	while (n < max && (it = ready_pop(ep, stop))) {
-		uint32_t ready = file_poll(it->file, NULL) & it->event.events;
-
-		if (!ready)
-			continue;
-		out_events[n++] = (struct epoll_event){.events = ready, .data = it->event.data};
-		if (it->event.events & EPOLLONESHOT) {
-			__atomic_store_n(&it->event.events, it->event.events & EP_PRIVATE, __ATOMIC_SEQ_CST);
-		} else if (!(it->event.events & EPOLLET)) {
-			item_queue(it);
-			if (!stop)
-				stop = it;
-		}
-	}
+	n = harvest_locked(ep, out_events, max, false);
+	if (!n && ep->nready) // the caller is about to wait, or to be told that all is quiet
+		n = harvest_locked(ep, out_events, max, true);
 	more = ep->nready;
 	mutex_unlock(&ep->mu);
 	if (more)
@@ -412,8 +459,11 @@ static uint32_t eventpoll_poll(struct file *f, struct poll_table *pt)
 
 	poll_wait(pt, &ep->waitq);
 	mutex_lock(&ep->mu);
+	if (pt && ep->nready)
+		RB_FOREACH(it, epitems, &ep->items)
+			file_poll_back(it->file);
 	while (!mask && (it = ready_pop(ep, NULL))) {
-		if (!(file_poll(it->file, NULL) & it->event.events))
+		if (!(file_poll_back(it->file) & it->event.events))
 			continue;
 		mutex_lock(&ep->ready_mu);
 		if (!it->queued) {

@@ -10,6 +10,7 @@
 
 struct file;
 struct task;
+struct waitq;
 
 struct file *eventpoll_create(void); // NULL: no memory
 bool file_is_eventpoll(struct file *f);
@@ -20,6 +21,8 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 // Nothing was ready, for a wait without a timeout on descriptor fd of t, the task being handled: if that is so still, the platform may answer
 // the next ones.
 void eventpoll_quiet(struct file *ep_file, struct task *t, int fd);
+// What those who wait on q wait for is about to be lent (POLL_LENT). True if they are items alone that will be asked, and nobody waits for them.
+bool eventpoll_lets_rest(struct waitq *q);
 int eventpoll_watched(struct file *ep_file); // how many it watches just now
 struct waitq *eventpoll_waitq(struct file *ep_file); // woken when something becomes ready
 // f's last reference is gone and f->epolls is set: nobody watches it any more. Called before its release.

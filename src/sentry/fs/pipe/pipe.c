@@ -102,7 +102,7 @@ int64_t pipe_read(struct pipe *p, struct uio *u)
 
 	if (u->resid == 0)
 		return 0;
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	if (p->head == p->tail) {
 		if (p->writers == 0)
 			ret = 0;
@@ -166,7 +166,7 @@ int64_t pipe_write(struct pipe *p, struct uio *u, bool packet)
 
 	if (u->resid == 0)
 		return 0;
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	do {
 		size_t room = room_locked(p), want = packet ? MIN(u->resid, PIPE_BUF) : u->resid;
 
@@ -192,8 +192,8 @@ int64_t pipe_write(struct pipe *p, struct uio *u, bool packet)
 // Two pipes at once, in the order of their addresses.
 static void lock_pair(struct pipe *a, struct pipe *b)
 {
-	mutex_lock(a < b ? &a->mu : &b->mu);
-	mutex_lock(a < b ? &b->mu : &a->mu);
+	pipe_lock(a < b ? a : b);
+	pipe_lock(a < b ? b : a);
 }
 
 static int64_t splice_locked(struct pipe *in, struct pipe *out, size_t len, bool keep, bool *out_wait_in)
@@ -259,7 +259,7 @@ size_t pipe_room(struct pipe *p)
 {
 	size_t room;
 
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	room = room_locked(p);
 	mutex_unlock(&p->mu);
 	return room;
@@ -269,7 +269,7 @@ int pipe_unread(struct pipe *p, const void *src, size_t len)
 {
 	int err;
 
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	err = reserve_locked(p, used_locked(p) + len);
 	for (size_t done = 0; !err && done < len;) {
 		size_t n = len - done;
@@ -290,7 +290,7 @@ int pipe_append(struct pipe *p, const void *src, size_t len)
 {
 	int err;
 
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	err = p->readers ? reserve_locked(p, used_locked(p) + len) : -EPIPE;
 	for (size_t done = 0; !err && done < len;) {
 		size_t n = len - done;

@@ -1,6 +1,7 @@
 // Pipes: a byte queue between files, and what splice and FIFOs need of it.
 //
 // Lock: pipe->mu (ARCHITECTURE.md, level 2). An inode's mu may be held when it is taken, not the other way round.
+// A few bytes may be lent to a process that has both ends (pipe_lend.c).
 #pragma once
 
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include "lib/mutex.h"
 #include "lib/ref.h"
 #include "sentry/kernel/waitq.h"
+#include "sentry/vfs/loans.h"
 
 struct file;
 struct inode;
@@ -36,7 +38,17 @@ struct pipe {
 	uint64_t reader_opens, writer_opens; // ever; for FIFOs
 	bool anonymous; // made by pipe(2): opened again through /proc, it waits for nobody
 	struct waitq rd_waitq, wr_waitq; // wait for bytes, wait for room; the opens of a FIFO wait on these too
+	struct content_loan loan; // of the few bytes that are in it; buf, which has room for them, is empty meanwhile
+	struct { // by which descriptor it was read last, and written: to be looked at again
+		_Atomic(const struct fdtable *) table;
+		_Atomic int fd;
+	} used[2];
 };
+
+// Locks mu; what was lent has come back. Who takes mu alone may look at what else there is.
+void pipe_lock(struct pipe *p);
+size_t pipe_used_locked(const struct pipe *p); // how many bytes are in it; mu alone will do
+void pipe_file_used(struct file *f, struct task *t, int fd, bool wrote); // file_ops.used: lends them
 
 // --- files
 // Both ends of a new pipe; flags: O_NONBLOCK, O_DIRECT. 0 or -errno.

@@ -59,7 +59,7 @@ static bool file_writes(const struct file *f)
 // Counts f as an end of its pipe.
 static void pipe_attach(struct pipe *p, struct file *f)
 {
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	p->files++;
 	if (file_reads(f)) {
 		p->readers++;
@@ -83,7 +83,7 @@ static void pipe_release(struct file *f)
 	if (!p)
 		return; // the open failed
 	mutex_lock(&inode->mu);
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	last = --p->files == 0;
 	p->readers -= file_reads(f);
 	p->writers -= file_writes(f);
@@ -126,14 +126,23 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt)
 {
 	struct pipe *p = f->priv;
 	uint32_t mask = 0;
+	size_t used;
 
 	if (file_reads(f))
 		poll_wait(pt, &p->rd_waitq);
 	if (file_writes(f))
 		poll_wait(pt, &p->wr_waitq);
-	mutex_lock(&p->mu);
+	if (pt) {
+		pipe_lock(p);
+		p->loan.uses = 0;
+	} else {
+		mutex_lock(&p->mu);
+	}
+	used = pipe_used_locked(p);
+	if (p->loan.lent)
+		mask = POLL_LENT;
 	if (file_reads(f)) {
-		if (p->head != p->tail)
+		if (used)
 			mask |= POLLIN_ALL;
 		// Not before the first writer of a FIFO came: f->pos keeps how many had come when f was opened.
 		if (!p->writers && p->writer_opens != (uint64_t)f->pos)
@@ -141,7 +150,7 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt)
 	}
 	if (file_writes(f)) {
 		// As much room as lets any write of up to PIPE_BUF succeed.
-		if (p->tail - p->head + PIPE_BUF <= p->size && p->packet_count < p->size / PIPE_BUF)
+		if (used + PIPE_BUF <= p->size && p->packet_count < p->size / PIPE_BUF)
 			mask |= POLLOUT | POLLWRNORM;
 		if (!p->readers)
 			mask |= POLLERR;
@@ -158,7 +167,7 @@ static long pipe_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t ar
 	if (cmd != FIONREAD)
 		return -ENOTTY;
 	mutex_lock(&p->mu);
-	n = p->tail - p->head;
+	n = (int)pipe_used_locked(p);
 	mutex_unlock(&p->mu);
 	return copy_out_obj(t, arg, &n);
 }
@@ -227,7 +236,7 @@ static bool fifo_open_done(struct pipe *p, struct file *f)
 {
 	bool done = true;
 
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	if (p->anonymous)
 		done = true;
 	else if ((f->flags & O_ACCMODE) == O_RDONLY)
@@ -277,7 +286,7 @@ static long pipe_set_size(struct task *t, struct pipe *p, uint64_t arg)
 	if ((uint32_t)arg > 1u << 31)
 		return -EINVAL;
 	size = pipe_size_round((uint32_t)arg);
-	mutex_lock(&p->mu);
+	pipe_lock(p);
 	if (size > p->size && size > PIPE_SIZE_MAX && !cred_has_cap(t->cred, CAP_SYS_RESOURCE))
 		ret = -EPERM;
 	else if (size > 1u << 29)
@@ -313,5 +322,6 @@ static const struct file_ops pipe_file_ops = {
 	.poll = pipe_poll,
 	.ioctl = pipe_ioctl,
 	.release = pipe_release,
+	.used = pipe_file_used,
 	.stream = true,
 };
