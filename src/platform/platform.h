@@ -35,6 +35,8 @@ struct platform_ctx; // a thread of execution in one
 #define PLATFORM_TAG_FILE 0x7ffffffe
 
 #define PLATFORM_COUNTS 256
+#define PLATFORM_PATH_COUNTS 1024
+#define PLATFORM_RESTS 3
 
 enum platform_event_kind {
 	PLATFORM_NONE,
@@ -91,6 +93,13 @@ struct platform_loan {
 };
 
 #define PLATFORM_BYTES_MAX 7
+
+// What an answer about a path rests on: none of these counts has changed.
+struct platform_rests {
+	struct {
+		uint32_t index, count;
+	} on[PLATFORM_RESTS];
+};
 
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
@@ -155,6 +164,15 @@ struct platform_ops {
 	void (*epoll_quiet)(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count);
 	uint32_t (*count)(uint32_t index);
 	void (*count_up)(uint32_t index);
+
+	// May be NULL, all four. asks_rests: the process asks about this path again, and would keep the answer to the call of this stopped context, if
+	// keep_answer says on what it rests: path_counts (below PLATFORM_PATH_COUNTS), everybody's; any thread. Until one of them has
+	// changed the platform may answer the same call itself. What the sentry says of the call must be 0, with a struct stat copied out or nothing,
+	// or an error, and the same to all of the process's calls of that kind, flags (but for descriptors) and path.
+	bool (*asks_rests)(struct platform_ctx *ctx);
+	void (*keep_answer)(struct platform_ctx *ctx, const struct platform_rests *rests);
+	uint32_t (*path_count)(uint32_t index);
+	void (*path_count_up)(uint32_t index);
 
 	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
 	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its

@@ -63,6 +63,7 @@
 #define PARAM_CPUIDS 64
 #define CPUID_ANY 0xffffffff
 #define PARAM_COUNTS 256             // likewise: PLATFORM_COUNTS
+#define PARAM_PATH_COUNTS 1024       // likewise: PLATFORM_PATH_COUNTS
 
 // The stub's descriptors.
 #define STUB_FD_SOCKET 0   // files to map come in here; its first message names its process
@@ -93,6 +94,7 @@
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
+#define STATE_KEEP 1024 // never with operations: the answer holds as long as line 0's rests do (KIND_ASKS)
 
 #define KIND_SYSCALL 1
 #define KIND_FAULT 2
@@ -109,6 +111,7 @@
 #define KIND_SEG0 0x20000 // with KIND_SYSCALL: what an argument points to is there before the segments, at the data area's begin, seg0_len long
 #define KIND_SEG0_ARG_SHIFT 18
 #define KIND_SEG0_ARG_MASK 7
+#define KIND_ASKS 0x400000 // with KIND_SYSCALL: the path has been asked about before; the stub would keep the answer
 
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
 #define SLOT_ADVICE 0x3f00 // a word, the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself,
@@ -116,7 +119,8 @@
 #define SLOT_STACK 0x5000
 #define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
 #define SLOT_SCRATCH (SLOT_BYTES - 0x4000) // the stub's own, for extended state
-#define SLOT_DATA_BYTES (SLOT_SCRATCH - SLOT_DATA)
+#define SLOT_NAMES (SLOT_SCRATCH - 0x5000) // struct slot_name[SLOT_NAMES_LEN], the stub's own; no page of it is touched before there is one
+#define SLOT_DATA_BYTES (SLOT_NAMES - SLOT_DATA)
 #define SLOT_IN_MAX 0x20000 // of the data area, what a call's arguments may take
 #define SLOT_OPS 96
 #define CHAN_FUTEXES 256
@@ -125,6 +129,10 @@
 #define SLOT_INLINE_BYTES 32
 #define COPY_INLINE 0xffffffff
 #define SLOT_OP_ARGS 5
+#define SLOT_NAMES_LEN 64
+#define SLOT_NAMES_SEEN 128
+#define SLOT_NAME_BYTES 136
+#define SLOT_RESTS 3
 
 // Offsets that the assembler needs; checked below.
 #define SLOT_INTERRUPT 64
@@ -180,6 +188,10 @@ struct slot_call { // as it came
 	uint64_t args[6];
 };
 
+struct slot_rest { // an answer rests on it that this count of stub_param's path_counts stays what it is
+	uint32_t index, count;
+};
+
 struct slot {
 	uint32_t state;
 	uint32_t kind;
@@ -200,6 +212,10 @@ struct slot {
 			uint32_t kind, tag;
 			uint64_t a[SLOT_OP_ARGS];
 		} op;
+		struct { // with STATE_KEEP; behind where a copy is said, whose bytes aren't here then
+			uint64_t said[2];
+			struct slot_rest on[SLOT_RESTS];
+		} rests;
 	};
 	// line 1
 	uint32_t interrupt; // set by the sentry: don't enter the application
@@ -241,6 +257,14 @@ struct slot {
 	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1
 		uint32_t fd_plus_1, index, count;
 	} quiet;
+	// Of paths that were asked about; the stub's own (stub/names.c), but for born.
+	struct {
+		uint32_t born; // the sentry's: a number that no other context has
+		uint32_t len;  // of the call under way: its path, with the NUL, is where the data area begins; 0: it isn't
+		uint32_t asks; // KIND_ASKS or 0
+		uint32_t hash, what;
+		uint16_t seen[SLOT_NAMES_SEEN]; // of the last ones, by a hash: another
+	} names __attribute__((aligned(128))); // the processor fetches lines by twos, and the sentry looks at the one before
 	struct slot_seg segs[SLOT_SEGS];
 	uint32_t nops __attribute__((aligned(64))); // with the first of them in one line
 	struct slot_op ops[SLOT_OPS];
@@ -250,6 +274,18 @@ _Static_assert(offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <=
 	       offsetof(struct slot, op) + sizeof(((struct slot *)0)->op) <= 64, "an answer fits in line 0");
 _Static_assert(offsetof(struct slot, interrupt) == SLOT_INTERRUPT && offsetof(struct slot, regs) == SLOT_REGS &&
 	       offsetof(struct slot, self) == SLOT_SELF && offsetof(struct slot, call) == SLOT_CALL && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
+
+// An answer that the stub gives again: see stub/names.c.
+struct slot_name {
+	uint32_t born, hash, what;
+	int32_t ret;
+	struct slot_rest on[SLOT_RESTS];
+	uint64_t path[SLOT_NAME_BYTES / 8]; // zeros behind it
+	uint64_t stat[18];
+};
+
+_Static_assert(SLOT_NAMES_LEN * sizeof(struct slot_name) <= SLOT_SCRATCH - SLOT_NAMES && offsetof(struct slot, rests) + sizeof(((struct slot *)0)->rests) <= 64 &&
+	       offsetof(struct slot, rests.on) >= offsetof(struct slot, copy.bytes), "slot layout");
 
 // What is known of the futexes on an address space's own memory, by a hash of their addresses. Who wakes counts that first, and looks for
 // waiters then; who waits becomes a waiter first, and looks then whether wakes were counted since the word was read.
@@ -310,9 +346,8 @@ struct stub_param {
 		uint32_t leaf, sub, eax, ebx, ecx, edx;
 	} cpuids[PARAM_CPUIDS];
 	uint32_t counts[PARAM_COUNTS] __attribute__((aligned(64))); // of what happened, each of many things: see slot_quiet
+	uint32_t path_counts[PARAM_PATH_COUNTS] __attribute__((aligned(4096))); // likewise, to what answers about paths rest on: see slot_rest
 };
-
-_Static_assert(sizeof(struct stub_param) <= 4096, "a page");
 
 // At the start of the blob. The blob is linked to lie at STUB_TEXT.
 struct stub_header {

@@ -25,6 +25,7 @@ static struct {
 	LIST_HEAD(, platform_as) registry; // Guarded by registry_mu.
 	struct mutex template_mu;          // one request at a time
 	struct platform_ctx *template;
+	_Atomic uint32_t nborn;
 	struct platform_as *dying;         // the poller's
 	bool unsure;                       // the poller's: somebody ended who may have had to make a process, and some aren't known to be there
 } all = {.registry_mu = MUTEX_INIT, .template_mu = MUTEX_INIT};
@@ -275,6 +276,11 @@ static int slot_find(struct platform_as *as)
 	return -EAGAIN;
 }
 
+void ctx_forget_names(struct platform_ctx *ctx)
+{
+	ctx->slot->names.born = ++all.nborn;
+}
+
 static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 {
 	struct platform_ctx *ctx = kmem_alloc(&ctx_type);
@@ -300,6 +306,7 @@ static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 	ctx->slot->self = CHAN_BASE + (uint64_t)index * SLOT_BYTES;
 	ctx->slot->state = STATE_EVENT; // as if it had come to us
 	ctx->slot->cpu = CPU_UNBORN;
+	ctx_forget_names(ctx);
 	ctx->made_ns = host_now_ns();
 	ctx->cpu = CPU_UNKNOWN;
 	err = systrap_events_add(ctx);

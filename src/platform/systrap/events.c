@@ -208,6 +208,8 @@ static void take(struct platform_ctx *ctx, struct platform_event *out)
 
 	born(ctx);
 	ctx->nsegs = ctx->data_used = 0;
+	ctx->asks_rests = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_ASKS);
+	ctx->rests_set = false;
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	atomic_store_explicit(&ev.last_cpu_plus_1, ctx->cpu + 1, memory_order_relaxed);
@@ -512,6 +514,18 @@ static void slot_answer(struct platform_ctx *ctx, uint32_t state)
 	}
 }
 
+// What the answer that is in the slot rests on, if nothing else comes along but a copy from the data area.
+static uint32_t keep_put(struct platform_ctx *ctx, uint32_t state)
+{
+	const bool keep = ctx->rests_set && (state | STATE_COPY) == (STATE_GO | STATE_RET | STATE_COPY) &&
+			  (!(state & STATE_COPY) || ctx->copy.offset != COPY_INLINE);
+
+	ctx->rests_set = false;
+	for (unsigned i = 0; i < SLOT_RESTS && keep; i++)
+		ctx->slot->rests.on[i] = (struct slot_rest){ctx->rests.on[i].index, ctx->rests.on[i].count};
+	return keep ? STATE_KEEP : 0;
+}
+
 // What goes along with an answer, now in the slot.
 static uint32_t prepare_answer(struct platform_ctx *ctx)
 {
@@ -539,7 +553,7 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 		ctx->move.len = 0;
 		state |= STATE_MOVE;
 	}
-	return state;
+	return state | keep_put(ctx, state);
 }
 
 // A thread that ends doesn't patch where it did; another does.

@@ -298,6 +298,7 @@ int systrap_barrier(struct platform_ctx *ctx, uint32_t op_tag)
 int systrap_unmap_all(struct platform_ctx *ctx, uint32_t op_tag)
 {
 	ctx->site_wanted = false;
+	ctx_forget_names(ctx); // the next program may have other rights
 	return queue(ctx, OP_CLEAR, op_tag, NULL, 0);
 }
 

@@ -96,7 +96,7 @@ static void lend_sigmask(struct platform_ctx *ctx, bool lent)
 		__atomic_store_n(shared, lent, __ATOMIC_SEQ_CST);
 }
 
-_Static_assert(PARAM_COUNTS == PLATFORM_COUNTS, "one number");
+_Static_assert(PARAM_COUNTS == PLATFORM_COUNTS && PARAM_PATH_COUNTS == PLATFORM_PATH_COUNTS && SLOT_RESTS == PLATFORM_RESTS, "one number");
 
 static void epoll_quiet(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count)
 {
@@ -111,6 +111,27 @@ static uint32_t count(uint32_t index)
 static void count_up(uint32_t index)
 {
 	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
+}
+
+static bool asks_rests(struct platform_ctx *ctx)
+{
+	return ctx->asks_rests;
+}
+
+static void keep_answer(struct platform_ctx *ctx, const struct platform_rests *rests)
+{
+	ctx->rests = *rests;
+	ctx->rests_set = true;
+}
+
+static uint32_t path_count(uint32_t index)
+{
+	return __atomic_load_n(&stub_param->path_counts[index], __ATOMIC_SEQ_CST);
+}
+
+static void path_count_up(uint32_t index)
+{
+	__atomic_fetch_add(&stub_param->path_counts[index], 1, __ATOMIC_SEQ_CST);
 }
 
 static void futex_note(struct platform_ctx *ctx, uaddr_t addr, enum platform_futex_note note)
@@ -227,6 +248,10 @@ const struct platform_ops systrap_ops = {
 	.epoll_quiet = epoll_quiet,
 	.count = count,
 	.count_up = count_up,
+	.asks_rests = asks_rests,
+	.keep_answer = keep_answer,
+	.path_count = path_count,
+	.path_count_up = path_count_up,
 	.futex_note = futex_note,
 	.futex_word = futex_word,
 	.parks = systrap_parks,

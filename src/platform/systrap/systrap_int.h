@@ -98,6 +98,8 @@ struct platform_ctx {
 	int64_t made_ns;        // when; by the monotonic clock
 	_Atomic uint64_t used_ns; // CPU time, while it is stopped at the call that ends the thread, or may; else 0. Anybody asks.
 	bool ret_set, regs_set;
+	bool asks_rests;        // its call did
+	bool rests_set;         // the answer may be kept, see rests
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it
 	uint64_t look_at;       // by the time-stamp counter: the poller need not look any sooner
@@ -126,6 +128,7 @@ struct platform_ctx {
 	uint32_t nsegs;         // of the call's arguments, checked
 	uint32_t seg_hint;      // the last that was used: the next often follows it
 	struct slot_seg segs[1 + SLOT_SEGS]; // the first argument's is not among the slot's
+	struct platform_rests rests; // with rests_set: what the answer rests on
 };
 
 // channel.c
@@ -165,6 +168,7 @@ int context_init(struct platform_as *template_as);
 int systrap_as_create(struct platform_ctx *like, struct platform_ctx **out_ctx);
 int systrap_fork(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
 int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx **out_child);
+void ctx_forget_names(struct platform_ctx *ctx); // what its slot keeps of names is another's
 void systrap_ctx_destroy(struct platform_ctx *ctx);
 void systrap_as_kill(struct platform_ctx *ctx);
 

@@ -174,7 +174,7 @@ static int template_main(void *arg)
 		memcpy((void *)STUB_TEXT, stub_blob, stub_blob_end - stub_blob);
 	if (!err && mprotect((void *)STUB_TEXT, blob_len, PROT_READ | PROT_EXEC) < 0)
 		err = -errno;
-	err = err ?: map_fixed(STUB_PARAM, PAGE_SIZE, PROT_READ, MAP_SHARED, st->param_fd);
+	err = err ?: map_fixed(STUB_PARAM, sizeof(struct stub_param), PROT_READ, MAP_SHARED, st->param_fd);
 	err = err ?: map_sites(h, st);
 	err = err ?: map_fixed(CHAN_BASE, CHAN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, st->as->chan_fd);
 	if (!err && madvise((void *)CHAN_BASE, CHAN_BYTES, MADV_DONTFORK) < 0)
@@ -210,15 +210,15 @@ static void measure_xstate(void)
 	stub_param->xstate_bytes = size;
 }
 
-// The page that stubs may only read: their descriptor is one that was opened so.
+// The pages that stubs may only read: their descriptor is one that was opened so.
 static int create_param(int *out_fd)
 {
 	int fd = memfd_create("param", MFD_CLOEXEC);
 	char path[64];
 
-	if (fd < 0 || ftruncate(fd, PAGE_SIZE) < 0)
+	if (fd < 0 || ftruncate(fd, sizeof(*stub_param)) < 0)
 		return -errno;
-	stub_param = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	stub_param = mmap(NULL, sizeof(*stub_param), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (stub_param == MAP_FAILED)
 		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

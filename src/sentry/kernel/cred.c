@@ -10,6 +10,7 @@
 #include "lib/kmem.h"
 #include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/remember.h"
 
 KMEM_TYPE(cred_type, cred);
 
@@ -103,6 +104,7 @@ void cred_install(struct task *t, struct cred *c)
 		t->pdeath_signal = 0;
 	}
 	t->cred = c;
+	remember_all_anew();
 	task_ids_withdraw_locked(t);
 	mutex_unlock(&kernel()->tasks_mu);
 	if (platform->files_drop && t->ctx)

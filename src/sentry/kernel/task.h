@@ -10,6 +10,7 @@
 
 #include "abi/types.h"
 #include "lib/ref.h"
+#include "platform/platform.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/waitq.h"
@@ -121,6 +122,10 @@ struct task {
 	long pending_restart; // ERESTART* of the call that signal_deliver still has to settle; 0: none
 	bool stopped; // counted in tg->nstopped
 
+	struct { // of a question about a path (vfs/remember.h)
+		enum remember_state { REMEMBER_NOT, REMEMBER_ASKED, REMEMBER_WALKED, REMEMBER_NOTHING_THERE } state;
+		struct platform_rests rests;
+	} remember;
 	struct strace_call *strace; // the line of --strace under way
 	// Statistics.
 	uint64_t utime_ns, stime_ns, start_ns, nvcsw, nivcsw, minflt, majflt;

@@ -40,7 +40,7 @@ static int unshare_fs(struct task *t, bool mounts)
 		return err;
 	}
 	mutex_lock(&kernel()->tasks_mu);
-	t->fs = copy;
+	t->fs = copy; // what it sees stays as it was
 	mutex_unlock(&kernel()->tasks_mu);
 	fs_context_put(old);
 	return 0;

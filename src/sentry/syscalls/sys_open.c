@@ -11,6 +11,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs.h"
 
 #define OPEN_FLAGS_KNOWN \
@@ -59,7 +60,11 @@ static long do_open(struct task *t, int dirfd, uaddr_t upath, int flags, uint32_
 	ret = vfs_dirfd(t, dirfd, resolve & RESOLVE_IN_ROOT ? "" : path, &dir); // in its own root a path is never absolute
 	if (ret < 0)
 		return ret;
+	remember_begin(t);
 	ret = vfs_open(t, dir.mnt ? &dir : NULL, path, flags, mode, resolve, &f);
+	if (ret == -ENOENT)
+		remember_end(t, ret);
+	remember_none(t);
 	path_put(&dir);
 	return ret < 0 ? ret : finish_open(t, f, flags);
 }

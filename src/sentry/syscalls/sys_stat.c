@@ -13,6 +13,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 static long put_stat(struct task *t, const struct path *p, uaddr_t dst)
@@ -42,13 +43,16 @@ static long put_stat(struct task *t, const struct path *p, uaddr_t dst)
 static long stat_at(struct task *t, int dirfd, uaddr_t upath, unsigned flags, uaddr_t dst)
 {
 	struct path p;
-	long ret = vfs_lookup_at(t, dirfd, upath, flags, &p);
+	long ret;
 
-	if (ret < 0)
-		return ret;
-	ret = put_stat(t, &p, dst);
-	path_put(&p);
-	return ret;
+	remember_begin(t);
+	ret = vfs_lookup_at(t, dirfd, upath, flags, &p);
+	if (ret == 0) {
+		remember_attr(t, dentry_inode(p.dentry));
+		ret = put_stat(t, &p, dst);
+		path_put(&p);
+	}
+	return remember_end(t, ret);
 }
 
 long sys_stat(struct task *t, const struct sysargs *args)
@@ -164,12 +168,16 @@ static long access_at(struct task *t, int dirfd, uaddr_t upath, int mode, int fl
 	c = access_cred(t, flags);
 	if (!c)
 		return -ENOMEM;
+	remember_begin(t);
 	t->cred = c; // for the walk; nobody else handles t now
 	ret = vfs_lookup_at(t, dirfd, upath, lookup_flags(flags), &p);
 	t->cred = own;
 	if (ret == 0) {
 		struct inode *inode = dentry_inode(p.dentry);
 
+		if (inode->ops->permission)
+			remember_none(t);
+		remember_attr(t, inode);
 		if (mode)
 			ret = inode_permission(inode, c, mode); // R_OK, W_OK, X_OK are MAY_READ, MAY_WRITE, MAY_EXEC
 		if (ret == 0 && (mode & W_OK) && (mount_flags(p.mnt) & 1 /* ST_RDONLY */) &&
@@ -180,7 +188,7 @@ static long access_at(struct task *t, int dirfd, uaddr_t upath, int mode, int fl
 		path_put(&p);
 	}
 	cred_put(c);
-	return ret;
+	return remember_end(t, ret);
 }
 
 long sys_access(struct task *t, const struct sysargs *args)

@@ -7,6 +7,7 @@
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(dentry_type, dentry);
@@ -105,6 +106,7 @@ static void unhash_locked(struct dentry *d)
 {
 	struct vfs *vfs = kernel()->vfs;
 
+	remember_name_changed_locked(d);
 	LIST_REMOVE(d, hash_link);
 	TAILQ_REMOVE(&vfs->lru, d, lru_link);
 	d->hashed = false;
@@ -318,10 +320,20 @@ void dentry_drop(struct dentry *dir, const char *name, size_t len)
 
 struct dentry *dentry_instantiate(struct dentry *dir, const char *name, size_t len, struct inode *inode)
 {
-	struct dentry *d = dentry_cached(dir, name, len);
+	struct vfs *vfs = kernel()->vfs;
 	struct inode *none = NULL;
+	struct dentry *d;
+	bool done;
 
-	if (d && atomic_compare_exchange_strong(&d->inode, &none, inode))
+	mutex_lock(&vfs->dcache_mu);
+	d = dentry_find_locked(dir, name, len);
+	done = d && atomic_compare_exchange_strong(&d->inode, &none, inode);
+	if (d)
+		dentry_get(d);
+	if (done)
+		remember_name_changed_locked(d);
+	mutex_unlock(&vfs->dcache_mu);
+	if (done)
 		return d;
 	if (d) {
 		dentry_unhash(d);
@@ -336,12 +348,14 @@ static void rename_locked(struct dentry *d, struct dentry *new_dir, const char *
 {
 	struct vfs *vfs = kernel()->vfs;
 
+	remember_name_changed_locked(d);
 	LIST_REMOVE(d, hash_link);
 	if (!set_name(d, name, len))
 		set_name(d, "?", 1); // no memory: the name is looked up anew, this one is only shown
 	d->parent = new_dir;
 	d->hash = hash_name(new_dir, d->name, d->len);
 	LIST_INSERT_HEAD(&vfs->buckets[d->hash % DCACHE_BUCKETS], d, hash_link);
+	remember_name_changed_locked(d);
 }
 
 void dentry_move(struct dentry *d, struct dentry *new_dir, const char *name, size_t len)

@@ -2,6 +2,7 @@
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(fs_context_type, fs_context);
@@ -64,6 +65,7 @@ void fs_context_move(struct fs_context *fs, struct path *place, const struct pat
 	mutex_lock(&kernel()->vfs->dcache_mu);
 	old = *place;
 	*place = new;
+	remember_all_anew();
 	mutex_unlock(&kernel()->vfs->dcache_mu);
 	mutex_unlock(&fs->mu);
 	path_put(&old);

@@ -5,6 +5,7 @@
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 KMEM_TYPE(mount_type, mount);
@@ -73,6 +74,7 @@ void mounts_change_begin(void)
 
 void mounts_change_end(void)
 {
+	remember_all_anew();
 	mutex_unlock(&kernel()->vfs->dcache_mu);
 	mutex_unlock(&kernel()->vfs->mount_mu);
 }

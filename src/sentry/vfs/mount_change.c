@@ -9,6 +9,7 @@
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 #define MOUNT_FLAGS_CHANGED (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_NOATIME | ST_NODIRATIME | ST_RELATIME)
@@ -180,6 +181,7 @@ int vfs_mount_flags(struct task *t, const struct path *where, unsigned flags, bo
 	// What a read-only gofer's tree is stays so.
 	if (file_system && m->sb->type->user_mountable)
 		m->sb->flags = (m->sb->flags & ~(uint32_t)ST_RDONLY) | (flags & ST_RDONLY);
+	remember_all_anew();
 	mutex_unlock(&kernel()->vfs->mount_mu);
 	return 0;
 }
@@ -225,6 +227,7 @@ static void move_processes(const struct path *old_root, const struct path *new_r
 			if (path_equal(places[k], old_root)) {
 				old = *places[k];
 				*places[k] = path_get(new_root);
+				remember_all_anew();
 			}
 			mutex_unlock(&kernel()->vfs->dcache_mu);
 			mutex_unlock(&all[i]->mu);

@@ -336,6 +336,9 @@ static int rename_locked(struct task *t, struct walk *from, struct walk *to, uns
 			dentry_exchange(d, there);
 		else
 			dentry_move(d, to->at.dentry, to->last, to->last_len);
+		inode_changed(dentry_inode(d)); // by other names, too: their locks aren't held
+		if (dentry_inode(there))
+			inode_changed(dentry_inode(there));
 		notify_rename(from, to, d, flags & RENAME_EXCHANGE ? NULL : dentry_inode(there));
 	}
 	dentry_put(there);

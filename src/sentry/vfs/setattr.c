@@ -10,6 +10,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/vfs/notify.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 struct timespec vfs_now(void)
@@ -91,6 +92,8 @@ static int apply(struct inode *inode, const struct setattr *set)
 		return -EPERM;
 	mutex_lock(&inode->mu);
 	err = inode->ops->setattr(inode, set);
+	if (S_ISDIR(inode->attr.mode) && (set->valid & (ATTR_MODE | ATTR_UID | ATTR_GID)))
+		remember_all_anew();
 	mutex_unlock(&inode->mu);
 	return err;
 }

@@ -68,6 +68,7 @@ struct inode {
 	LIST_HEAD(, loan) loans; // what processes may do with its files by themselves (vfs/loans.c)
 	_Atomic uint32_t nloans;
 	_Atomic int64_t lent_written_ns; // when a process wrote last that way, as far as that was asked; loans_written() has yet to tell
+	_Atomic uint16_t remembered; // somebody may have kept what its attributes are: the count that tells of a change (vfs/remember.h); 0: nobody has
 	bool linkable; // made by O_TMPFILE without O_EXCL: may get its first name
 	bool uncached; // its name isn't kept, but looked up each time: procfs's of a process, which would outlive it in the cache
 	_Atomic int writers; // open for writing; -n: n executions deny writing (ETXTBSY)
@@ -106,6 +107,9 @@ struct inode_ops {
 	int (*setxattr)(struct inode *inode, const char *name, const void *value, size_t len, int flags);
 	int64_t (*listxattr)(struct inode *inode, char *dst, size_t cap);
 	int (*removexattr)(struct inode *inode, const char *name);
+	// Marks the inode (mu is held): from now on index is the count of its attributes, of which each change is told by inode_changed(), or makes no difference
+	// to what getattr answers. False: they change unseen. (false)
+	bool (*remember)(struct inode *inode, uint16_t index);
 	void (*destroy)(struct inode *inode); // the last reference is gone: free priv and the inode itself
 	// Checks a cached dentry again (shared gofer trees, procfs). False: drop it and look up anew. (always valid)
 	bool (*revalidate)(struct dentry *d);
@@ -115,6 +119,12 @@ struct inode_ops {
 void inode_init(struct inode *inode, struct super_block *sb, const struct inode_ops *ops, uint32_t mode);
 void inode_fini(struct inode *inode); // what inode_init set up; for destroy
 void inode_set_attr(struct inode *inode, const struct setattr *set); // mode, owner and times of set into inode->attr; inode->mu is held
+void inode_anew(struct inode *inode); // its attributes have changed, and somebody may have kept them
+static inline void inode_changed(struct inode *inode)
+{
+	if (atomic_load_explicit(&inode->remembered, memory_order_relaxed))
+		inode_anew(inode);
+}
 struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode); // NULL is allowed
 

@@ -15,7 +15,7 @@ struct dentry {
 	struct dentry *parent; // counted; itself for a root
 	LIST_ENTRY(dentry) hash_link;
 	TAILQ_ENTRY(dentry) lru_link;
-	bool hashed, recently_used;
+	bool hashed, recently_used, remembered; // remembered: see remember.h
 	uint32_t hash;
 	uint32_t len;
 	char *name; // inline_name or kmem_bytes

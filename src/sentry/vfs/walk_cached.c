@@ -11,6 +11,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 enum { STOPPED = 1 };
@@ -73,7 +74,8 @@ static const char *skip_slashes(const char *p)
 	return p;
 }
 
-static int steps_locked(const struct cred *cred, struct path *at, const struct path *root, const char **path, unsigned flags, bool whole)
+// *in: the directory that the last name was looked up in.
+static int steps_locked(const struct cred *cred, struct path *at, const struct path *root, const char **path, unsigned flags, bool whole, struct dentry **in)
 {
 	int err;
 
@@ -86,6 +88,7 @@ static int steps_locked(const struct cred *cred, struct path *at, const struct p
 			return whole ? 0 : STOPPED;
 		if ((!*after && !whole) || dir->ops->revalidate || dir->ops->permission)
 			return STOPPED;
+		*in = at->dentry;
 		err = may_search(dir, cred) ?: step_locked(at, root, name, end - name, *end, !*after, flags);
 		if (err)
 			return err;
@@ -97,12 +100,15 @@ int walk_cached(struct task *t, const struct path *dir, const char **path, unsig
 {
 	struct vfs *vfs = kernel()->vfs;
 	const struct path *root = &t->fs->root;
+	struct dentry *in = NULL;
 	struct path at;
 	int err;
 
 	mutex_lock(&vfs->dcache_mu);
 	at = **path == '/' ? *root : dir ? *dir : t->fs->cwd;
-	err = steps_locked(t->cred, &at, root, path, flags, whole);
+	err = steps_locked(t->cred, &at, root, path, flags, whole, &in);
+	if (t->remember.state)
+		remember_walk_locked(t, in, whole, err);
 	if (err >= 0)
 		*out = path_get(&at);
 	mutex_unlock(&vfs->dcache_mu);

@@ -145,6 +145,15 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_sigprocmask(s);
 	case SYS_madvise:
 		return own_advice(s);
+	case SYS_open:
+	case SYS_stat:
+	case SYS_lstat:
+	case SYS_access:
+	case SYS_openat:
+	case SYS_newfstatat:
+	case SYS_faccessat:
+	case SYS_faccessat2:
+		return own_name(s);
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
 		if (!epoll_is_quiet(s))
@@ -174,5 +183,7 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 
 bool own_call(struct slot *s)
 {
-	return s->lent && s->call.nr <= SYS_pwrite64 && s->call.nr != SYS_rt_sigprocmask ? own_transfer(s) : own_rare(s);
+	enum { NO_TRANSFERS = 1 << SYS_rt_sigprocmask | 1 << SYS_open | 1 << SYS_stat | 1 << SYS_lstat };
+
+	return s->lent && s->call.nr <= SYS_pwrite64 && !(NO_TRANSFERS >> s->call.nr & 1) ? own_transfer(s) : own_rare(s);
 }

@@ -440,15 +440,38 @@ stub_zero:
 	xor	%eax, %eax
 	rep stosb
 	ret
-stub_copy_str:
+stub_copy_str:			// by eight bytes, which never reach into another page than one that the string has a byte in; in front of its end by one
 	xor	%eax, %eax
-1:	cmp	%rdx, %rax
+	movabs	$0x0101010101010101, %r8
+	movabs	$0x8080808080808080, %r9
+1:	lea	8(%rax), %r10
+	cmp	%rdx, %r10
+	ja	2f
+	lea	(%rsi,%rax), %ecx
+	and	$4095, %ecx
+	cmp	$4088, %ecx
+	ja	2f
+	mov	(%rsi,%rax), %rcx
+	mov	%rcx, (%rdi,%rax)
+	mov	%rcx, %r11
+	sub	%r8, %r11
+	not	%rcx
+	and	%rcx, %r11
+	and	%r9, %r11		// the lowest bit that is set: the first byte that is zero
+	jnz	3f
+	mov	%r10, %rax
+	jmp	1b
+2:	cmp	%rdx, %rax
 	jae	stub_guard_fault
 	mov	(%rsi,%rax), %cl
 	mov	%cl, (%rdi,%rax)
 	inc	%rax
 	test	%cl, %cl
 	jnz	1b
+	ret
+3:	bsf	%r11, %r11
+	shr	$3, %r11
+	lea	1(%rax,%r11), %rax
 	ret
 stub_cmpxchg:
 	mov	(%rsi), %eax

@@ -52,6 +52,7 @@ struct area {
 	struct slot *s;
 	uint32_t nsegs, used;
 	uint32_t seg0; // KIND_SEG0 with its argument, or 0
+	uint32_t asks; // KIND_ASKS or 0
 };
 
 // The length that was copied to the area's end, or 0.
@@ -86,6 +87,16 @@ static bool add(struct area *a, uint64_t addr, uint64_t len, bool string)
 	return true;
 }
 
+// A path that is there already: own_name() looked at it.
+static uint64_t asked(struct area *a)
+{
+	uint64_t len = a->s->names.len;
+
+	a->s->names.len = 0;
+	a->asks = a->s->names.asks;
+	return len;
+}
+
 // What argument i points to. The first has a place of its own, so that one more line need not travel.
 static void add_arg(struct area *a, unsigned i, uint64_t len, bool string)
 {
@@ -93,7 +104,7 @@ static void add_arg(struct area *a, unsigned i, uint64_t len, bool string)
 		add(a, a->s->call.args[i], len, string);
 		return;
 	}
-	len = fetch(a, a->s->call.args[i], len, string);
+	len = string && a->s->names.len ? asked(a) : fetch(a, a->s->call.args[i], len, string);
 	if (!len)
 		return;
 	a->seg0 = KIND_SEG0 | i << KIND_SEG0_ARG_SHIFT;
@@ -240,5 +251,5 @@ uint32_t prefetch(struct slot *s)
 	}
 	if ((s->call.nr == SYS_sendmsg || s->call.nr == SYS_recvmsg) && a.used)
 		add_message(&a, s->call.nr == SYS_sendmsg);
-	return a.seg0 | a.nsegs << KIND_SEGS_SHIFT;
+	return a.seg0 | a.asks | a.nsegs << KIND_SEGS_SHIFT;
 }

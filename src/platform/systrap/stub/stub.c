@@ -167,6 +167,8 @@ uint32_t slot_turn(struct slot *s)
 			slot_post(s, KIND_COPY_FAILED);
 			continue;
 		}
+		if (state & STATE_KEEP)
+			name_keep(s);
 		if (((state & STATE_OP) && !op_run(s)) || ((state & STATE_OPS) && !ops_run(s)) || ((state & STATE_MOVE) && !move_run(s))) {
 			slot_post(s, KIND_OP_FAILED);
 			if (state & STATE_STAY)
@@ -256,7 +258,7 @@ void stub_template_born(struct slot *s)
 		{0, SITE_TABLE},
 		{SITE_TABLE + SITE_TABLE_BYTES, SITE_FAR},
 		{SITE_FAR + SITE_FAR_BYTES, STUB_TEXT},
-		{STUB_PARAM + 0x1000, STUB_VDSO},
+		{STUB_PARAM + sizeof(struct stub_param), STUB_VDSO},
 		{STUB_VDSO + 0x100000, STUB_SITES},
 		{STUB_SITES + SITES_BYTES, CHAN_BASE},
 		{CHAN_BASE + CHAN_BYTES, 0x7ffffffff000},

@@ -38,7 +38,7 @@ static int made(struct inode *dir, const char *name, size_t len, const struct go
 	gofer_inode(*out_inode)->xattrs = XATTR_UNKNOWN;
 	if (name) {
 		gofer_listing_add(gofer_inode(dir), name, len, gofer_inode(*out_inode));
-		gofer_inode(dir)->attr_stale = true;
+		gofer_attr_stale(gofer_inode(dir));
 	}
 	return 0;
 }
@@ -91,8 +91,9 @@ int gofer_dir_link(struct inode *dir, const char *name, size_t len, struct inode
 	if (err)
 		return err;
 	gofer_attr_set(gofer_inode(target), &attr);
+	inode_changed(target);
 	gofer_listing_add(gofer_inode(dir), name, len, gofer_inode(target));
-	gofer_inode(dir)->attr_stale = true;
+	gofer_attr_stale(gofer_inode(dir));
 	return 0;
 }
 
@@ -103,10 +104,11 @@ static void lost_name(struct inode *victim)
 
 	if (S_ISDIR(victim->attr.mode) || victim->attr.nlink <= 1) {
 		victim->attr.nlink = 0;
+		inode_changed(victim);
 		gofer_inode_forget(gi);
 	} else {
 		victim->attr.nlink--;
-		gi->attr_stale = true;
+		gofer_attr_stale(gi);
 	}
 }
 
@@ -122,7 +124,7 @@ static int remove_name(struct inode *dir, const char *name, size_t len, struct i
 		return err;
 	lost_name(victim);
 	gofer_listing_remove(gofer_inode(dir), name, len);
-	gofer_inode(dir)->attr_stale = true;
+	gofer_attr_stale(gofer_inode(dir));
 	return 0;
 }
 
@@ -163,7 +165,9 @@ int gofer_dir_rename(struct inode *old_dir, const char *old_name, size_t old_len
 	} else if (target) {
 		lost_name(target);
 	}
-	from->attr_stale = to->attr_stale = gofer_inode(victim)->attr_stale = true;
+	gofer_attr_stale(from);
+	gofer_attr_stale(to);
+	gofer_attr_stale(gofer_inode(victim));
 	return 0;
 }
 
@@ -185,7 +189,7 @@ static int resize_open(struct gofer_inode *gi, uint64_t size)
 	if (err)
 		return err;
 	gi->inode.attr.size = size;
-	gi->attr_stale = true;
+	gofer_attr_stale(gi);
 	return 0;
 }
 
@@ -218,5 +222,6 @@ int gofer_setattr_locked(struct inode *inode, const struct setattr *set)
 	err = err ?: AWAY(gofer_setattr(gofer_client(inode), node, &rq, &attr));
 	if (!err)
 		gofer_attr_set(gi, &attr);
+	inode_changed(inode);
 	return err;
 }

@@ -200,7 +200,7 @@ static int64_t file_write_at(struct file *f, struct uio *u, int64_t *pos)
 		*pos = at + n;
 		if ((uint64_t)*pos > gi->inode.attr.size)
 			gi->inode.attr.size = (uint64_t)*pos;
-		gi->attr_stale = true;
+		gofer_attr_stale(gi);
 	}
 	mutex_unlock(&gi->inode.mu);
 	if (n > 0 && f->flags & O_DSYNC && AWAY(fdatasync(host_fd(f))) < 0) // O_SYNC has that bit, too
@@ -258,8 +258,10 @@ static int file_mmap(struct file *f, uint64_t offset, uint64_t len, int prot, bo
 			return err;
 	} else {
 		out->hostfd = hostfd_get(f->priv);
+		mutex_lock(&f->inode->mu);
 		if (shared && prot & PROT_WRITE)
-			gofer_inode(f->inode)->attr_stale = true;
+			gofer_attr_stale(gofer_inode(f->inode));
+		mutex_unlock(&f->inode->mu);
 	}
 	out->offset = offset;
 	out->deny_shared_write = readonly;
@@ -279,7 +281,7 @@ static int file_fallocate(struct file *f, int mode, int64_t offset, int64_t len)
 
 	mutex_lock(&gi->inode.mu);
 	err = AWAY(fallocate(host_fd(f), mode, offset, len)) < 0 ? -errno : 0;
-	gi->attr_stale = true;
+	gofer_attr_stale(gi);
 	if (!err)
 		err = gofer_getattr_locked(&gi->inode, &attr);
 	mutex_unlock(&gi->inode.mu);

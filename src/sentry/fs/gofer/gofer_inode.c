@@ -391,6 +391,17 @@ int gofer_getattr_locked(struct inode *inode, struct inode_attr *out)
 	return err;
 }
 
+// Not in a shared tree; where nobody changes anything it makes no difference. A mapping that is written through changes nothing that is seen here.
+static bool inode_remember(struct inode *inode, uint16_t index)
+{
+	const uint32_t mode = inode->attr.mode;
+
+	if (gofer_sb(inode)->shared || !(S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode)))
+		return false;
+	inode->remembered = index;
+	return true;
+}
+
 static int inode_readlink(struct inode *inode, char *dst, size_t cap)
 {
 	struct gofer_inode *gi = gofer_inode(inode);
@@ -422,7 +433,7 @@ static int inode_readlink(struct inode *inode, char *dst, size_t cap)
 	.unlink = gofer_dir_unlink, .rmdir = gofer_dir_rmdir, .rename = gofer_dir_rename, .tmpfile = gofer_dir_tmpfile, \
 	.readlink = inode_readlink, .getattr = gofer_getattr_locked, .setattr = gofer_setattr_locked, .open = gofer_file_open, \
 	.getxattr = gofer_getxattr_locked, .setxattr = gofer_setxattr_locked, .listxattr = gofer_listxattr_locked, \
-	.removexattr = gofer_removexattr_locked, .destroy = inode_destroy
+	.removexattr = gofer_removexattr_locked, .remember = inode_remember, .destroy = inode_destroy
 
 const struct inode_ops gofer_inode_ops = {GOFER_OPS_SLOTS};
 const struct inode_ops gofer_inode_ops_shared = {GOFER_OPS_SLOTS, .revalidate = gofer_dir_revalidate};

@@ -65,6 +65,13 @@ static inline struct gofer_inode *gofer_inode(struct inode *inode)
 	return container_of(inode, struct gofer_inode, inode);
 }
 
+// Its attributes have changed: they are asked for when somebody wants to know.
+static inline void gofer_attr_stale(struct gofer_inode *gi)
+{
+	gi->attr_stale = true;
+	inode_changed(&gi->inode);
+}
+
 static inline struct gofer_sb *gofer_sb(struct inode *inode)
 {
 	return inode->sb->priv;

@@ -58,7 +58,7 @@ int gofer_setxattr_locked(struct inode *inode, const char *name, const void *val
 	err = err ?: AWAY(gofer_setxattr(gofer_client(inode), node, name, value, len, (uint32_t)flags));
 	if (!err) {
 		gofer_inode(inode)->xattrs = XATTR_SOME;
-		gofer_inode(inode)->attr_stale = true;
+		gofer_attr_stale(gofer_inode(inode));
 	}
 	return err;
 }
@@ -71,7 +71,7 @@ int gofer_removexattr_locked(struct inode *inode, const char *name)
 	err = err ?: AWAY(gofer_removexattr(gofer_client(inode), node, name));
 	if (!err) {
 		gofer_inode(inode)->xattrs = XATTR_UNKNOWN;
-		gofer_inode(inode)->attr_stale = true;
+		gofer_attr_stale(gofer_inode(inode));
 	}
 	return err;
 }

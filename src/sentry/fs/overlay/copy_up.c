@@ -269,6 +269,7 @@ static int copy_one_locked(struct overlay_node *n, bool data)
 	o->nnodes--;
 	overlay_node_hash(o, n, made);
 	n->upper = made;
+	inode_changed(&n->inode);
 	return 0;
 }
 

@@ -294,6 +294,7 @@ const struct inode_ops overlay_dir_ops = {
 	.setxattr = overlay_setxattr,
 	.listxattr = overlay_listxattr,
 	.removexattr = overlay_removexattr,
+	.remember = overlay_remember,
 	.destroy = overlay_node_destroy,
 };
 

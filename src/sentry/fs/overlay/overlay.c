@@ -186,6 +186,20 @@ int overlay_getattr(struct inode *inode, struct inode_attr *out)
 	return 0;
 }
 
+// The count is told of changes of the real inode, and of a copy-up.
+bool overlay_remember(struct inode *inode, uint16_t index)
+{
+	struct inode *real;
+	bool keep;
+
+	inode->remembered = index; // before it is said which one is real
+	real = overlay_real(overlay_node(inode));
+	mutex_lock(&real->mu);
+	keep = real->ops->remember && real->ops->remember(real, index);
+	mutex_unlock(&real->mu);
+	return keep;
+}
+
 int overlay_setattr(struct inode *inode, const struct setattr *set)
 {
 	struct overlay_node *n = overlay_node(inode);
@@ -342,6 +356,7 @@ const struct inode_ops overlay_file_ops_inode = {
 	.setxattr = overlay_setxattr,
 	.listxattr = overlay_listxattr,
 	.removexattr = overlay_removexattr,
+	.remember = overlay_remember,
 	.destroy = overlay_node_destroy,
 };
 

@@ -70,6 +70,7 @@ bool overlay_dir_empty(struct overlay_node *n, int *out_err);
 int overlay_clear_whiteouts(struct inode *upper_dir); // of an empty directory that is to go
 // overlay.c
 extern const struct inode_ops overlay_file_ops_inode;
+bool overlay_remember(struct inode *inode, uint16_t index);
 int overlay_setattr(struct inode *inode, const struct setattr *set);
 int overlay_getattr(struct inode *inode, struct inode_attr *out);
 int overlay_open(struct inode *inode, struct task *t, struct file *f);

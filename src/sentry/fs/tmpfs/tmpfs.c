@@ -31,6 +31,7 @@ void tmpfs_touch(struct inode *inode, uint32_t which)
 		inode->attr.mtime = now;
 	if (which & ATTR_CTIME)
 		inode->attr.ctime = now;
+	inode_changed(inode);
 }
 
 void tmpfs_note_written(struct inode *inode)
@@ -110,6 +111,17 @@ static int node_readlink(struct inode *inode, char *dst, size_t cap)
 	return (int)len;
 }
 
+// What is in a memfd the host or a process may change unseen.
+bool tmpfs_remember(struct inode *inode, uint16_t index)
+{
+	const uint32_t mode = inode->attr.mode;
+
+	if (!S_ISDIR(mode) && !S_ISLNK(mode) && (!S_ISREG(mode) || tmpfs_node(inode)->file.host))
+		return false;
+	inode->remembered = index;
+	return true;
+}
+
 static const struct inode_ops node_ops = { // all but directories
 	.readlink = node_readlink,
 	.getattr = tmpfs_getattr,
@@ -118,6 +130,7 @@ static const struct inode_ops node_ops = { // all but directories
 	.setxattr = tmpfs_setxattr,
 	.listxattr = tmpfs_listxattr,
 	.removexattr = tmpfs_removexattr,
+	.remember = tmpfs_remember,
 	.destroy = tmpfs_node_destroy,
 };
 

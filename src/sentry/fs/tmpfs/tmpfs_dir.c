@@ -194,6 +194,7 @@ static int dir_rmdir(struct inode *dir, const char *name, size_t len, struct ino
 	if (!RB_EMPTY(&tmpfs_node(victim)->dir.names))
 		return -ENOTEMPTY;
 	victim->attr.nlink = 0;
+	tmpfs_touch(victim, ATTR_CTIME);
 	inode_put(&leave(tmpfs_node(dir), e)->inode);
 	return 0;
 }
@@ -274,6 +275,7 @@ const struct inode_ops tmpfs_dir_ops = {
 	.setxattr = tmpfs_setxattr,
 	.listxattr = tmpfs_listxattr,
 	.removexattr = tmpfs_removexattr,
+	.remember = tmpfs_remember,
 	.destroy = tmpfs_node_destroy,
 };
 

@@ -56,6 +56,7 @@ static int to_host(struct tmpfs_node *n)
 	kmem_bytes_free(n->file.small);
 	n->file.small = NULL;
 	n->file.small_cap = 0;
+	inode_changed(&n->inode); // or will, unseen
 	return 0;
 }
 
@@ -126,6 +127,7 @@ int tmpfs_file_resize(struct tmpfs_node *n, uint64_t size)
 	n->inode.attr.size = size;
 	n->inode.attr.blocks = PAGE_ALIGN(size) / 512;
 	n->file.blocks_stale = n->file.host;
+	inode_changed(&n->inode);
 	return 0;
 }
 

@@ -79,6 +79,7 @@ void tmpfs_note_written(struct inode *inode); // the times of writes that proces
 void tmpfs_loans_stop(struct inode *inode);   // they make no more
 bool tmpfs_atime_due(const struct file *f); // whether reading f changes its inode's atime, as its mount wants it (relatime: man 8 mount)
 void tmpfs_node_destroy(struct inode *inode);
+bool tmpfs_remember(struct inode *inode, uint16_t index);
 int tmpfs_node_setattr(struct inode *inode, const struct setattr *set);
 // tmpfs_file.c
 extern const struct file_ops tmpfs_file_ops;

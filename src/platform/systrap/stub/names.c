@@ -1,0 +1,181 @@
+// Questions about a path that are asked once more: stat, access, an open of what isn't there.
+//
+// What was answered lies in the slot, and on what it rests: counts on the parameter pages, which go on with whatever may make it untrue (vfs/remember.c).
+// While they are what they were before the sentry looked, it would find the same again, so the same call with the same path gets the same answer. The
+// sentry never looks at what lies here: who forges it fools himself.
+//
+// An answer that is to be kept costs the sentry a little more, and few paths are asked about again. So a path is only asked for with KIND_ASKS if a
+// table of short hashes says that it was asked about not long ago.
+#include "platform/systrap/stub/stub.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum {
+	ASK_STAT = 1u << 30,
+	ASK_ACCESS = 2u << 30,
+	ASK_OPEN = 3u << 30,
+	ASK_KIND = 3u << 30,
+	ACCESS_FLAGS_SHIFT = 3, // above the mode
+};
+
+_Static_assert(sizeof(((struct slot_name *)0)->stat) == sizeof(struct stat), "struct stat");
+
+struct question {
+	uint64_t path, dst;
+	uint32_t what; // ASK_*, and flags and mode below
+	int dirfd;
+};
+
+// Flags that the kinds have no room for are such that the sentry refuses.
+static bool put(struct question *q, uint32_t kind, int dirfd, uint64_t path, uint32_t flags)
+{
+	q->what = kind | flags;
+	q->dirfd = dirfd;
+	q->path = path;
+	return !(flags & ASK_KIND);
+}
+
+static bool put_access(struct question *q, int dirfd, uint64_t path, uint32_t mode, uint32_t flags)
+{
+	return mode < 1 << ACCESS_FLAGS_SHIFT && flags <= AT_EACCESS + AT_SYMLINK_NOFOLLOW && put(q, ASK_ACCESS, dirfd, path, mode | flags << ACCESS_FLAGS_SHIFT);
+}
+
+static bool put_open(struct question *q, int dirfd, uint64_t path, uint32_t flags)
+{
+	return !(flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) && put(q, ASK_OPEN, dirfd, path, flags);
+}
+
+static bool question(const struct slot_call *c, struct question *q)
+{
+	const uint64_t *a = c->args;
+
+	q->dst = 0;
+	switch (c->nr) {
+	case SYS_stat:
+		q->dst = a[1];
+		return put(q, ASK_STAT, AT_FDCWD, a[0], 0);
+	case SYS_lstat:
+		q->dst = a[1];
+		return put(q, ASK_STAT, AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW);
+	case SYS_newfstatat:
+		q->dst = a[2];
+		return put(q, ASK_STAT, a[0], a[1], a[3]);
+	case SYS_access:
+		return put_access(q, AT_FDCWD, a[0], a[1], 0);
+	case SYS_faccessat:
+		return put_access(q, a[0], a[1], a[2], 0);
+	case SYS_faccessat2:
+		return put_access(q, a[0], a[1], a[2], a[3]);
+	case SYS_open:
+		return put_open(q, AT_FDCWD, a[0], a[1]);
+	case SYS_openat:
+		return put_open(q, a[0], a[1], a[2]);
+	}
+	return false;
+}
+
+static uint64_t *path_of(struct slot *s)
+{
+	return (uint64_t *)((uint8_t *)s + SLOT_DATA);
+}
+
+static struct slot_name *name_of(struct slot *s, uint32_t hash)
+{
+	return (struct slot_name *)((uint8_t *)s + SLOT_NAMES) + hash % SLOT_NAMES_LEN;
+}
+
+static uint64_t hash_of(const uint64_t *path, unsigned words, uint32_t what)
+{
+	const uint64_t mix = 0x9e3779b97f4a7c15ull;
+	uint64_t h = what;
+
+	for (unsigned i = 0; i < words; i++) {
+		h = (h ^ path[i]) * mix;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+static bool still_so(const struct slot_name *n)
+{
+	for (unsigned i = 0; i < SLOT_RESTS; i++)
+		if (PARAM->path_counts[n->on[i].index % PARAM_PATH_COUNTS] != n->on[i].count)
+			return false;
+	return true;
+}
+
+static bool same(const struct slot_name *n, const uint64_t *path, unsigned words)
+{
+	for (unsigned i = 0; i < words; i++)
+		if (n->path[i] != path[i])
+			return false;
+	return true;
+}
+
+static bool has_stat(const struct slot_name *n)
+{
+	return (n->what & ASK_KIND) == ASK_STAT && n->ret == 0;
+}
+
+static bool answer(struct slot *s, const struct slot_name *n, const struct question *q, uint32_t hash, unsigned words)
+{
+	if (n->hash != hash || n->what != q->what || n->born != s->names.born || !same(n, path_of(s), words) || !still_so(n))
+		return false;
+	if (has_stat(n) && (q->dst > STUB_TEXT - sizeof(n->stat) || stub_copy((void *)q->dst, n->stat, sizeof(n->stat)) < 0))
+		return false;
+	s->regs.rax = (long)n->ret;
+	return true;
+}
+
+bool own_name(struct slot *s)
+{
+	struct question q;
+	uint64_t *path = path_of(s), h;
+	uint16_t *seen, mark;
+	unsigned words;
+	long len;
+
+	s->names.asks = 0;
+	if (!question(&s->call, &q))
+		return false;
+	len = stub_copy_str(path, (const void *)q.path, SLOT_NAME_BYTES);
+	if (len < 0)
+		return false;
+	if (len > 1 && (q.dirfd == AT_FDCWD || *(const char *)path == '/')) {
+		words = (len + 7) / 8;
+		if (len % 8)
+			path[words - 1] &= ~0ull >> 8 * (8 - len % 8);
+		h = hash_of(path, words, q.what);
+		mark = h >> 48 | 1;
+		seen = &s->names.seen[(h >> 40) % SLOT_NAMES_SEEN];
+		if (*seen == mark && answer(s, name_of(s, h), &q, h, words))
+			return true;
+		s->names.asks = *seen == mark ? KIND_ASKS : 0;
+		s->names.hash = h;
+		s->names.what = q.what;
+		*seen = mark;
+	}
+	s->names.len = len;
+	return false;
+}
+
+// The path and what came with the answer are in the data area still.
+void name_keep(struct slot *s)
+{
+	struct slot_name *n = name_of(s, s->names.hash);
+	const uint64_t *path = path_of(s), *stat = (const uint64_t *)((uint8_t *)path + s->copy.offset);
+
+	n->hash = s->names.hash;
+	n->what = s->names.what;
+	n->ret = s->ret;
+	for (unsigned i = 0; i < SLOT_RESTS; i++)
+		n->on[i] = s->rests.on[i];
+	for (unsigned i = 0; i < (s->call.seg0_len + 7) / 8 && i < SLOT_NAME_BYTES / 8; i++)
+		n->path[i] = path[i];
+	for (unsigned i = 0; i < sizeof(n->stat) / 8 && has_stat(n); i++)
+		n->stat[i] = stat[i];
+	n->born = s->names.born;
+}

@@ -1,0 +1,22 @@
+// Answers about paths that the application's process keeps and gives again by itself (stub/names.c): which may be kept, and what ends them.
+//
+// An answer may be kept if the path's walk stayed in the cache of names (walk_cached.c), and if the file's attributes, where it tells of them,
+// change only in ways that are told here. It rests on three counts, which the process sees:
+// - one for what is rare: names of directories, their modes and owners, mounts, credentials, roots and working directories;
+// - one for the names in the directory that the last name was looked up in, and one for the attributes of what was found, both by a hash.
+// Whoever changes something counts up while he holds the lock under which it is looked at. The counts are read before the look, so an answer from
+// before the change is stale at once. To keep changes cheap, a directory or inode is marked while somebody may rest on it.
+// Locks: remember_all_anew() and the marks need none of their own.
+#pragma once
+
+#include "sentry/vfs/vfs_int.h"
+
+// Around a call that asks about one path, in this order; each does nothing but for a process that wants to keep the answer.
+void remember_begin(struct task *t);
+void remember_walk_locked(struct task *t, struct dentry *in, bool whole, int err); // by walk_cached(); in: see above, or NULL
+void remember_attr(struct task *t, struct inode *inode); // before inode's attributes are looked at
+long remember_end(struct task *t, long ret); // answers ret, which is kept if it is 0 and what the walk found, or -ENOENT and what it didn't
+void remember_none(struct task *t); // instead
+
+void remember_all_anew(void); // what is rare happened
+void remember_name_changed_locked(struct dentry *d); // d, of this name, comes, goes, or becomes another; dcache_mu is held
