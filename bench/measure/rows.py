@@ -52,7 +52,7 @@ BOUNDS = {
     **{row: {"own": 1} for row in ("pread-4k", "pread-4k-tmpfs", "pwrite-4k-tmpfs", "read-4k", "read-128k")},
     **{row: {"own": 1, "host-spin": 1} for row in ("write-tmpfs", "write-root")},
     "open-close": {"host-spin": 2}, "create-unlink": {"host-spin": 3},
-    "unix": {"host-spin": 2}, "eventfd-epoll": {"host-spin": 1},
+    "unix": {"host-spin": 2},
     "pipe-threads": {"host-spin": 4}, "unix-threads": {"host-spin": 4},
     "list-lstat": {"host-spin": 1000},
     "signal": {"host-spin": 2}, "segv": {"host-signal": 1, "host-spin": 3},

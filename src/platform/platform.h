@@ -101,6 +101,13 @@ struct platform_rests {
 	} on[PLATFORM_RESTS];
 };
 
+// An epoll item (EPOLLIN, level by level) whose file's content is lent, as long as it is: descriptor fd with COUNT or BYTES. data is the event's.
+struct platform_item {
+	struct platform_as *as;
+	int fd;
+	uint64_t data;
+};
+
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
 struct platform_ops {
@@ -159,9 +166,10 @@ struct platform_ops {
 	uint64_t (*get_sigmask)(struct platform_ctx *ctx);
 	void (*lend_sigmask)(struct platform_ctx *ctx, bool lent);
 
-	// May be NULL, all three. A wait without a timeout on this epoll descriptor finds nothing, as long as the count at index (below PLATFORM_COUNTS)
-	// is what it was: the platform may answer that itself to the stopped context. The counts are everybody's; any thread.
-	void (*epoll_quiet)(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count);
+	// May be NULL, all three. A wait on this epoll descriptor finds nothing, as long as the count at index (below PLATFORM_COUNTS) is what it was: one
+	// without a timeout the platform may answer itself to the stopped context. except, if not NULL, is found when it is true. The counts are
+	// everybody's; any thread.
+	void (*epoll_quiet)(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count, const struct platform_item *except);
 	uint32_t (*count)(uint32_t index);
 	void (*count_up)(uint32_t index);
 

@@ -66,6 +66,67 @@ CASE(level_without_quiet)
 	}
 }
 
+CASE(look_after_look)
+{
+	int e = OK(eventfd(0, EFD_NONBLOCK)), ep = watch(-1, e, EPOLLIN), p[2], other;
+	struct epoll_event ev[2];
+
+	OK(pipe(p));
+	watch(ep, p[0], EPOLLIN);
+	for (int i = 0; i < 40; i++) {
+		use_event(e);
+		EQ(add(e, 1), 8);
+		for (int k = 0; k < 5; k++)
+			EQ(ready(ep, e, k % 2 ? -1 : 0), EPOLLIN);
+		ERR(epoll_wait(ep, (void *)16, 2, 0), EFAULT);
+		ERR(epoll_wait(ep, (void *)-16, 2, 0), EFAULT);
+		ERR(epoll_wait(ep, ev, 0, 0), EINVAL);
+		EQ(ready(ep, e, -1), EPOLLIN);
+		tell(p[1]); /* something else is there, too */
+		EQ(epoll_wait(ep, ev, 2, 0), 2);
+		EQ(epoll_wait(ep, ev, 2, -1), 2);
+		hear(p[0]);
+		EQ(ready(ep, e, -1), EPOLLIN);
+		EQ(ready(ep, e, -1), EPOLLIN);
+		ev[0] = (struct epoll_event){ EPOLLIN, { .u64 = 0x123456789a0 } };
+		if (i % 4 == 0)
+			OK(epoll_ctl(ep, EPOLL_CTL_MOD, e, &ev[0]));
+		if (i % 4 == 1) {
+			OK(epoll_ctl(ep, EPOLL_CTL_DEL, e, NULL));
+			EQ(epoll_wait(ep, ev + 1, 1, 0), 0);
+			OK(epoll_ctl(ep, EPOLL_CTL_ADD, e, &ev[0]));
+		}
+		if (i % 4 < 2) {
+			EQ(epoll_wait(ep, ev, 2, 0), 1);
+			CHECK(ev[0].events == EPOLLIN && ev[0].data.u64 == 0x123456789a0);
+			EQ(take(e), 1);
+			use_event(e);
+			EQ(add(e, 1), 8);
+			EQ(epoll_wait(ep, ev, 2, 0), 1);
+			CHECK(ev[0].events == EPOLLIN && ev[0].data.u64 == 0x123456789a0);
+			ev[0].data.fd = e;
+			OK(epoll_ctl(ep, EPOLL_CTL_MOD, e, &ev[0]));
+		}
+		EQ(take(e), 1);
+		EQ(ready(ep, e, 0), 0);
+		EQ(ready(ep, e, 0), 0);
+		if (i % 4 == 2) {
+			use_event(e);
+			EQ(add(e, 1), 8);
+			EQ(ready(ep, e, -1), EPOLLIN);
+			EQ(ready(ep, e, -1), EPOLLIN);
+			other = OK(eventfd(0, EFD_NONBLOCK));
+			OK(dup2(other, e)); /* its number is another one's now */
+			close(other);
+			EQ(ready(ep, e, 0), 0);
+			EQ(add(e, 1), 8);
+			EQ(ready(ep, e, 0), 0);
+			EQ(take(e), 1);
+			watch(ep, e, EPOLLIN);
+		}
+	}
+}
+
 CASE(edge)
 {
 	int p[2], e = OK(eventfd(0, EFD_NONBLOCK)), ep = watch(-1, e, EPOLLIN | EPOLLET);
@@ -350,6 +411,7 @@ CASE(sums_while_others_look)
 static struct crowd {
 	int ep, e[2], p[2];
 	_Atomic bool over;
+	_Atomic int ended;
 } crowd;
 
 static void take_what_is_there(int fd)
@@ -384,8 +446,10 @@ static void *serve(void *arg)
 
 	for (int i = 0;; i++) {
 		EQ(epoll_wait(crowd.ep, &ev, 1, -1), 1);
-		if (crowd.over)
+		if (crowd.over) {
+			crowd.ended++;
 			return NULL;
+		}
 		take_what_is_there(ev.data.fd);
 		for (int k = 0; k < 20 && i % 8 == 0; k++) {
 			put_one(ev.data.fd);
@@ -420,7 +484,7 @@ CASE(crowd)
 		pthread_join(f[i], NULL);
 	EVENTUALLY(taken == written);
 	crowd.over = true;
-	put_one(crowd.e[0]);
+	EVENTUALLY(({ put_one(crowd.e[0]); crowd.ended == 3; })); /* who began before may take it */
 	for (int i = 0; i < 3; i++)
 		pthread_join(w[i], NULL);
 }

@@ -254,8 +254,11 @@ struct slot {
 		uint64_t mask; // the thread's; the stub's own while the thread is with the application
 		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask
 	} sigmask __attribute__((aligned(64))); // a line that little is written to: the sentry looks at it with each event
-	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1
+	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1,
 		uint32_t fd_plus_1, index, count;
+		// or if what isn't 0, while that is what is said of the descriptor `lent`: an event with this data when there is something in it
+		uint32_t lent;
+		uint64_t what, data;
 	} quiet;
 	// Of paths that were asked about; the stub's own (stub/names.c), but for born.
 	struct {

@@ -113,6 +113,11 @@ int64_t systrap_lent_take_back(struct platform_as *as, int fd)
 	return pos;
 }
 
+uint64_t lent_what(struct platform_as *as, int fd)
+{
+	return __atomic_load_n(&entry(as, fd)->what, __ATOMIC_RELAXED);
+}
+
 int64_t systrap_lent_peek(struct platform_as *as, int fd)
 {
 	return position(as, fd);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -197,6 +198,34 @@ static void test_no_byte_goes_to_another_pipe(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+static void test_an_epoll_item_is_asked_in_the_stub(void **state)
+{
+	enum { EPOLL = 7, INDEX = 3 };
+	struct platform_ctx *ctx = load();
+	struct platform_item item = {lend(ctx, IN, (struct platform_loan){.kinds = PLATFORM_LEND_COUNT}), IN, 0x123456789};
+	struct epoll_event event;
+
+	systrap_ops.epoll_quiet(ctx, EPOLL, INDEX, systrap_ops.count(INDEX), &item);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 1), 0);
+	assert_int_equal(add(ctx, 3), 8);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 1), 1);
+	assert_int_equal(systrap_ops.copy_in(ctx, &event, DATA, sizeof(event)), 0);
+	assert_int_equal(event.events, EPOLLIN);
+	assert_int_equal(event.data.u64, 0x123456789);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, 0x10, 1), CAME);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 0), CAME);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL + 1, DATA, 1), CAME);
+	systrap_ops.count_up(INDEX);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 1), CAME);
+	systrap_ops.epoll_quiet(ctx, EPOLL, INDEX, systrap_ops.count(INDEX), &item);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 1), 1);
+	systrap_ops.lent_take_back(item.as, IN);
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 1), CAME);
+	lend(ctx, IN, (struct platform_loan){.kinds = PLATFORM_LEND_COUNT, .pos = 1});
+	assert_int_equal(call(ctx, SYS_epoll_wait, EPOLL, DATA, 1), CAME);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 // While somebody has an inotify watch.
 static void test_transfers_come_while_they_are_watched(void **state)
 {
@@ -222,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_a_semaphore_gives_one),
 		cmocka_unit_test(test_bytes_go_from_end_to_end),
 		cmocka_unit_test(test_no_byte_goes_to_another_pipe),
+		cmocka_unit_test(test_an_epoll_item_is_asked_in_the_stub),
 		cmocka_unit_test(test_transfers_come_while_they_are_watched),
 	};
 

@@ -98,9 +98,14 @@ static void lend_sigmask(struct platform_ctx *ctx, bool lent)
 
 _Static_assert(PARAM_COUNTS == PLATFORM_COUNTS && PARAM_PATH_COUNTS == PLATFORM_PATH_COUNTS && SLOT_RESTS == PLATFORM_RESTS, "one number");
 
-static void epoll_quiet(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count)
+static void epoll_quiet(struct platform_ctx *ctx, int fd, uint32_t index, uint32_t count, const struct platform_item *except)
 {
-	ctx->slot->quiet = (struct slot_quiet){(uint32_t)fd + 1, index, count};
+	struct slot_quiet *q = &ctx->slot->quiet;
+
+	if (!except)
+		*q = (struct slot_quiet){(uint32_t)fd + 1, index, count, .what = 0};
+	else if (except->as == ctx->as)
+		*q = (struct slot_quiet){(uint32_t)fd + 1, index, count, (uint32_t)except->fd, lent_what(except->as, except->fd), except->data};
 }
 
 static uint32_t count(uint32_t index)

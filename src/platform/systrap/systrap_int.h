@@ -253,6 +253,7 @@ int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const stru
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd);
 int64_t systrap_lent_take_back(struct platform_as *as, int fd);
 int64_t systrap_lent_peek(struct platform_as *as, int fd);
+uint64_t lent_what(struct platform_as *as, int fd); // as its process says
 bool lent_writes_locked(struct platform_as *as, uint32_t place); // a thread may be writing there, whatever is lent now
 bool systrap_lent_stop(struct platform_as *as, int fd);
 int64_t systrap_lent_written(struct platform_as *as, int fd);

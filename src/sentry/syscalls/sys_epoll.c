@@ -55,7 +55,7 @@ long sys_epoll_ctl(struct task *t, const struct sysargs *args)
 }
 
 // In one go, since who is still ready queues up again.
-static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
+static long harvest(struct task *t, struct file *ep, uaddr_t out, int max, bool *out_lent)
 {
 	struct epoll_event few[HARVEST_INLINE], *events = few;
 	int room = MIN(max, eventpoll_watched(ep));
@@ -65,7 +65,7 @@ static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
 		events = kmem_bytes((size_t)room * sizeof(*events));
 	if (!events)
 		return -ENOMEM;
-	n = eventpoll_harvest(ep, events, room);
+	n = eventpoll_harvest(ep, events, room, out_lent);
 	if (n > 0 && copy_out(t, out, events, (size_t)n * sizeof(*events)))
 		n = -EFAULT;
 	if (events != few)
@@ -76,14 +76,15 @@ static long harvest(struct task *t, struct file *ep, uaddr_t out, int max)
 static long wait_in(struct task *t, struct file *ep, int fd, uaddr_t out, int max)
 {
 	long n, ready;
+	bool lent;
 	int err;
 
 	if (max <= 0 || max > INT32_MAX / (int)sizeof(struct epoll_event))
 		return -EINVAL;
 	if (!file_is_eventpoll(ep))
 		return -EINVAL;
-	n = harvest(t, ep, out, max);
-	if (!n && t->call.deadline_ns == 1)
+	n = harvest(t, ep, out, max, &lent);
+	if ((n == 1 && lent) || (!n && t->call.deadline_ns == 1))
 		eventpoll_quiet(ep, t, fd);
 	if (n || t->call.deadline_ns == 1)
 		return n;
@@ -91,13 +92,13 @@ static long wait_in(struct task *t, struct file *ep, int fd, uaddr_t out, int ma
 	err = task_wait_on_exclusive(t, eventpoll_waitq(ep), 0);
 	if (err)
 		return err;
-	n = harvest(t, ep, out, max); // what came before the link
+	n = harvest(t, ep, out, max, &lent); // what came before the link
 	if (n)
 		return n;
 	n = task_block(t);
 	if (n == -EBLOCKED)
 		return n;
-	ready = harvest(t, ep, out, max); // what woke this task, and so none of the others who wait here
+	ready = harvest(t, ep, out, max, &lent); // what woke this task, and so none of the others who wait here
 	if (ready)
 		return ready;
 	return n == -ETIMEDOUT ? 0 : n == -ERESTARTSYS ? -EINTR : n; // never restarted: man 7 signal

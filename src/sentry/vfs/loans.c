@@ -227,3 +227,11 @@ uint64_t content_take_back(struct content_loan *c)
 	atomic_store_explicit(&c->uses, 0, memory_order_relaxed);
 	return c->pos;
 }
+
+void content_tell_epoll(const struct content_loan *c, struct task *t, int ep_fd, uint32_t index, uint32_t count, uint64_t data)
+{
+	mutex_lock(&kernel()->vfs->loans_mu);
+	if (c->there)
+		platform->epoll_quiet(t->ctx, ep_fd, index, count, &(struct platform_item){c->loan.as, c->loan.fd, data});
+	mutex_unlock(&kernel()->vfs->loans_mu);
+}

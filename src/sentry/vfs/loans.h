@@ -63,6 +63,9 @@ void content_lend(struct content_loan *c, struct task *t, struct content_end in,
 // Of what is lent: as it is now, for who only looks; it comes back. The process may have made anything of it. The lock is held.
 uint64_t content_peek(const struct content_loan *c);
 uint64_t content_take_back(struct content_loan *c);
+// Tells t's process, if it is this that it was lent to, what the epoll descriptor ep_fd finds (platform->epoll_quiet, but for content with this
+// data). No lock is needed but one that keeps c.
+void content_tell_epoll(const struct content_loan *c, struct task *t, int ep_fd, uint32_t index, uint32_t count, uint64_t data);
 
 // For the table, whose lock is held. loan NULL: nothing is lent, and nothing happens.
 int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec); // as platform->lend

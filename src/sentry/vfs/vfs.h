@@ -21,6 +21,7 @@
 #include "sentry/kernel/waitq.h"
 #include "sentry/vfs/uio.h"
 
+struct content_loan;
 struct cred;
 struct dentry;
 struct file;
@@ -292,6 +293,8 @@ struct file_ops {
 	bool (*lend)(struct file *f, struct task *t, bool wrote, struct platform_loan *loan);
 	// t has just read or written a few bytes by descriptor fd, with a plain call: a chance to lend what lies in f (content_lend). (nothing)
 	void (*used)(struct file *f, struct task *t, int fd, bool wrote);
+	// With it: the loan of what f is read from; NULL: f isn't read from.
+	const struct content_loan *(*content)(const struct file *f);
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	struct thread_group *(*process)(struct file *f); // whom it stands for to pidfd_send_signal, borrowed from the file; NULL: nobody (nobody)
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 
 enum {
@@ -125,14 +126,48 @@ static bool own_futex(struct slot *s)
 	return true;
 }
 
-// True for a look at an epoll instance where nothing has become ready since the last one.
+enum { EVENT_BYTES = 12 };
+
+// True for a wait at an epoll instance where nothing has become ready since the last one.
 static bool epoll_is_quiet(const struct slot *s)
 {
-	enum { EVENT_BYTES = 12, EVENTS_MAX = INT32_MAX / EVENT_BYTES };
-	const int max = (int)s->call.args[2], timeout = (int)s->call.args[3];
+	enum { EVENTS_MAX = INT32_MAX / EVENT_BYTES };
+	const int max = (int)s->call.args[2];
 
-	return s->quiet.fd_plus_1 && s->quiet.fd_plus_1 == (uint32_t)s->call.args[0] + 1 && timeout == 0 && max > 0 && max <= EVENTS_MAX &&
+	return s->quiet.fd_plus_1 && s->quiet.fd_plus_1 == (uint32_t)s->call.args[0] + 1 && max > 0 && max <= EVENTS_MAX &&
 	       (s->call.nr == SYS_epoll_wait || !s->call.args[4]) && PARAM->counts[s->quiet.index] == s->quiet.count;
+}
+
+// But what is lent to this process. -1: it isn't any more.
+static int epoll_lent(const struct slot *s)
+{
+	const struct chan_lent *e = (struct chan_lent *)(CHAN_BASE + SLOT_LENT) + s->quiet.lent % CHAN_LENT;
+	uint64_t pos;
+
+	if (!s->quiet.what)
+		return 0;
+	if (__atomic_load_n(&e->what, __ATOMIC_ACQUIRE) != s->quiet.what)
+		return -1;
+	pos = __atomic_load_n(&e->pos, __ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&e->what, __ATOMIC_ACQUIRE) != s->quiet.what || !epoll_is_quiet(s))
+		return -1;
+	return s->quiet.what & LENT_COUNT ? pos != 0 : (pos & LENT_BYTES_MAX) != 0;
+}
+
+static bool own_epoll_wait(struct slot *s)
+{
+	const struct {
+		uint32_t events;
+		uint64_t data;
+	} __attribute__((packed)) event = {EPOLLIN, s->quiet.data};
+	const int n = epoll_is_quiet(s) ? epoll_lent(s) : -1, timeout = (int)s->call.args[3];
+
+	if (n < 0 || (n == 0 && timeout != 0))
+		return false;
+	if (n && (s->call.args[1] > STUB_TEXT - EVENT_BYTES || stub_copy((void *)s->call.args[1], &event, EVENT_BYTES) < 0))
+		return false;
+	s->regs.rax = n;
+	return true;
 }
 
 // By itself, so that a transfer's way is short: it takes no more than two registers to the stack.
@@ -156,10 +191,7 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_name(s);
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
-		if (!epoll_is_quiet(s))
-			return false;
-		s->regs.rax = 0;
-		return true;
+		return own_epoll_wait(s);
 	case SYS_sched_yield:
 		if (!s->ids.valid)
 			return false;

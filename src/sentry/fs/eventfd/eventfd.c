@@ -155,6 +155,11 @@ static void eventfd_used(struct file *f, struct task *t, int fd, bool wrote)
 	mutex_unlock(&e->mu);
 }
 
+static const struct content_loan *eventfd_content(const struct file *f)
+{
+	return &((struct eventfd *)f->priv)->loan;
+}
+
 static int eventfd_fdinfo(struct file *f, char *dst, size_t cap)
 {
 	struct eventfd *e = f->priv;
@@ -180,6 +185,7 @@ static const struct file_ops eventfd_ops = {
 	.poll = eventfd_poll,
 	.wait = eventfd_wait,
 	.used = eventfd_used,
+	.content = eventfd_content,
 	.show_fdinfo = eventfd_fdinfo,
 	.release = eventfd_release,
 	.stream = true,

@@ -21,6 +21,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/vfs.h"
 
 enum { NESTS_MAX = 4, ITEM_WAITS = 2 };
@@ -308,6 +309,7 @@ static int ctl_locked(struct eventpoll *ep, int op, int fd, struct file *f, cons
 		if (!it)
 			return -ENOENT;
 		item_remove_locked(it);
+		stir(ep);
 		return 0;
 	}
 	ev = *event;
@@ -371,7 +373,7 @@ static struct epitem *ready_pop(struct eventpoll *ep, const struct epitem *stop)
 	return it;
 }
 
-static int harvest_locked(struct eventpoll *ep, struct epoll_event *out_events, int max, bool take_back)
+static int harvest_locked(struct eventpoll *ep, struct epoll_event *out_events, int max, bool take_back, bool *out_lent)
 {
 	struct epitem *it, *stop = NULL; // the first one put back: where the round ends
 	int n = 0;
@@ -380,6 +382,7 @@ static int harvest_locked(struct eventpoll *ep, struct epoll_event *out_events, 
 		uint32_t mask = take_back ? file_poll_back(it->file) : file_poll(it->file, NULL);
 		uint32_t ready = mask & it->event.events & ~POLL_LENT;
 
+		*out_lent = mask & POLL_LENT;
 		if (ready)
 			out_events[n++] = (struct epoll_event){.events = ready, .data = it->event.data};
 		if (ready && it->event.events & EPOLLONESHOT) {
@@ -393,7 +396,7 @@ static int harvest_locked(struct eventpoll *ep, struct epoll_event *out_events, 
 	return n;
 }
 
-int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int max)
+int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int max, bool *out_lent)
 {
 	struct eventpoll *ep = ep_file->priv;
 	bool more;
@@ -401,12 +404,13 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 
 	// Without a lock, for the polling loop that finds nothing: a wake-up between this look and the sleep is seen, because the
 	// caller links itself first and looks again.
+	*out_lent = false;
 	if (!ep->nready)
 		return 0;
 	mutex_lock(&ep->mu);
-	n = harvest_locked(ep, out_events, max, false);
+	n = harvest_locked(ep, out_events, max, false, out_lent);
 	if (!n && ep->nready) // the caller is about to wait, or to be told that all is quiet
-		n = harvest_locked(ep, out_events, max, true);
+		n = harvest_locked(ep, out_events, max, true, out_lent);
 	more = ep->nready;
 	mutex_unlock(&ep->mu);
 	if (more)
@@ -414,21 +418,42 @@ int eventpoll_harvest(struct file *ep_file, struct epoll_event *out_events, int 
 	return n;
 }
 
+// The only item on the list may be one whose file is lent to the process itself, which then sees as well as we do whether it is ready.
+static void but_for_one(struct eventpoll *ep, struct task *t, int fd, uint32_t count)
+{
+	const struct content_loan *content = NULL;
+	struct epitem *it;
+
+	mutex_lock(&ep->mu);
+	mutex_lock(&ep->ready_mu);
+	it = ep->nready == 1 ? TAILQ_FIRST(&ep->ready) : NULL;
+	mutex_unlock(&ep->ready_mu);
+	if (it && it->file->ops->content && it->event.events == (EPOLLIN | EPOLLERR | EPOLLHUP))
+		content = it->file->ops->content(it->file);
+	if (content)
+		content_tell_epoll(content, t, fd, ep->count_index, count, it->event.data.u64);
+	mutex_unlock(&ep->mu);
+}
+
 // What would end it, a ready item or a descriptor that goes, comes first and looks at ep->quiet then (stir); we set that first and look
-// then. Either we see it, or the count goes on.
+// then. Either we see it, or the count goes on. If that has happened already, before we read the count, ep->quiet isn't set any more.
 void eventpoll_quiet(struct file *ep_file, struct task *t, int fd)
 {
 	struct eventpoll *ep = ep_file->priv;
 	struct file *still;
 	uint32_t count;
+	int nready;
 
 	if (!platform->epoll_quiet || kernel()->strace)
 		return;
 	atomic_store(&ep->quiet, true);
 	count = platform->count(ep->count_index);
 	still = fd_file(t, fd);
-	if (still == ep_file && !ep->nready)
-		platform->epoll_quiet(t->ctx, fd, ep->count_index, count);
+	nready = ep->nready;
+	if (still == ep_file && ep->quiet && !nready)
+		platform->epoll_quiet(t->ctx, fd, ep->count_index, count, NULL);
+	else if (still == ep_file && ep->quiet && nready == 1)
+		but_for_one(ep, t, fd, count);
 	if (still)
 		file_put(still);
 }

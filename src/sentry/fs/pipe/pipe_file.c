@@ -159,6 +159,11 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt)
 	return mask;
 }
 
+static const struct content_loan *pipe_content(const struct file *f)
+{
+	return file_reads(f) ? &((struct pipe *)f->priv)->loan : NULL;
+}
+
 static long pipe_ioctl(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
 {
 	struct pipe *p = f->priv;
@@ -323,5 +328,6 @@ static const struct file_ops pipe_file_ops = {
 	.ioctl = pipe_ioctl,
 	.release = pipe_release,
 	.used = pipe_file_used,
+	.content = pipe_content,
 	.stream = true,
 };
