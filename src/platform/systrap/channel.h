@@ -131,7 +131,7 @@
 #define SLOT_OP_ARGS 5
 #define SLOT_NAMES_LEN 64
 #define SLOT_NAMES_SEEN 128
-#define SLOT_NAME_BYTES 136
+#define SLOT_NAME_BYTES 128
 #define SLOT_RESTS 3
 
 // Offsets that the assembler needs; checked below.
@@ -265,8 +265,10 @@ struct slot {
 		uint32_t born; // the sentry's: a number that no other context has
 		uint32_t len;  // of the call under way: its path, with the NUL, is where the data area begins; 0: it isn't
 		uint32_t asks; // KIND_ASKS or 0
-		uint32_t hash, what;
+		uint64_t hash; // of it
+		uint32_t what, next; // next: how many answers were kept
 		uint16_t seen[SLOT_NAMES_SEEN]; // of the last ones, by a hash: another
+		uint8_t place_1[SLOT_NAMES_SEEN]; // and the place of the answer, and 1; 0: there is none
 	} names __attribute__((aligned(128))); // the processor fetches lines by twos, and the sentry looks at the one before
 	struct slot_seg segs[SLOT_SEGS];
 	uint32_t nops __attribute__((aligned(64))); // with the first of them in one line
@@ -280,8 +282,9 @@ _Static_assert(offsetof(struct slot, interrupt) == SLOT_INTERRUPT && offsetof(st
 
 // An answer that the stub gives again: see stub/names.c.
 struct slot_name {
-	uint32_t born, hash, what;
-	int32_t ret;
+	uint64_t hash;
+	uint32_t born, what;
+	int64_t ret;
 	struct slot_rest on[SLOT_RESTS];
 	uint64_t path[SLOT_NAME_BYTES / 8]; // zeros behind it
 	uint64_t stat[18];

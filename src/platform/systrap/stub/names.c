@@ -82,9 +82,14 @@ static uint64_t *path_of(struct slot *s)
 	return (uint64_t *)((uint8_t *)s + SLOT_DATA);
 }
 
-static struct slot_name *name_of(struct slot *s, uint32_t hash)
+static struct slot_name *name_at(struct slot *s, unsigned place)
 {
-	return (struct slot_name *)((uint8_t *)s + SLOT_NAMES) + hash % SLOT_NAMES_LEN;
+	return (struct slot_name *)((uint8_t *)s + SLOT_NAMES) + place % SLOT_NAMES_LEN;
+}
+
+static unsigned seen_at(uint64_t hash)
+{
+	return (hash >> 40) % SLOT_NAMES_SEEN;
 }
 
 static uint64_t hash_of(const uint64_t *path, unsigned words, uint32_t what)
@@ -120,22 +125,24 @@ static bool has_stat(const struct slot_name *n)
 	return (n->what & ASK_KIND) == ASK_STAT && n->ret == 0;
 }
 
-static bool answer(struct slot *s, const struct slot_name *n, const struct question *q, uint32_t hash, unsigned words)
+static bool answer(struct slot *s, unsigned place_1, const struct question *q, uint64_t hash, unsigned words)
 {
-	if (n->hash != hash || n->what != q->what || n->born != s->names.born || !same(n, path_of(s), words) || !still_so(n))
+	const struct slot_name *n = name_at(s, place_1 - 1);
+
+	if (!place_1 || n->hash != hash || n->what != q->what || n->born != s->names.born || !same(n, path_of(s), words) || !still_so(n))
 		return false;
 	if (has_stat(n) && (q->dst > STUB_TEXT - sizeof(n->stat) || stub_copy((void *)q->dst, n->stat, sizeof(n->stat)) < 0))
 		return false;
-	s->regs.rax = (long)n->ret;
+	s->regs.rax = n->ret;
 	return true;
 }
 
 bool own_name(struct slot *s)
 {
 	struct question q;
-	uint64_t *path = path_of(s), h;
-	uint16_t *seen, mark;
-	unsigned words;
+	uint64_t *path = path_of(s), hash;
+	unsigned words, at;
+	uint16_t mark;
 	long len;
 
 	s->names.asks = 0;
@@ -148,15 +155,19 @@ bool own_name(struct slot *s)
 		words = (len + 7) / 8;
 		if (len % 8)
 			path[words - 1] &= ~0ull >> 8 * (8 - len % 8);
-		h = hash_of(path, words, q.what);
-		mark = h >> 48 | 1;
-		seen = &s->names.seen[(h >> 40) % SLOT_NAMES_SEEN];
-		if (*seen == mark && answer(s, name_of(s, h), &q, h, words))
-			return true;
-		s->names.asks = *seen == mark ? KIND_ASKS : 0;
-		s->names.hash = h;
-		s->names.what = q.what;
-		*seen = mark;
+		hash = hash_of(path, words, q.what);
+		mark = hash >> 48 | 1;
+		at = seen_at(hash);
+		if (s->names.seen[at] == mark) {
+			if (answer(s, s->names.place_1[at], &q, hash, words))
+				return true;
+			s->names.asks = KIND_ASKS;
+			s->names.hash = hash;
+			s->names.what = q.what;
+		} else {
+			s->names.seen[at] = mark;
+			s->names.place_1[at] = 0;
+		}
 	}
 	s->names.len = len;
 	return false;
@@ -165,9 +176,13 @@ bool own_name(struct slot *s)
 // The path and what came with the answer are in the data area still.
 void name_keep(struct slot *s)
 {
-	struct slot_name *n = name_of(s, s->names.hash);
+	uint8_t *place_1 = &s->names.place_1[seen_at(s->names.hash)];
+	struct slot_name *n;
 	const uint64_t *path = path_of(s), *stat = (const uint64_t *)((uint8_t *)path + s->copy.offset);
 
+	if (!*place_1 || name_at(s, *place_1 - 1)->hash != s->names.hash)
+		*place_1 = s->names.next++ % SLOT_NAMES_LEN + 1;
+	n = name_at(s, *place_1 - 1);
 	n->hash = s->names.hash;
 	n->what = s->names.what;
 	n->ret = s->ret;
