@@ -325,6 +325,12 @@ static void p_mounted(void)
 	OK(mount("none", "m", "tmpfs", 0, NULL));
 	put_file("m/f", "in the mount", 0644);
 }
+static void p_new_root(void)
+{
+	p_mounted();
+	OK(mkdir("m/old", 0755));
+}
+static void c_pivot(void) { OK(syscall(SYS_pivot_root, "m", "m/old")); }
 static void p_bound(void)
 {
 	p_mounts();
@@ -430,6 +436,7 @@ static const struct change {
 	{ "umount", { "m/f", "m", "m/none" }, c_umount, p_mounted },
 	{ "remount", { "d/f", "d", "d/e" }, c_mount_ro, p_bound },
 	{ "a mount moves", { "m/f", "d/f", "m" }, c_mount_move, p_mounted },
+	{ "pivot_root", { "/f", "/old", "/etc" }, c_pivot, p_new_root },
 	{ "unshare of mounts, mount", { "d/f", "d" }, c_own_mounts, p_mounts },
 	{ "chdir", { "d/f", "f", "d" }, c_chdir, 0 },
 	{ "chdir where there is such a file, too", { "d/f", "d/none", "." }, c_chdir_back, 0 },
