@@ -113,8 +113,10 @@
 #define KIND_SEG0_ARG_MASK 7
 #define KIND_ASKS 0x400000 // with KIND_SYSCALL: the path has been asked about before; the stub would keep the answer
 
+#define ADVICE_ALONE 1  // no other thread is about
+#define ADVICE_SHARED 2
+
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
-#define SLOT_ADVICE 0x3f00 // a word, the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself,
 #define SLOT_LENT 0x4000  // and struct chan_lent[CHAN_LENT]
 #define SLOT_STACK 0x5000
 #define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
@@ -238,6 +240,7 @@ struct slot {
 	uint32_t left_fd; // the sentry's: what is written to this descriptor of the application's, less 1, was left to the stub of late
 	uint32_t writes;  // the stub's own: it may be writing to this place of STUB_FD_FILES, less 1
 	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
+	uint32_t advice;  // the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself: ADVICE_*, or 0
 	uint64_t robust_list; // the stub's own: what the thread said
 	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
@@ -334,7 +337,7 @@ enum {
 	LENT_BYTES_MAX = 7,
 };
 
-_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ADVICE && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
+_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_LENT && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
 	       "slot layout");
 
 struct stub_param {

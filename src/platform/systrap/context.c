@@ -466,6 +466,7 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 	op->a[0] = child->index;
 	ctx->as->spawned = true;
 	copy_regs(ctx, child);
+	__atomic_store_n(&ctx->slot->advice, 0, __ATOMIC_SEQ_CST); // it may have been alone
 	ctx_unborn(child);
 	*out_child = child;
 	return 0;

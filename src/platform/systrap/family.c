@@ -123,7 +123,6 @@ static void wipe(uint8_t *chan)
 {
 	memset(chan + SLOT_FUTEX, 0, sizeof(struct chan_futexes));
 	memset(chan + SLOT_LENT, 0, CHAN_LENT * sizeof(struct chan_lent));
-	memset(chan + SLOT_ADVICE, 0, sizeof(uint32_t));
 }
 
 void family_give(struct platform_as *as)

@@ -279,14 +279,26 @@ int systrap_advise(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint
 	return queue(ctx, OP_ADVISE, op_tag, (uint64_t[]){addr, len, advice}, 3);
 }
 
+static void take_advice_back(struct platform_as *as)
+{
+	mutex_lock(&as->mu);
+	for (uint32_t i = 0; i < as->nslots; i++)
+		if (as->slots[i] == SLOT_TAKEN)
+			__atomic_store_n(&((struct slot *)(as->chan + (size_t)i * SLOT_BYTES))->advice, 0, __ATOMIC_SEQ_CST);
+	mutex_unlock(&as->mu);
+}
+
 int systrap_lend_advice(struct platform_ctx *ctx, uint32_t op_tag, bool lent)
 {
 	struct platform_as *as = ctx->as;
 
-	if (as->advice_lent == lent)
+	if (lent)
+		__atomic_store_n(&ctx->slot->advice, as->nctx == 1 ? ADVICE_ALONE : ADVICE_SHARED, __ATOMIC_SEQ_CST);
+	else if (as->advice_lent)
+		take_advice_back(as);
+	else
 		return 0;
 	as->advice_lent = lent;
-	__atomic_store_n((uint32_t *)(as->chan + SLOT_ADVICE), lent, __ATOMIC_SEQ_CST);
 	return lent ? 0 : queue(ctx, OP_ADVISED, op_tag, NULL, 0);
 }
 

@@ -52,7 +52,7 @@ struct platform_as {
 			int64_t ns;
 		} since[CHAN_LENT]; // of those that may be written to: when they were lent
 	} lent;
-	bool advice_lent; // as SLOT_ADVICE says; the caller's to order
+	bool advice_lent; // to some context; the caller orders what is about it
 	uint32_t cache_clock;
 	bool has_files; // or may have had since the last OP_DROP
 	struct kin *kin; // with a reference, once it has forked or was forked; NULL: none

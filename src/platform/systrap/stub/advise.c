@@ -11,11 +11,6 @@
 
 enum { PAGE_BYTES = 4096, LOW_END = 0x70000, FAR_END = SITE_FAR + 0x10000 }; // as mm_map.c has them
 
-static bool allowed(void)
-{
-	return __atomic_load_n((const uint32_t *)(CHAN_BASE + SLOT_ADVICE), __ATOMIC_SEQ_CST);
-}
-
 // All of it the application's, with none of the platform's tables between; *out_end is its end.
 static bool good_range(uint64_t addr, uint64_t len, uint64_t *out_end)
 {
@@ -25,17 +20,32 @@ static bool good_range(uint64_t addr, uint64_t len, uint64_t *out_end)
 	return *out_end <= SITE_FAR || addr >= FAR_END;
 }
 
+static uint32_t leave(const struct slot *s)
+{
+	return __atomic_load_n(&s->advice, __ATOMIC_SEQ_CST);
+}
+
+static bool give_up(uint64_t addr, uint64_t end, int advice)
+{
+	return !sites_straddle(addr, end) && stub_call3(SYS_madvise, addr, end - addr, advice) == 0;
+}
+
 bool own_advice(struct slot *s)
 {
-	const uint64_t addr = s->call.args[0], len = s->call.args[1];
+	const uint64_t addr = s->call.args[0];
 	const int advice = (int)s->call.args[2];
+	const uint32_t leave_at_first = leave(s);
 	uint64_t end;
 	bool done;
 
-	if ((advice != MADV_DONTNEED && advice != MADV_FREE) || !allowed() || !good_range(addr, len, &end))
+	if (!leave_at_first || (advice != MADV_DONTNEED && advice != MADV_FREE) || !good_range(addr, s->call.args[1], &end))
 		return false;
-	done = sites_hold(addr, end) && allowed() && stub_call3(SYS_madvise, addr, len, advice) == 0;
-	sites_let_go();
+	if (leave_at_first == ADVICE_ALONE) {
+		done = give_up(addr, end, advice);
+	} else {
+		done = sites_hold() && leave(s) && give_up(addr, end, advice);
+		sites_let_go();
+	}
 	if (done)
 		s->regs.rax = 0;
 	return done;

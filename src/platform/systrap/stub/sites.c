@@ -313,17 +313,20 @@ void sites_part(uint64_t start, uint64_t end_)
 	end();
 }
 
-bool sites_hold(uint64_t start, uint64_t end_)
+bool sites_straddle(uint64_t start, uint64_t end_)
 {
 	const struct sites *t = SITES;
 
-	__atomic_fetch_add(&SITES->held, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&t->busy, __ATOMIC_SEQ_CST))
-		return false;
 	for (uint32_t i = 0; i < t->nstraddling && i < SITES_STRADDLING; i++)
 		if (overlaps(&t->site[t->straddling[i] % SITES_MAX], start, end_))
-			return false;
-	return true;
+			return true;
+	return false;
+}
+
+bool sites_hold(void)
+{
+	__atomic_fetch_add(&SITES->held, 1, __ATOMIC_SEQ_CST);
+	return !__atomic_load_n(&SITES->busy, __ATOMIC_SEQ_CST);
 }
 
 void sites_let_go(void)

@@ -47,9 +47,9 @@ void sites_patch(uint64_t start, uint64_t len, int prot, const uint32_t *offsets
 bool site_give_back(struct site *s); // false: somebody is about it
 void sites_restore(uint64_t start, uint64_t end, int prot);
 void sites_part(uint64_t start, uint64_t end);
-// Until sites_let_go() nobody is about to change sites. False: that can't be, or a site lies in [start, end) and in another page, too. To be
-// followed by sites_let_go() in any case.
-bool sites_hold(uint64_t start, uint64_t end);
+bool sites_straddle(uint64_t start, uint64_t end); // one lies there and in another page, too
+// True: until sites_let_go() nobody changes sites. To be followed by that in any case.
+bool sites_hold(void);
 void sites_let_go(void);
 void sites_await_held(void); // those that hold them now
 
