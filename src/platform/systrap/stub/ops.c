@@ -138,6 +138,8 @@ static long run(struct slot *s, const struct slot_op *op)
 			sites_part(a[4], a[4] + a[2]);
 		return stub_call(SYS_mremap, a[0], a[1], a[2], a[3], a[4], 0);
 	case OP_ADVISE:
+		if (a[2] == MADV_DONTNEED || a[2] == MADV_FREE)
+			return sites_advise(a[0], a[1], a[2]);
 		sites_part(a[0], a[0] + a[1]);
 		return stub_call3(SYS_madvise, a[0], a[1], a[2]);
 	case OP_BARRIER: // registering again costs nothing

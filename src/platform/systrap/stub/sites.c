@@ -296,21 +296,37 @@ void sites_restore(uint64_t start, uint64_t end_, int prot)
 	end();
 }
 
-// Likewise for those that lie in two pages, of which one is going to have other contents.
-void sites_part(uint64_t start, uint64_t end_)
+static void part(uint64_t start, uint64_t end_)
 {
 	const struct sites *t = SITES;
 
-	if (!t->nstraddling)
-		return;
-	begin();
 	for (uint32_t i = 0; i < t->nstraddling && i < SITES_STRADDLING; i++) {
 		struct site *s = &SITES->site[t->straddling[i] % SITES_MAX];
 
 		if (overlaps(s, start, end_) && touched(s))
 			poke(s, false, false);
 	}
+}
+
+// Likewise for those that lie in two pages, of which one is going to have other contents.
+void sites_part(uint64_t start, uint64_t end_)
+{
+	if (!SITES->nstraddling)
+		return;
+	begin();
+	part(start, end_);
 	end();
+}
+
+long sites_advise(uint64_t start, uint64_t len, int advice)
+{
+	long ret;
+
+	begin();
+	part(start, start + len);
+	ret = stub_call3(SYS_madvise, start, len, advice);
+	end();
+	return ret;
 }
 
 bool sites_straddle(uint64_t start, uint64_t end_)

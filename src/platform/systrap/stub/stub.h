@@ -47,6 +47,7 @@ void sites_patch(uint64_t start, uint64_t len, int prot, const uint32_t *offsets
 bool site_give_back(struct site *s); // false: somebody is about it
 void sites_restore(uint64_t start, uint64_t end, int prot);
 void sites_part(uint64_t start, uint64_t end);
+long sites_advise(uint64_t start, uint64_t len, int advice); // sites_part and madvise, while nobody changes sites
 bool sites_straddle(uint64_t start, uint64_t end); // one lies there and in another page, too
 // True: until sites_let_go() nobody changes sites. To be followed by that in any case.
 bool sites_hold(void);
