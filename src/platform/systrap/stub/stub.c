@@ -129,7 +129,7 @@ static uint32_t wait_answer(struct slot *s)
 {
 	uint32_t state = 0;
 
-	if (PARAM->spinning)
+	if (PARAM->spinning && s->call.nr != SYS_exit_group) // which isn't answered: who waits for it needs the processor
 		state = spin(s) ?: give_way(s);
 	if (state)
 		return state;
@@ -222,6 +222,7 @@ static void __attribute__((noreturn)) begin(struct slot *s)
 	const stack_t stack = {.ss_sp = (char *)s + SLOT_STACK, .ss_size = SLOT_DATA - SLOT_STACK};
 
 	note_cpu(s);
+	s->call.nr = 0; // the channel may have been another process's
 	stub_call2(SYS_sigaltstack, &stack, 0);
 	s->spin = 0;
 	slot_turn(s);
