@@ -7,20 +7,20 @@
 
 enum { DCACHE_BUCKETS = 16384, DCACHE_MAX = 131072, MOUNTS_MAX = 1024 };
 
-struct dentry {
+struct dentry { // what a search looks at comes first, in one line of the cache: it meets others, which aren't there yet
 	struct ref ref; // one of them is the cache's while hashed
-	struct super_block *sb;
-	_Atomic(struct inode *) inode; // counted; NULL: negative
 	// Guarded by vfs->dcache_mu.
-	struct dentry *parent; // counted; itself for a root
-	LIST_ENTRY(dentry) hash_link;
-	TAILQ_ENTRY(dentry) lru_link;
-	bool hashed, recently_used, remembered; // remembered: see remember.h
 	uint32_t hash;
-	uint32_t len;
+	LIST_ENTRY(dentry) hash_link;
+	struct dentry *parent; // counted; itself for a root
 	char *name; // inline_name or kmem_bytes
-	char inline_name[40];
+	uint32_t len;
+	bool hashed, recently_used, remembered; // remembered: see remember.h
 	_Atomic int mounted; // how many mounts lie on it
+	_Atomic(struct inode *) inode; // counted; NULL: negative. As the following, not guarded:
+	struct super_block *sb;
+	TAILQ_ENTRY(dentry) lru_link; // guarded, as above
+	char inline_name[40];
 };
 
 struct mount {
