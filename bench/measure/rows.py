@@ -48,7 +48,7 @@ RATIOS = {
 # What a row is made of at best on systrap, as it is built. A call that the sentry answers is a hand-over there and back: by spinning at best.
 # Reading and writing a file, and changing memory, is the host's own call, made by the stub; by itself, where the descriptor is lent to it.
 BOUNDS = {
-    **{row: {"host-spin": 1} for row in ("stat", "stat-none", "epoll")},
+    "epoll": {"host-spin": 1},
     **{row: {"own": 1} for row in ("pread-4k", "pread-4k-tmpfs", "pwrite-4k-tmpfs", "read-4k", "read-128k")},
     **{row: {"own": 1, "host-spin": 1} for row in ("write-tmpfs", "write-root")},
     "open-close": {"host-spin": 2}, "create-unlink": {"host-spin": 3},
