@@ -38,7 +38,7 @@ static void destroy(const struct channel *c)
 // The pages of the first slot that every process uses: once they are there, the host maps them all at the first one that is read.
 static void touch(uint8_t *at)
 {
-	static const uint32_t used[] = {0, SLOT_DATA - PAGE_SIZE, SLOT_DATA};
+	static const uint32_t used[] = {0, SLOT_REGS, SLOT_DATA - PAGE_SIZE, SLOT_DATA};
 
 	for (unsigned i = 0; i < ARRAY_LEN(used); i++)
 		*(volatile uint8_t *)(at + used[i]) = 0;

@@ -4,8 +4,10 @@
 // each field once and checks the copy; a stub's own use of it needs no care, since it can only hurt itself.
 // What crosses between processors is lines of 64 bytes, each for about as long as a short system call takes. So a plain call and its answer
 // touch line 0 of the slot alone, with a few bytes for the application to read. A look at it that comes too early costs
-// nearly as much as the message itself: it fetches the line from the processor that is about to write there, which must get it back to do so. So
-// each side begins to look for the other's word only when that can have come (LOOK_AFTER_*). Included by the stub (freestanding) and by assembler.
+// as much as the message itself: it fetches the line from the processor that is about to write there, which must get it back to do so; and a line that
+// was written to goes over altogether when it is read. One that comes too late costs as much as it is late. So each side begins to look for the other's
+// word when that is likely to come, by how long it took the last times: the state says when it was written (due_learn). What else a message of the kind
+// brings is sent for at once with it. Included by the stub (freestanding) and by assembler.
 #pragma once
 
 // Above APP_MAX, at the same places in every address space.
@@ -75,10 +77,13 @@
 
 #define STUB_SIGNAL_INTERRUPT 63
 
-// In cycles of the time-stamp counter: how long an event or an answer has been away before what follows it is looked for. About the least that
-// the shortest calls take.
-#define LOOK_AFTER_EVENT 350
-#define LOOK_AFTER_ANSWER 300
+// In cycles of the time-stamp counter: how long an event or an answer has been away before what follows it is looked for, while it isn't known how
+// long that takes (due_learn).
+#define LOOK_AFTER_EVENT 600
+#define LOOK_AFTER_ANSWER 500
+#define DUE_MAX 3000 // nothing is learnt from what takes longer
+#define DUE_STEP 64
+#define DUE_WEIGHT 8
 
 #define CPU_UNBORN 0xffffffff
 
@@ -95,6 +100,13 @@
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
 #define STATE_KEEP 1024 // never with operations: the answer holds as long as line 0's rests do (KIND_ASKS)
+// Above them: of an event, how much later the stub begins to look for the answer (8 bits); of either, when it was written, by the time-stamp counter
+// (13 bits). Hints: nothing but the time of a look hangs on them.
+#define STATE_DUE_SHIFT 11
+#define STATE_DUE_UNIT_SHIFT 4
+#define STATE_TIME_SHIFT 19
+#define STATE_TIME_UNIT_SHIFT 3
+#define STATE_TIME_SPAN (1 << (32 - STATE_TIME_SHIFT + STATE_TIME_UNIT_SHIFT)) // after which the times begin anew
 
 #define KIND_SYSCALL 1
 #define KIND_FAULT 2
@@ -135,12 +147,13 @@
 #define SLOT_NAMES_SEEN 128
 #define SLOT_NAME_BYTES 128
 #define SLOT_RESTS 3
+#define DUE_CALLS 480
 
 // Offsets that the assembler needs; checked below.
-#define SLOT_INTERRUPT 64
-#define SLOT_REGS 128
-#define SLOT_SELF 320
-#define SLOT_CALL 448
+#define SLOT_REGS 4096
+#define SLOT_INTERRUPT (SLOT_REGS + 184)
+#define SLOT_SELF (SLOT_REGS + 192)
+#define SLOT_CALL (SLOT_REGS + 320)
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -219,50 +232,54 @@ struct slot {
 			struct slot_rest on[SLOT_RESTS];
 		} rests;
 	};
-	// line 1
-	uint32_t interrupt; // set by the sentry: don't enter the application
-	uint32_t tid;       // of a spawned thread; the host clears it when the thread is gone
-	uint32_t ops_done;  // the stub's: of how many answers the operations are done
-	uint32_t ops_watch; // set by the sentry: it waits for that, and wants to be woken
-	uint32_t spin;      // the stub's own: how it waits (stub.c)
+	// line 1: fetched along with line 0 at times
 	uint32_t fail_err, fail_tag;
 	uint32_t op_result; // of OP_CMPXCHG; of STATE_MOVE, if not all was moved: how much was
-	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
-		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
-	} ids;
-	// line 2
-	struct stub_regs regs; // of the application, while it is stopped
-	uint32_t parked; // the sentry's: the call waits for something
-	uint32_t cpu;    // the stub's own: where it runs, as of its last event; CPU_UNBORN before it ran at all
-	uint64_t self; // its address, by which the fast way in knows that gs is still ours
-	uint32_t yield_spin; // the stub's own: whether it gives way before it sleeps (stub/stub.c)
-	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
-	uint32_t left_fd; // the sentry's: what is written to this descriptor of the application's, less 1, was left to the stub of late
-	uint32_t writes;  // the stub's own: it may be writing to this place of STUB_FD_FILES, less 1
-	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
-	uint32_t advice;  // the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself: ADVICE_*, or 0
-	uint64_t robust_list; // the stub's own: what the thread said
-	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
-	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
-		uint32_t seen, word, wakes;
-	} futex;
 	struct {
 		uint32_t signo, code;
 		uint64_t addr, trapno, error_code, cr2;
 	} fault;
-	// The stub's own: the call, until it is written to line 0 at once when it is posted. Written there bit by bit, while the sentry looks for
-	// the next event, the line would travel more than once.
-	struct slot_call call __attribute__((aligned(64)));
 	struct slot_sigmask {
 		uint64_t mask; // the thread's; the stub's own while the thread is with the application
 		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask
-	} sigmask __attribute__((aligned(64))); // a line that little is written to: the sentry looks at it with each event
+	} sigmask __attribute__((aligned(128))); // a line that little is written to: the sentry looks at it with each event
 	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1,
 		uint32_t fd_plus_1, index, count;
 		// or if what isn't 0, while that is what is said of the descriptor `lent`: an event with this data when there is something in it
 		uint32_t lent;
 		uint64_t what, data;
 	} quiet;
+	struct slot_seg segs[SLOT_SEGS];
+	// From here on what the sentry seldom looks at: in another page, since a processor fetches ahead within one. What the sentry's got hold of by
+	// that would have to come back.
+	struct stub_regs regs __attribute__((aligned(4096))); // of the application, while it is stopped
+	uint32_t interrupt; // set by the sentry: don't enter the application
+	uint32_t tid;       // of a spawned thread; the host clears it when the thread is gone
+	uint64_t self; // its address, by which the fast way in knows that gs is still ours
+	uint32_t cpu;    // the stub's own: where it runs, as of its last event; CPU_UNBORN before it ran at all
+	uint32_t parked; // the sentry's: the call waits for something
+	uint32_t ops_done;  // the stub's: of how many answers the operations are done
+	uint32_t ops_watch; // set by the sentry: it waits for that, and wants to be woken
+	uint32_t waits_for;  // the stub's own: what its last event was, an index in due
+	uint32_t spin;      // the stub's own: how it waits (stub.c)
+	uint32_t yield_spin; // the stub's own: whether it gives way before it sleeps (stub/stub.c)
+	uint32_t futex_spin; // the stub's own: whether a wait begins awake (stub/calls.c)
+	uint32_t left_fd; // the sentry's: what is written to this descriptor of the application's, less 1, was left to the stub of late
+	uint32_t writes;  // the stub's own: it may be writing to this place of STUB_FD_FILES, less 1
+	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
+	uint32_t advice;  // the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself: ADVICE_*, or 0
+	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
+		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
+	} ids;
+	uint64_t robust_list; // the stub's own: what the thread said
+	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
+	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
+		uint32_t seen, word, wakes;
+	} futex;
+	// The stub's own: the call, until it is written to line 0 at once when it is posted. Written there bit by bit, while the sentry looks for
+	// the next event, the line would travel more than once.
+	struct slot_call call __attribute__((aligned(64)));
+	uint64_t posted; // the stub's own: when its last event was
 	// Of paths that were asked about; the stub's own (stub/names.c), but for born.
 	struct {
 		uint32_t born; // the sentry's: a number that no other context has
@@ -272,8 +289,12 @@ struct slot {
 		uint32_t what, next; // next: how many answers were kept
 		uint16_t seen[SLOT_NAMES_SEEN]; // of the last ones, by a hash: another
 		uint8_t place_1[SLOT_NAMES_SEEN]; // and the place of the answer, and 1; 0: there is none
-	} names __attribute__((aligned(128))); // the processor fetches lines by twos, and the sentry looks at the one before
-	struct slot_seg segs[SLOT_SEGS];
+	} names;
+	// What the stub learnt for the hand-over; what a thread that was here before learnt does for the next.
+	uint16_t due[DUE_CALLS]; // the stub's own: how soon the answer comes to a call of this number, less 1; 0: to anything else
+	struct { // the stub's own: where the last answer's bytes lay that weren't in line 0, and what it answered, as waits_for
+		uint32_t offset, len, to;
+	} copied;
 	uint32_t nops __attribute__((aligned(64))); // with the first of them in one line
 	struct slot_op ops[SLOT_OPS];
 };
@@ -281,7 +302,43 @@ struct slot {
 _Static_assert(offsetof(struct slot, copy) + sizeof(((struct slot *)0)->copy) <= 64 &&
 	       offsetof(struct slot, op) + sizeof(((struct slot *)0)->op) <= 64, "an answer fits in line 0");
 _Static_assert(offsetof(struct slot, interrupt) == SLOT_INTERRUPT && offsetof(struct slot, regs) == SLOT_REGS &&
-	       offsetof(struct slot, self) == SLOT_SELF && offsetof(struct slot, call) == SLOT_CALL && sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
+	       offsetof(struct slot, self) == SLOT_SELF && offsetof(struct slot, call) == SLOT_CALL &&
+	       sizeof(struct slot) <= SLOT_FUTEX, "slot layout");
+
+static inline uint32_t state_time(uint64_t clock)
+{
+	return (uint32_t)(clock >> STATE_TIME_UNIT_SHIFT) << STATE_TIME_SHIFT;
+}
+
+// When the state was written, which was after `start`, by less than STATE_TIME_SPAN.
+static inline uint64_t state_clock(uint32_t state, uint64_t start)
+{
+	return start + (((uint64_t)(state >> STATE_TIME_SHIFT) - (start >> STATE_TIME_UNIT_SHIFT)) << STATE_TIME_UNIT_SHIFT) % STATE_TIME_SPAN;
+}
+
+static inline uint32_t state_due(uint32_t due)
+{
+	return due >> STATE_DUE_UNIT_SHIFT << STATE_DUE_SHIFT;
+}
+
+// How long after the event its stub looks for the answer.
+static inline uint32_t state_due_of(uint32_t state)
+{
+	return state % (1u << STATE_TIME_SHIFT) >> STATE_DUE_SHIFT << STATE_DUE_UNIT_SHIFT;
+}
+
+// What is waited for took so long this time: next time it is looked for after *due, a running mean, 0: not known. What takes long now and then counts for
+// little, since all others would be looked for too late.
+static inline void due_learn(uint16_t *due, uint64_t took)
+{
+	const int old = *due;
+	int more;
+
+	if (took >= DUE_MAX)
+		return;
+	more = (int)took - old;
+	*due = !old ? (int)took : old + (more > DUE_STEP ? DUE_STEP : more) / DUE_WEIGHT;
+}
 
 // An answer that the stub gives again: see stub/names.c.
 struct slot_name {

@@ -303,6 +303,7 @@ static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 	ctx->index = index;
 	ctx->slot = (struct slot *)(as->chan + (size_t)index * SLOT_BYTES);
 	memset(ctx->slot, 0, offsetof(struct slot, segs));
+	memset(&ctx->slot->regs, 0, offsetof(struct slot, due) - offsetof(struct slot, regs));
 	ctx->slot->self = CHAN_BASE + (uint64_t)index * SLOT_BYTES;
 	ctx->slot->state = STATE_EVENT; // as if it had come to us
 	ctx->slot->cpu = CPU_UNBORN;

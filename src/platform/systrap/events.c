@@ -27,6 +27,7 @@ enum {
 	FLUSH_SPINS = 2000,
 	FLUSH_LIMIT_S = 20, // then the stub is taken for hostile
 	QUIET = 100,       // polls in vain
+	WAIT_MAX = 500,    // cycles for which a poll waits for somebody
 	UNBORN_YIELD = 16, // polls in vain, while somebody has been made that has not run yet
 	UNBORN_SLEEP = 600,
 };
@@ -46,6 +47,9 @@ static struct {
 	struct platform_ctx *_Atomic way_for; // whose that was, last
 	bool gave_way;         // and was left it for a moment
 	uint32_t idle;         // polls since the last event
+	uint64_t now;          // by the time-stamp counter, at the last look
+	uint64_t soonest;      // of those that this poll didn't look at yet: in how many cycles it is time for that,
+	uint32_t soonest_id;   // and whose
 	_Atomic int nunborn;
 	bool deaths; // some as with contexts is dead
 	_Atomic bool unlooked_death; // and the poller doesn't know that yet
@@ -156,11 +160,15 @@ static void take_segs(struct platform_ctx *ctx, uint32_t kind, const uint64_t ar
 	const uint8_t *data = (uint8_t *)ctx->slot + SLOT_DATA;
 
 	__builtin_prefetch(data);
-	if ((kind & KIND_SEG0) && s->seg0_len > 64)
-		__builtin_prefetch(data + 64);
 	ctx->seg_hint = 0;
-	if ((kind & KIND_SEG0) && arg < 6)
-		take_seg(ctx, (struct slot_seg){args[arg], s->seg0_len, 0});
+	if ((kind & KIND_SEG0) && arg < 6) {
+		const uint32_t len = s->seg0_len;
+
+		if (len > 64)
+			__builtin_prefetch(data + 64);
+		ctx->in_ahead = MIN(len, (uint32_t)IN_AHEAD_MAX);
+		take_seg(ctx, (struct slot_seg){args[arg], len, 0});
+	}
 	for (uint32_t i = 0; i < n && i < SLOT_SEGS; i++)
 		take_seg(ctx, s->segs[i]);
 }
@@ -200,13 +208,24 @@ static void fetch_ahead(struct platform_ctx *ctx)
 	ctx->out_ahead = 0;
 }
 
+// How soon it came after the answer was seen, and when its stub will look for the next.
+static void learn(struct platform_ctx *ctx, uint32_t state)
+{
+	const uint64_t posted = state_clock(state, ctx->seen_at);
+
+	if (ev.now - ctx->seen_at < STATE_TIME_SPAN)
+		due_learn(&ctx->due, posted - ctx->seen_at);
+	ctx->stub_looks_at = posted + state_due_of(state);
+}
+
 // The event in ctx's slot, which says STATE_EVENT. Every field is the application's to forge.
-static void take(struct platform_ctx *ctx, struct platform_event *out)
+static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event *out)
 {
 	const volatile struct slot *s = ctx->slot;
 	uint32_t kind = s->kind;
 
 	born(ctx);
+	learn(ctx, state);
 	ctx->nsegs = ctx->data_used = 0;
 	ctx->asks_rests = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_ASKS);
 	ctx->rests_set = false;
@@ -281,10 +300,30 @@ static void tell_ops_done(struct platform_ctx *ctx)
 		kernel_ops_done(owner);
 }
 
-// It got its answer only just. If the processors' counters don't agree, it doesn't hold for long either.
+// It got its answer only just. If the processors' counters don't agree, or the stub lies, it doesn't hold for long either.
 static bool looks_too_early(const struct platform_ctx *ctx)
 {
-	return ctx->look_at - __rdtsc() <= LOOK_AFTER_ANSWER;
+	uint64_t left;
+
+	ev.now = __rdtsc();
+	left = ctx->look_at - ev.now;
+	if (left > 2 * DUE_MAX || !left)
+		return false;
+	if (left < ev.soonest) {
+		ev.soonest = left;
+		ev.soonest_id = ctx->id;
+	}
+	return true;
+}
+
+// What the last call brought along the next one may, too: that is sent for at once with the event itself, at the first look.
+static void fetch_in(struct platform_ctx *ctx)
+{
+	const uint8_t *data = (uint8_t *)ctx->slot + SLOT_DATA;
+
+	for (uint32_t i = 0; i < ctx->in_ahead; i += 64)
+		__builtin_prefetch(data + i);
+	ctx->in_ahead = 0;
 }
 
 // Looks at context id. True if it has an event, which is in *out.
@@ -297,6 +336,7 @@ static bool look(uint32_t id, struct platform_event *out)
 	case MODE_APP:
 		if (looks_too_early(ctx))
 			return false;
+		fetch_in(ctx);
 		state = __atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE);
 		if (ev.nwatched && ctx->watch_ops && ((state & STATE_EVENT) || ops_done(ctx)))
 			tell_ops_done(ctx);
@@ -310,7 +350,7 @@ static bool look(uint32_t id, struct platform_event *out)
 			systrap_ctx_free(ctx);
 			return false;
 		}
-		take(ctx, out);
+		take(ctx, state, out);
 		set_mode(ctx, MODE_STOPPED);
 		return true;
 	case MODE_READY:
@@ -375,10 +415,50 @@ static void look_for_children(void)
 		look_for_dead();
 }
 
-struct platform_ctx *systrap_poll(struct platform_event *out_event)
+static struct platform_ctx *found(uint32_t id)
+{
+	struct platform_ctx *ctx = ev.table[id]; // not before the mode has said that somebody is there
+
+	ev.next = (id / 8 + 1) * 8;
+	ev.idle = 0;
+	ev.gave_way = false;
+	if (ctx == ev.way_for) // it had the processor
+		ev.give_way = false;
+	return ctx;
+}
+
+static struct platform_ctx *scan(struct platform_event *out_event)
 {
 	const uint32_t n = ev.nids, words = (n + 7) / 8;
-	uint32_t w = ev.next / 8, cpu = sched_getcpu();
+	uint32_t w = ev.next / 8;
+
+	for (uint32_t i = 0; i < words; i++, w++) {
+		uint64_t eight;
+
+		if (w >= words)
+			w = 0;
+		eight = __atomic_load_n((const uint64_t *)&ev.modes[w * 8], __ATOMIC_RELAXED);
+		for (uint32_t id = w * 8; eight; eight >>= 8, id++)
+			if ((eight & 0xff) && look(id, out_event))
+				return found(id);
+	}
+	return NULL;
+}
+
+// Waits for when it is time to look at context id: whoever came back for it would be late. Only the poller frees contexts.
+static bool look_in_time(uint32_t id, struct platform_event *out)
+{
+	const uint64_t until = ev.table[id]->look_at;
+
+	while ((int64_t)(until - __rdtsc()) > 0)
+		;
+	return look(id, out);
+}
+
+struct platform_ctx *systrap_poll(struct platform_event *out_event)
+{
+	struct platform_ctx *ctx;
+	uint32_t cpu = sched_getcpu();
 
 	if (cpu != ev.cpu)
 		ev.cpu = stub_param->leader_cpu = cpu;
@@ -386,26 +466,12 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 		look_for_children();
 	if (ev.untold)
 		tell_deaths();
-	for (uint32_t i = 0; i < words; i++, w++) {
-		uint64_t eight;
-
-		if (w >= words)
-			w = 0;
-		eight = __atomic_load_n((const uint64_t *)&ev.modes[w * 8], __ATOMIC_RELAXED);
-		for (uint32_t id = w * 8; eight; eight >>= 8, id++) {
-			struct platform_ctx *ctx;
-
-			if (!(eight & 0xff) || !look(id, out_event))
-				continue;
-			ctx = ev.table[id]; // not before the mode has said that somebody is there
-			ev.next = (w + 1) * 8;
-			ev.idle = 0;
-			ev.gave_way = false;
-			if (ctx == ev.way_for) // it had the processor
-				ev.give_way = false;
-			return ctx;
-		}
-	}
+	ev.soonest = UINT64_MAX;
+	ctx = scan(out_event);
+	if (ctx)
+		return ctx;
+	if (ev.soonest < WAIT_MAX && !ev.give_way && look_in_time(ev.soonest_id, out_event))
+		return found(ev.soonest_id);
 	ev.idle++;
 	if (!ev.give_way && !ev.gave_way)
 		channel_work_ahead(ev.idle > QUIET);
@@ -506,6 +572,8 @@ static void slot_answer(struct platform_ctx *ctx, uint32_t state)
 {
 	uint32_t *word = &ctx->slot->state;
 
+	ctx->answered_at = __rdtsc();
+	state |= state_time(ctx->answered_at);
 	if (__atomic_exchange_n(word, state, __ATOMIC_SEQ_CST) & STATE_SLEEP)
 		syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 	if (ctx->cpu == (ev.cpu & 0xff)) {
@@ -606,7 +674,8 @@ void systrap_resume(struct platform_ctx *ctx)
 	if (atomic_load_explicit(&ctx->used_ns, memory_order_relaxed))
 		ctx->used_ns = 0;
 	slot_answer(ctx, state);
-	ctx->look_at = __rdtsc() + LOOK_AFTER_ANSWER;
+	ctx->seen_at = ctx->stub_looks_at - ctx->answered_at < DUE_MAX ? ctx->stub_looks_at : ctx->answered_at;
+	ctx->look_at = ctx->seen_at + (ctx->due ?: LOOK_AFTER_ANSWER);
 	atomic_exchange(mode, MODE_APP); // from here on it isn't ours
 	if (stub_asleep()) // its next event may have come before the poller could know that it is out
 		ring();

@@ -76,7 +76,7 @@ enum ctx_mode {
 	MODE_GONE,    // destroyed: the poller frees it
 };
 
-enum { OUT_AHEAD_MAX = 256 };
+enum { OUT_AHEAD_MAX = 256, IN_AHEAD_MAX = 128 };
 
 struct platform_ctx {
 	struct platform_as *as;
@@ -102,7 +102,12 @@ struct platform_ctx {
 	bool rests_set;         // the answer may be kept, see rests
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it
-	uint64_t look_at;       // by the time-stamp counter: the poller need not look any sooner
+	// By the time-stamp counter:
+	uint64_t answered_at;   // when it got its last answer
+	uint64_t stub_looks_at; // when the stub began to look for that, as it said
+	uint64_t seen_at;       // the later of the two: its next event's time is counted from then
+	uint64_t look_at;       // the poller need not look any sooner
+	uint16_t due;           // how soon that comes (due_learn)
 	uint64_t ret;
 	uint32_t nops;
 	struct slot_op op;      // the first of them: alone it may go in line 0
@@ -112,6 +117,7 @@ struct platform_ctx {
 		uint8_t bytes[SLOT_INLINE_BYTES] __attribute__((aligned(8)));
 	} copy;
 	uint32_t data_used;     // of the data area
+	uint32_t in_ahead;      // bytes at the data area's begin that the next call may bring, as the last one did
 	uint32_t out_ahead;     // bytes of it that the next answer may take, as the last one did
 	uaddr_t reserved_dst;   // of the reservation at data_used,
 	bool reserved_inline;   // or of copy.bytes

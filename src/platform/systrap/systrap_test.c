@@ -825,6 +825,31 @@ static void test_cmpxchg_and_xstate(void **state)
 	systrap_ops.ctx_destroy(ctx);
 }
 
+static void test_times_of_looks_are_learnt(void **state)
+{
+	const uint64_t start = 0x123456789abcdeful;
+	uint16_t due = 0;
+
+	for (uint64_t took = 0; took < STATE_TIME_SPAN; took += 1 << STATE_TIME_UNIT_SHIFT) {
+		uint32_t s = STATE_EVENT | state_time(start + took) | state_due(took % DUE_MAX);
+		const uint64_t clock = state_clock(s, start);
+
+		assert_int_equal(clock - start, took);
+		assert_in_range(took % DUE_MAX - state_due_of(s), 0, (1 << STATE_DUE_UNIT_SHIFT) - 1);
+		assert_int_equal(s & STATE_EVENT, STATE_EVENT);
+	}
+	due_learn(&due, DUE_MAX);
+	due_learn(&due, -1ull);
+	assert_int_equal(due, 0);
+	due_learn(&due, 1000);
+	assert_int_equal(due, 1000); // at once
+	due_learn(&due, DUE_MAX - 1);
+	assert_int_equal(due, 1000 + DUE_STEP / DUE_WEIGHT); // one that took long counts for little
+	for (int i = 0; i < 100; i++)
+		due_learn(&due, 200);
+	assert_in_range(due, 200, 200 + DUE_WEIGHT);
+}
+
 static int set_up(void **state)
 {
 	return systrap_ops.init() ?: systrap_ops.start();
@@ -853,6 +878,7 @@ int main(void)
 		cmocka_unit_test(test_operations_are_pending_from_their_beginning),
 		cmocka_unit_test(test_files_are_read_by_the_stub),
 		cmocka_unit_test(test_cmpxchg_and_xstate),
+		cmocka_unit_test(test_times_of_looks_are_learnt),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

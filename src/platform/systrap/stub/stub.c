@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 // In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
-enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, YIELD_LIMIT = 30000, SPIN_BATCH = 16, SKIP_MAX = 255, COPY_AHEAD = 1024 };
+enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, YIELD_LIMIT = 30000, SPIN_BATCH = 16, SKIP_MAX = 255, COPY_AHEAD = 1024, FETCH_AHEAD = 256, PAUSE_MAX = 200 };
 
 static uint32_t this_cpu(void)
 {
@@ -62,41 +62,74 @@ static void put_call(struct slot *s)
 		s->args[i] = s->call.args[i];
 }
 
+// To look for the answer awake can't pay when the sentry needs this very processor.
+static bool may_spin(const struct slot *s)
+{
+	return PARAM->spinning && s->cpu != PARAM->leader_cpu;
+}
+
 void slot_post(struct slot *s, uint32_t kind)
 {
+	uint32_t due;
+
 	note_cpu(s);
 	s->parked = 0;
+	s->waits_for = (kind & KIND_MASK) == KIND_SYSCALL && s->call.nr < DUE_CALLS - 1 ? s->call.nr + 1 : 0;
+	s->posted = spin_clock();
+	due = may_spin(s) ? s->due[s->waits_for] ?: LOOK_AFTER_EVENT : 0;
 	if ((kind & KIND_MASK) == KIND_SYSCALL)
 		put_call(s);
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
-	__atomic_store_n(&s->state, STATE_EVENT, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->state, STATE_EVENT | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
 	slot_ring();
 }
 
-// Waits awake, if that may pay. The state, or 0. It doesn't pay when the sentry needs this very processor, when it has said that the call
-// waits for something; and it is made short for a while after it didn't.
+// Not too late by a `pause`, which takes long.
+static void wait_until(uint64_t clock)
+{
+	int64_t left;
+
+	while ((left = clock - spin_clock()) > 0)
+		if (left > PAUSE_MAX)
+			__builtin_ia32_pause();
+}
+
+// A call's answer is likely to bring as many bytes as the last such one: they are sent for at once with the answer itself.
+static void fetch_copied(const struct slot *s)
+{
+	const uint8_t *from = (const uint8_t *)s + SLOT_DATA + s->copied.offset;
+
+	if (s->copied.to != s->waits_for)
+		return;
+	for (uint32_t i = 0; i < s->copied.len && i < FETCH_AHEAD; i += 64)
+		__builtin_prefetch(from + i);
+}
+
+// Waits awake, if that may pay. The state, or 0. It doesn't pay when the sentry has said that the call waits for something; and it is made short for a
+// while after it didn't.
 static uint32_t spin(struct slot *s)
 {
 	const uint64_t limit = s->spin & 0xffff ? SPIN_SHORT : SPIN_LONG;
-	const uint64_t start = spin_clock();
+	const uint64_t start = s->posted;
+	uint16_t *due = &s->due[s->waits_for];
 	uint32_t state;
 
-	if (s->cpu == PARAM->leader_cpu)
+	if (!may_spin(s))
 		return 0;
-	while (spin_clock() - start < LOOK_AFTER_EVENT)
-		__builtin_ia32_pause();
+	wait_until(start + (*due ?: LOOK_AFTER_EVENT));
+	fetch_copied(s);
 	do {
 		for (int i = 0; i < SPIN_BATCH; i++) {
 			state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 			if (state & STATE_GO) {
-				if (s->spin) // else the line may stay where it is: the sentry's processor fetches it along with the one before
-					s->spin = 0;
+				due_learn(due, state_clock(state, start) - start);
+				s->spin = 0;
 				return state;
 			}
+			if (*(volatile uint32_t *)&s->parked)
+				return 0;
 			__builtin_ia32_pause();
 		}
-		if (*(volatile uint32_t *)&s->parked)
-			return 0;
 	} while (spin_clock() - start < limit);
 	spin_in_vain(&s->spin);
 	return 0;
@@ -134,13 +167,16 @@ static uint32_t wait_answer(struct slot *s)
 	if (state)
 		return state;
 	for (;;) {
-		uint32_t expected = STATE_EVENT;
-
-		if (!__atomic_compare_exchange_n(&s->state, &expected, STATE_EVENT | STATE_SLEEP, false, __ATOMIC_SEQ_CST,
-						 __ATOMIC_SEQ_CST) &&
-		    (expected & STATE_GO))
-			return expected;
-		stub_call(SYS_futex, (long)&s->state, FUTEX_WAIT, STATE_EVENT | STATE_SLEEP, 0, 0, 0);
+		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+		if (!(state & (STATE_EVENT | STATE_GO))) { // the template's first turn: the sentry has yet to make the slot, and would forget that we sleep
+			stub_call1(SYS_sched_yield, 0);
+			continue;
+		}
+		if (state & STATE_EVENT)
+			__atomic_compare_exchange_n(&s->state, &state, state | STATE_SLEEP, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		if (state & STATE_GO)
+			return state;
+		stub_call(SYS_futex, (long)&s->state, FUTEX_WAIT, state | STATE_SLEEP, 0, 0, 0);
 		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 		if (state & STATE_GO)
 			return state;
@@ -151,6 +187,11 @@ static bool copy_answer(struct slot *s)
 {
 	const uint8_t *from = s->copy.offset == COPY_INLINE ? s->copy.bytes : (uint8_t *)s + SLOT_DATA + s->copy.offset;
 
+	if (s->copy.offset != COPY_INLINE) {
+		s->copied.offset = s->copy.offset;
+		s->copied.len = s->copy.len;
+		s->copied.to = s->waits_for;
+	}
 	for (uint32_t i = 64; i < s->copy.len && i < COPY_AHEAD; i += 64)
 		__builtin_prefetch(from + i); // all lines at once: a string instruction sends for one after the other
 	return stub_copy((void *)s->copy.dst, from, s->copy.len) == 0;
@@ -191,8 +232,14 @@ int stub_fast_call(struct slot *s, struct site *site)
 		slot_take_args(s);
 	}
 	if (!own_call(s)) {
-		slot_post(s, KIND_SYSCALL | prefetch(s));
-		if (slot_turn(s) & STATE_FULL)
+		const uint32_t kind = KIND_SYSCALL | prefetch(s);
+		uint32_t state;
+
+		slot_post(s, kind);
+		state = slot_turn(s);
+		if (kind & KIND_SEG0) // the sentry has that line; the next call may bring something there, too
+			asm volatile("prefetchw %0" : : "m"(*((uint8_t *)s + SLOT_DATA)));
+		if (state & STATE_FULL)
 			return BACK_FULL;
 	}
 	if (site->kind != SITE_BEHIND)
@@ -224,7 +271,8 @@ static void __attribute__((noreturn)) begin(struct slot *s)
 	note_cpu(s);
 	s->call.nr = 0; // the channel may have been another process's
 	stub_call2(SYS_sigaltstack, &stack, 0);
-	s->spin = 0;
+	s->spin = s->waits_for = 0;
+	s->posted = spin_clock();
 	slot_turn(s);
 	stub_resume_full(s);
 }
