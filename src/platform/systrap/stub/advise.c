@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PAGE_BYTES = 4096, LOW_END = 0x70000, FAR_END = SITE_FAR + 0x10000 }; // as mm_map.c has them
+enum { PAGE_BYTES = 4096, LOW_END = 0x70000, FAR_END = SITE_FAR + SITE_FAR_BYTES }; // as mm_map.c has them
 
 // All of it the application's, with none of the platform's tables between; *out_end is its end.
 static bool good_range(uint64_t addr, uint64_t len, uint64_t *out_end)
