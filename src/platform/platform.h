@@ -310,7 +310,14 @@ void kernel_ctx_died(struct platform_ctx *ctx);
 // Around a wait of the platform's own that may take long: another worker takes over (sentry/kernel/kernel.h).
 void kernel_away_begin(void);
 void kernel_away_end(void);
-// The PROT_* of [addr, addr+len) if it is one private mapping that is executable and not writable, else 0.
-int kernel_code_prot(void *owner, uaddr_t addr, size_t len);
+// A private mapping that is executable and not writable.
+struct platform_code {
+	int prot; // PROT_*
+	uaddr_t start;
+	uint64_t len; // bytes
+	bool asked; // about it before
+};
+// The one that [addr, addr+len) lies in, in the address space of owner. False: in none.
+bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *out);
 // True if a process with the same credentials may change its owner's memory (ptrace's rule).
 bool kernel_open_to_kin(void *owner);

@@ -11,7 +11,7 @@ import signal
 import subprocess
 
 from .bundles import config, process_state, root_folder, run_cases, runtime, wait_for
-from .job import Job, kill_tree
+from .job import Job, descendants, kill_tree
 
 SLEEP = ["sh", "-c", "exec sleep 1000"]
 
@@ -626,6 +626,32 @@ def case_perf_map(ctx, where):
         cli.stdout.close()
 
 
+def code_mappings(pid):
+    """How many mappings of each file's code the host sees in a process."""
+    found = {}
+    with open(f"/proc/{pid}/maps") as f:
+        for line in f:
+            fields = line.split(maxsplit=5)
+            if len(fields) == 6 and fields[1] == "r-xp":
+                found[fields[5].strip()] = found.get(fields[5].strip(), 0) + 1
+    return found
+
+
+def case_whole_code(ctx, where):
+    """Call sites are patched in several pages of a library; to the host its code is one mapping still, of which a fork has little to copy."""
+    script = "for ((i = 0; i < 20; i++)); do (trap '' TERM; cd /; : <.) 2>/dev/null; done; ls / | cat >/dev/null; echo go; read x"
+    shell = subprocess.Popen(ctx.hull(where, "do", "--", "bash", "-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+    try:
+        assert shell.stdout.readline() == b"go\n"
+        found = [code_mappings(p) for p in descendants(shell.pid)]
+        libc = [n for one in found for name, n in one.items() if "/libc.so" in name]
+        assert libc == [1], found
+    finally:
+        kill_tree(shell.pid)
+        shell.communicate()
+
+
 def limits_of(ctx, where, folder):
     """What the control groups of a running container say, of runc or Hull: the host's own files."""
     found = {}
@@ -679,7 +705,7 @@ GROUPS = {
     "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],
-    "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map],
+    "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map, case_whole_code],
 }
 
 

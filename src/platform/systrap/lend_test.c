@@ -32,9 +32,9 @@ void kernel_away_end(void)
 {
 }
 
-int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
+bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *out)
 {
-	return 0;
+	return false;
 }
 
 bool kernel_open_to_kin(void *owner)

@@ -199,18 +199,19 @@ static void forget_file(struct platform_ctx *ctx, int index)
 void op_patch(struct platform_ctx *ctx, uint64_t after)
 {
 	enum { AROUND = 16 };
+	struct platform_code code;
 	struct slot_op *op;
-	int prot;
 
-	if (ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND)
+	if (ctx->op_err || after < APP_MIN + AROUND || after > APP_MAX - AROUND || !kernel_code(ctx->owner, after - AROUND, 2 * AROUND, &code))
 		return;
-	prot = kernel_code_prot(ctx->owner, after - AROUND, 2 * AROUND);
-	op = prot ? op_queue(ctx, OP_PATCH, 0) : NULL;
+	op = op_queue(ctx, OP_PATCH, 0);
 	if (!op)
 		return;
 	op->a[0] = after;
-	op->a[1] = prot;
+	op->a[1] = code.prot;
 	op->a[2] = ctx->as->nctx == 1; // nobody else can make a second one
+	op->a[3] = code.start;
+	op->a[4] = code.asked ? 0 : code.len;
 }
 
 void systrap_calls_at(struct platform_ctx *ctx, uaddr_t addr, uint64_t len, int prot, const uint32_t *offsets, unsigned n)

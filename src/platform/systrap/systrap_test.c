@@ -49,8 +49,9 @@ void kernel_away_end(void)
 static int code_prot; // what the kernel says of all code
 static bool open_to_kin;
 
-int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
+bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *out)
 {
+	*out = (struct platform_code){code_prot, addr & PAGE_MASK, PAGE_SIZE, false};
 	return code_prot;
 }
 

@@ -119,20 +119,23 @@ void kernel_ops_done(void *owner)
 		waitq_wake(&t->mm->ops_done, 0);
 }
 
-int kernel_code_prot(void *owner, uaddr_t addr, size_t len)
+bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *out)
 {
 	struct task *t = owner;
 	struct vma *v;
-	int prot = 0;
+	bool found;
 
 	if (!t || !t->mm)
-		return 0;
+		return false;
 	mutex_lock(&t->mm->mu);
 	v = vma_find(t->mm, addr);
-	if (v && v->start <= addr && len <= v->end - addr && (v->flags & MAP_PRIVATE) && (v->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC)
-		prot = v->prot;
+	found = v && v->start <= addr && len <= v->end - addr && (v->flags & MAP_PRIVATE) && (v->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC;
+	if (found) {
+		*out = (struct platform_code){v->prot, v->start, v->end - v->start, v->code_asked};
+		v->code_asked = true;
+	}
 	mutex_unlock(&t->mm->mu);
-	return prot;
+	return found;
 }
 
 bool kernel_open_to_kin(void *owner)

@@ -113,7 +113,7 @@ static long run(struct slot *s, const struct slot_op *op)
 		sites_part(a[0], a[0] + a[1]);
 		return stub_call(SYS_mmap, a[0], a[1], a[2], a[3], (int)a[4] < 0 ? -1 : (long)a[4] + STUB_FD_CACHE, a[5]);
 	case OP_PATCH:
-		site_patch(a[0], a[1], a[2]);
+		site_patch(a[0], a[1], a[2], a[3], a[4]);
 		return 0;
 	case OP_UNMAP:
 		sites_part(a[0], a[0] + a[1]);

@@ -228,12 +228,27 @@ static void begin(void)
 	sites_await_held();
 }
 
-void site_patch(uint64_t after, int prot, bool alone)
+// Before a mapping's first page is written to: were each written to by itself, the host would count them as mappings of their own for good, and a fork
+// copies one after the other.
+static void keep_whole(uint64_t start, uint64_t len, int prot, uint64_t at)
+{
+	uint8_t byte;
+
+	if (stub_call3(SYS_mprotect, start, len, prot | PROT_WRITE) < 0)
+		return;
+	if (stub_copy(&byte, (const void *)at, 1) == 0)
+		stub_copy((void *)at, &byte, 1);
+	stub_call3(SYS_mprotect, start, len, prot);
+}
+
+void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t len)
 {
 	struct site like, *s;
 
 	if (!try_begin())
 		return; // the next calls ask again
+	if (len && alone)
+		keep_whole(start, len, prot, after - 1);
 	if (site_classify(after, &like)) {
 		s = record(&like);
 		if (s) {
