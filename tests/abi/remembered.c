@@ -23,14 +23,17 @@
 
 #include "abi.h"
 
-enum { OFTEN = 10, MODES = 4, BIG = 200 << 10, PEOPLE = 4711 };
+enum { OFTEN = 10, MODES = 4, SIZES = 2, TARGET_MAX = 400, BIG = 200 << 10, PEOPLE = 4711 };
 
 struct facts {
 	int stat, lstat, access[MODES], open; /* 0 or errno */
 	struct stat st, lst;
+	int link[SIZES]; /* length or -errno */
+	char target[SIZES][TARGET_MAX];
 };
 
 static const int modes[MODES] = { F_OK, R_OK, W_OK, X_OK };
+static const int sizes[SIZES] = { TARGET_MAX, 3 };
 
 static int result(long ret)
 {
@@ -44,6 +47,11 @@ static int opened(long fd)
 	if (!err)
 		close(fd);
 	return err;
+}
+
+static int linked(long ret)
+{
+	return ret < 0 ? -errno : ret;
 }
 
 /* The plain way, and which of the calls that mean the same. */
@@ -64,6 +72,8 @@ static struct facts ask(const char *path, int which)
 	}
 	for (int i = 0; i < MODES; i++)
 		f.access[i] = result(which & 1 ? syscall(SYS_access, path, modes[i]) : syscall(SYS_faccessat, AT_FDCWD, path, modes[i]));
+	for (int i = 0; i < SIZES; i++)
+		f.link[i] = linked(which & 1 ? syscall(SYS_readlink, path, f.target[i], sizes[i]) : syscall(SYS_readlinkat, AT_FDCWD, path, f.target[i], sizes[i]));
 	return f;
 }
 
@@ -81,6 +91,8 @@ static struct facts truth(const char *path)
 	f.open = opened(syscall(SYS_openat, fd, path, O_RDONLY | O_NONBLOCK));
 	for (int i = 0; i < MODES; i++)
 		f.access[i] = result(syscall(SYS_faccessat, fd, path, modes[i]));
+	for (int i = 0; i < SIZES; i++)
+		f.link[i] = linked(syscall(SYS_readlinkat, fd, path, f.target[i], sizes[i]));
 	close(fd);
 	return f;
 }
@@ -120,6 +132,10 @@ static const char *differs(const struct facts *a, const struct facts *b)
 		return "open's error";
 	if (memcmp(a->access, b->access, sizeof a->access))
 		return "access";
+	if (memcmp(a->link, b->link, sizeof a->link))
+		return "readlink's length";
+	if (memcmp(a->target, b->target, sizeof a->target))
+		return "the target";
 	if (!a->stat)
 		why = stat_differs(&a->st, &b->st);
 	if (!why && !a->lstat)
@@ -141,10 +157,20 @@ static void must_be_true(const char *what, const char *path, int which)
 
 /* --- what changes. Before it there are, in the current folder:
  * d/f (a few bytes, mode 644), d/h (a link to it), d/g (other bytes), d/big (more), d/e (an empty folder), d/e2 (with a file x), d2/f (other bytes),
- * s (a link to d), d/l (a link to f), m (an empty folder). Descriptors are open: file (of d/f, to read and write), big, dir (d2). */
+ * s (a link to d), d/l (a link to f), d/long and d/longer (links with long targets), m (an empty folder). Descriptors are open: file (of d/f, to read and write), big, dir (d2). */
 static int file, big, dir;
 static char *mapped;
 static char here[256];
+
+static const char *target_of(int len)
+{
+	static char target[TARGET_MAX];
+
+	for (int i = 0; i < len; i++)
+		target[i] = i % 2 ? '/' : '.';
+	target[len] = 0;
+	return target;
+}
 
 static void setup(void)
 {
@@ -160,6 +186,8 @@ static void setup(void)
 	OK(link("d/f", "d/h"));
 	OK(symlink("d", "s"));
 	OK(symlink("f", "d/l"));
+	OK(symlink(target_of(144), "d/long"));
+	OK(symlink(target_of(300), "d/longer"));
 	file = OK(open("d/f", O_RDWR));
 	big = OK(open("d/big", O_RDWR | O_CREAT, 0644));
 	OK(ftruncate(big, BIG));
@@ -191,6 +219,22 @@ static void c_rm_all(void) { OK(unlink("d/e2/x")); OK(rmdir("d/e2")); put_file("
 static void c_unlink_create(void) { OK(unlink("d/f")); put_file("d/f", "again", 0644); }
 static void c_swap_link(void) { OK(symlink("d2", "s2")); OK(rename("s2", "s")); }
 static void c_swap_last_link(void) { OK(symlink("g", "d/l2")); OK(rename("d/l2", "d/l")); }
+static void c_longer_link(void) { OK(unlink("d/l")); OK(symlink(target_of(40), "d/l")); }
+static void c_long_link(void) { OK(unlink("d/l")); OK(symlink(target_of(145), "d/l")); }
+static void c_short_link(void) { OK(unlink("d/long")); OK(symlink("g", "d/long")); }
+static void c_shorter_link(void) { OK(unlink("d/longer")); OK(symlink(target_of(299), "d/longer")); }
+static void c_same_length(void) { OK(unlink("d/l")); OK(symlink("g", "d/l")); }
+static void c_unlink_link(void) { OK(unlink("d/l")); }
+static void c_unlink_dir_link(void) { OK(unlink("s")); }
+static void c_rename_link(void) { OK(rename("d/l", "d/l2")); }
+static void c_rename_dir_link(void) { OK(rename("s", "s2")); }
+static void c_rename_over_link(void) { OK(rename("d/g", "d/l")); }
+static void c_rename_link_over(void) { OK(rename("d/l", "d/g")); }
+static void c_exchange_link(void) { OK(syscall(SYS_renameat2, AT_FDCWD, "d/l", AT_FDCWD, "d/g", RENAME_EXCHANGE)); }
+static void c_exchange_dir_link(void) { OK(syscall(SYS_renameat2, AT_FDCWD, "s", AT_FDCWD, "d2", RENAME_EXCHANGE)); }
+static void c_link_to_dir(void) { OK(unlink("s")); OK(mkdir("s", 0700)); put_file("s/f", "no link", 0600); }
+static void c_dir_to_link(void) { OK(rename("d", "d3")); OK(symlink("d2", "d")); }
+static void c_link_to_file(void) { OK(unlink("s")); put_file("s", "no link", 0600); }
 static void c_file_to_link(void) { OK(unlink("d/f")); OK(symlink("g", "d/f")); }
 static void c_bind_socket(void)
 {
@@ -390,6 +434,22 @@ static const struct change {
 	{ "another target", { "s/f", "s", "s/g" }, c_swap_link, 0 },
 	{ "another target at the end", { "d/l", "s/l" }, c_swap_last_link, 0 },
 	{ "a link in a file's place", { "d/f", "s/f" }, c_file_to_link, 0 },
+	{ "another target of the same length", { "d/l", "s/l" }, c_same_length, 0 },
+	{ "a longer target", { "d/l", "s/l" }, c_longer_link, 0 },
+	{ "a long target", { "d/l", "s/l" }, c_long_link, 0 },
+	{ "a short target", { "d/long", "s/long" }, c_short_link, 0 },
+	{ "a shorter target", { "d/longer", "d/long", "s/longer" }, c_shorter_link, 0 },
+	{ "unlink of a link", { "d/l", "s/l" }, c_unlink_link, 0 },
+	{ "unlink of a link to a folder", { "s", "s/f", "s/none" }, c_unlink_dir_link, 0 },
+	{ "rename of a link", { "d/l", "d/l2", "s/l" }, c_rename_link, 0 },
+	{ "rename of a link to a folder", { "s", "s/f", "s2/f" }, c_rename_dir_link, 0 },
+	{ "rename over a link", { "d/l", "d/g", "s/l" }, c_rename_over_link, 0 },
+	{ "rename of a link over a file", { "d/l", "d/g", "s/g" }, c_rename_link_over, 0 },
+	{ "exchange of a link", { "d/l", "d/g", "s/l" }, c_exchange_link, 0 },
+	{ "exchange of a link to a folder", { "s/f", "d2/f", "s" }, c_exchange_dir_link, 0 },
+	{ "a folder in a link's place", { "s", "s/f", "s/none" }, c_link_to_dir, 0 },
+	{ "a link in a folder's place", { "d", "d/f", "s/f" }, c_dir_to_link, 0 },
+	{ "a file in a link's place", { "s", "s/f", "s/" }, c_link_to_file, 0 },
 	{ "chmod", { "d/f", "d/h", "s/f" }, c_chmod, 0 },
 	{ "chmod 0", { "d/f", "d/h" }, c_chmod_none, 0 },
 	{ "chmod by one who may not everything", { "d/f", "d/h" }, c_chmod_none, p_people },
@@ -622,10 +682,12 @@ CASE(bad_places)
 {
 	char *two = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *path;
 	struct stat st, *part;
+	char the_link[300], longer[400];
 
 	CHECK(two != MAP_FAILED);
 	OK(munmap(two + 4096, 4096));
 	setup();
+	snprintf(the_link, sizeof the_link, "%s/s", here);
 	part = (struct stat *)(two + 4096 - sizeof st / 2);
 	for (int i = 0; i < OFTEN; i++) {
 		path = strcpy(two + 4096 - 4, "d/f");
@@ -641,6 +703,28 @@ CASE(bad_places)
 		ERR(syscall(SYS_access, "d/f", 8), EINVAL);
 		ERR(syscall(SYS_newfstatat, AT_FDCWD, "d/f", &st, 0x40), EINVAL);
 		ERR(syscall(SYS_newfstatat, 77, "d/f", &st, 0), EBADF);
+		EQ(syscall(SYS_readlink, "s", &st, sizeof st), 1);
+		EQ(syscall(SYS_readlink, "d/long", &st, sizeof st), 144);
+		EQ(syscall(SYS_readlink, "d/longer", longer, sizeof longer), 300);
+		CHECK(memcmp(longer, target_of(300), 300) == 0);
+		ERR(syscall(SYS_readlink, "d/long", part, sizeof st), EFAULT);
+		ERR(syscall(SYS_readlink, "s", NULL, sizeof st), EFAULT);
+		ERR(syscall(SYS_readlink, "s", -4096, sizeof st), EFAULT);
+		ERR(syscall(SYS_readlink, "d/f", NULL, sizeof st), EINVAL);
+		ERR(syscall(SYS_readlink, "d/none", NULL, sizeof st), ENOENT);
+		ERR(syscall(SYS_readlink, "s", &st, 0), EINVAL);
+		ERR(syscall(SYS_readlink, "d/none", &st, 0), EINVAL);
+		ERR(syscall(SYS_readlink, "s", &st, -1), EINVAL);
+		ERR(syscall(SYS_readlink, "s", &st, 1ul << 32), EINVAL);
+		EQ(syscall(SYS_readlink, "s", &st, 1ul << 32 | 1), 1);
+		EQ(syscall(SYS_readlink, "s", &st, 0x7fffffff), 1);
+		ERR(syscall(SYS_readlink, "", &st, sizeof st), ENOENT);
+		ERR(syscall(SYS_readlinkat, dir, "", &st, sizeof st), ENOENT);
+		ERR(syscall(SYS_readlinkat, 77, "s", &st, sizeof st), EBADF);
+		ERR(syscall(SYS_readlinkat, dir, "s", &st, sizeof st), ENOENT);
+		ERR(syscall(SYS_readlink, "s/", &st, sizeof st), EINVAL);
+		ERR(syscall(SYS_readlink, "d/f/", &st, sizeof st), ENOTDIR);
+		EQ(syscall(SYS_readlinkat, 77, the_link, &st, sizeof st), 1);
 		OK(syscall(SYS_newfstatat, 77, here, &st, 0));
 		OK(syscall(SYS_newfstatat, dir, "f", &st, 0));
 		EQ(st.st_size, 13);
@@ -654,7 +738,63 @@ CASE(bad_places)
 		strcpy(two, "d/f");
 		OK(syscall(SYS_stat, two, two));
 		EQ(((struct stat *)two)->st_size, 5);
+		strcpy(two, "s");
+		EQ(syscall(SYS_readlink, two, two, 4096), 1);
+		EQ(two[0], 'd');
 	}
+}
+
+/* Links of /proc: where they lead changes without their names. */
+static void *asks_proc(void *arg)
+{
+	char to[64], as_is[64];
+
+	memset(to, 0, sizeof to);
+	snprintf(as_is, sizeof as_is, "%d/task/%ld", getpid(), syscall(SYS_gettid));
+	for (int i = 0; i < OFTEN; i++) {
+		OK(syscall(SYS_readlink, "/proc/thread-self", to, sizeof to));
+		EQ(strcmp(to, as_is), 0);
+	}
+	return arg;
+}
+
+CASE(links_of_proc)
+{
+	char to[300], name[64], as_is[300];
+	pthread_t t;
+	int fd;
+
+	setup();
+	fd = OK(open("d/f", O_RDONLY));
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	for (int i = 0; i < 3 * OFTEN; i++) {
+		const char *file = i / OFTEN % 2 ? "d/g" : "d2/f";
+
+		if (i % OFTEN == 0)
+			OK(dup2(OK(open(file, O_RDONLY)), fd));
+		to[OK(syscall(SYS_readlink, name, to, sizeof to))] = 0;
+		snprintf(as_is, sizeof as_is, "%s/%s", here, file);
+		EQ(strcmp(to, as_is), 0);
+	}
+	close(fd);
+	ERR(syscall(SYS_readlink, name, to, sizeof to), ENOENT);
+	OK(open("d/f", O_RDONLY));
+	OK(syscall(SYS_readlink, name, to, sizeof to));
+	for (int i = 0; i < OFTEN; i++) {
+		OK(syscall(SYS_readlink, "/proc/self/cwd", to, sizeof to));
+		OK(syscall(SYS_readlink, "/proc/self", to, sizeof to));
+		ERR(syscall(SYS_readlink, "/proc/self/status", to, sizeof to), EINVAL);
+	}
+	OK(chdir("d2"));
+	to[OK(syscall(SYS_readlink, "/proc/self/cwd", to, sizeof to))] = 0;
+	EQ(strcmp(strrchr(to, '/'), "/d2"), 0);
+	EXITED(CHILD({
+		to[OK(syscall(SYS_readlink, "/proc/self", to, sizeof to))] = 0;
+		EQ(atoi(to), getpid());
+	}), 0);
+	asks_proc(NULL);
+	CHECK(!pthread_create(&t, NULL, asks_proc, NULL));
+	CHECK(!pthread_join(t, NULL));
 }
 
 /* Paths of every length, and many of them. */

@@ -25,7 +25,7 @@ static struct slot_name *kept(int slot)
 /* The truth about what every case has in its folder. */
 static int questions(const char *folder)
 {
-	char path[256];
+	char path[256], target[64];
 	struct stat st;
 
 	for (int i = 0; i < OFTEN; i++) {
@@ -33,8 +33,11 @@ static int questions(const char *folder)
 		if (stat(path, &st) < 0 || st.st_size != BELOW_SIZE || (st.st_mode & 07777) != 0644 || access(path, R_OK) < 0)
 			return 1;
 		snprintf(path, sizeof path, "%s/not-there", folder);
-		if (stat(path, &st) == 0 || access(path, F_OK) == 0 || open(path, O_RDONLY) >= 0)
+		if (stat(path, &st) == 0 || access(path, F_OK) == 0 || open(path, O_RDONLY) >= 0 || readlink(path, target, sizeof target) >= 0)
 			return 2;
+		snprintf(path, sizeof path, "%s/link", folder);
+		if (readlink(path, target, sizeof target) != 5 || memcmp(target, "there", 5))
+			return 3;
 	}
 	return 0;
 }
@@ -44,6 +47,7 @@ static void things(char *here, size_t cap)
 	CHECK(getcwd(here, cap));
 	OK(chmod(here, 0755));
 	put_file("there", "twelve bytes", 0644);
+	OK(symlink("there", "link"));
 }
 
 /* All that is kept says otherwise from now on. */
@@ -54,7 +58,7 @@ static void turn_around(void)
 	for (int s = 0; s < SLOTS; s++)
 		for (int i = 0; i < SLOT_NAMES_LEN; i++) {
 			kept(s)[i].ret = kept(s)[i].ret ? 0 : -ENOENT;
-			memset(kept(s)[i].stat, 0x77, sizeof kept(s)[i].stat);
+			memset(kept(s)[i].bytes, 0x77, sizeof kept(s)[i].bytes);
 			kept(s)[i].born += i % 3;
 		}
 }

@@ -347,7 +347,7 @@ struct slot_name {
 	int64_t ret;
 	struct slot_rest on[SLOT_RESTS];
 	uint64_t path[SLOT_NAME_BYTES / 8]; // zeros behind it
-	uint64_t stat[18];
+	uint64_t bytes[18]; // for the application's memory: a struct stat, or a link's target
 };
 
 _Static_assert(SLOT_NAMES_LEN * sizeof(struct slot_name) <= SLOT_SCRATCH - SLOT_NAMES && offsetof(struct slot, rests) + sizeof(((struct slot *)0)->rests) <= 64 &&

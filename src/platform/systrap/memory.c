@@ -142,7 +142,7 @@ void *systrap_copy_out_reserve(struct platform_ctx *ctx, uaddr_t dst, size_t len
 	if (len > SLOT_DATA_BYTES - ctx->data_used || ctx->nops == SLOT_OPS)
 		return NULL;
 	ctx->reserved_dst = dst;
-	ctx->reserved_inline = len <= SLOT_INLINE_BYTES && nothing_queued(ctx);
+	ctx->reserved_inline = len <= SLOT_INLINE_BYTES && nothing_queued(ctx) && !ctx->asks_rests; // whose rests lie there
 	return ctx->reserved_inline ? ctx->copy.bytes : (uint8_t *)ctx->slot + SLOT_DATA + ctx->data_used;
 }
 

@@ -123,7 +123,7 @@ struct task {
 	bool stopped; // counted in tg->nstopped
 
 	struct { // of a question about a path (vfs/remember.h)
-		enum remember_state { REMEMBER_NOT, REMEMBER_ASKED, REMEMBER_WALKED, REMEMBER_NOTHING_THERE } state;
+		enum remember_state { REMEMBER_NOT, REMEMBER_ASKED, REMEMBER_WALKED, REMEMBER_NOTHING_THERE, REMEMBER_NO_LINK } state;
 		struct platform_rests rests;
 	} remember;
 	struct strace_call *strace; // the line of --strace under way

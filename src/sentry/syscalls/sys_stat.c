@@ -208,29 +208,37 @@ long sys_faccessat2(struct task *t, const struct sysargs *args)
 
 static long readlink_at(struct task *t, int dirfd, uaddr_t upath, uaddr_t dst, int cap)
 {
-	char target[PATH_MAX];
+	char text[PATH_MAX]; // the path, and the target
 	struct inode *inode;
 	struct path p;
+	bool empty;
 	long ret;
 
 	if (cap <= 0)
 		return -EINVAL;
-	ret = vfs_lookup_at(t, dirfd, upath, LOOKUP_EMPTY, &p);
+	ret = copy_in_path(t, text, upath);
 	if (ret < 0)
 		return ret;
+	empty = !text[0];
+	remember_begin(t);
+	ret = vfs_lookup_from(t, dirfd, text, LOOKUP_EMPTY, &p);
+	if (ret < 0)
+		return remember_end(t, ret);
 	inode = dentry_inode(p.dentry);
+	remember_link(t, inode);
 	if (!S_ISLNK(inode->attr.mode) || !inode->ops->readlink) {
-		ret = -EINVAL;
+		ret = empty ? -ENOENT : -EINVAL;
 	} else {
 		mutex_lock(&inode->mu);
-		ret = inode->ops->readlink(inode, target, sizeof(target));
+		ret = inode->ops->readlink(inode, text, sizeof(text));
 		mutex_unlock(&inode->mu);
 	}
 	path_put(&p);
-	if (ret < 0)
-		return ret;
-	ret = MIN(ret, cap);
-	return copy_out(t, dst, target, ret) ?: ret;
+	if (ret >= 0) {
+		ret = MIN(ret, cap);
+		ret = copy_out(t, dst, text, ret) ?: ret;
+	}
+	return remember_end(t, ret);
 }
 
 long sys_readlink(struct task *t, const struct sysargs *args)

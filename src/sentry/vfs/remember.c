@@ -56,13 +56,36 @@ void remember_attr(struct task *t, struct inode *inode)
 		t->remember.state = REMEMBER_NOT;
 }
 
+// An inode's kind and a link's target never change, so they rest on its name alone.
+void remember_link(struct task *t, const struct inode *inode)
+{
+	if (t->remember.state != REMEMBER_WALKED)
+		return;
+	if (!inode->ops->remember)
+		t->remember.state = REMEMBER_NOT;
+	else if (!S_ISLNK(inode->attr.mode))
+		t->remember.state = REMEMBER_NO_LINK;
+}
+
+static bool may_keep(enum remember_state state, long ret)
+{
+	switch (state) {
+	case REMEMBER_WALKED:
+		return ret >= 0;
+	case REMEMBER_NOTHING_THERE:
+		return ret == -ENOENT;
+	case REMEMBER_NO_LINK:
+		return ret == -EINVAL;
+	default:
+		return false;
+	}
+}
+
 long remember_end(struct task *t, long ret)
 {
-	const enum remember_state state = t->remember.state;
-
-	t->remember.state = REMEMBER_NOT;
-	if ((state == REMEMBER_WALKED && ret == 0) || (state == REMEMBER_NOTHING_THERE && ret == -ENOENT))
+	if (may_keep(t->remember.state, ret))
 		platform->keep_answer(t->ctx, &t->remember.rests);
+	t->remember.state = REMEMBER_NOT;
 	return ret;
 }
 

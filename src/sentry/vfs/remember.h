@@ -15,7 +15,8 @@
 void remember_begin(struct task *t);
 void remember_walk_locked(struct task *t, struct dentry *in, bool whole, int err); // by walk_cached(); in: see above, or NULL
 void remember_attr(struct task *t, struct inode *inode); // before inode's attributes are looked at
-long remember_end(struct task *t, long ret); // answers ret, which is kept if it is 0 and what the walk found, or -ENOENT and what it didn't
+void remember_link(struct task *t, const struct inode *inode); // instead, where only its kind is looked at, and a link's target
+long remember_end(struct task *t, long ret); // answers ret, kept if >= 0 and what was found, -ENOENT and nothing was, -EINVAL and no link was
 void remember_none(struct task *t); // instead
 
 void remember_all_anew(void); // what is rare happened

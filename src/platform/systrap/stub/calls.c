@@ -188,6 +188,8 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 	case SYS_newfstatat:
 	case SYS_faccessat:
 	case SYS_faccessat2:
+	case SYS_readlink:
+	case SYS_readlinkat:
 		return own_name(s);
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:

@@ -1,4 +1,4 @@
-// Questions about a path that are asked once more: stat, access, an open of what isn't there.
+// Questions about a path that are asked once more: stat, access, readlink, an open of what isn't there.
 //
 // What was answered lies in the slot, and on what it rests: counts on the parameter pages, which go on with whatever may make it untrue (vfs/remember.c).
 // While they are what they were before the sentry looked, it would find the same again, so the same call with the same path gets the same answer. The
@@ -14,22 +14,23 @@
 #include <sys/syscall.h>
 
 enum {
-	ASK_STAT = 1u << 30,
-	ASK_ACCESS = 2u << 30,
-	ASK_OPEN = 3u << 30,
-	ASK_KIND = 3u << 30,
+	ASK_STAT = 1u << 29,
+	ASK_ACCESS = 2u << 29,
+	ASK_OPEN = 3u << 29,
+	ASK_LINK = 4u << 29,
+	ASK_KIND = 7u << 29,
 	ACCESS_FLAGS_SHIFT = 3, // above the mode
 };
 
-_Static_assert(sizeof(((struct slot_name *)0)->stat) == sizeof(struct stat), "struct stat");
+_Static_assert(sizeof(((struct slot_name *)0)->bytes) == sizeof(struct stat), "struct stat");
 
 struct question {
 	uint64_t path, dst;
-	uint32_t what; // ASK_*, and flags and mode below
+	uint32_t what; // ASK_*, and flags and mode, or the buffer's size, below
 	int dirfd;
 };
 
-// Flags that the kinds have no room for are such that the sentry refuses.
+// What the kinds have no room for, no program with a use for the answer says.
 static bool put(struct question *q, uint32_t kind, int dirfd, uint64_t path, uint32_t flags)
 {
 	q->what = kind | flags;
@@ -46,6 +47,12 @@ static bool put_access(struct question *q, int dirfd, uint64_t path, uint32_t mo
 static bool put_open(struct question *q, int dirfd, uint64_t path, uint32_t flags)
 {
 	return !(flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) && put(q, ASK_OPEN, dirfd, path, flags);
+}
+
+static bool put_link(struct question *q, int dirfd, uint64_t path, uint64_t dst, uint32_t cap)
+{
+	q->dst = dst;
+	return put(q, ASK_LINK, dirfd, path, cap);
 }
 
 static bool question(const struct slot_call *c, struct question *q)
@@ -73,6 +80,10 @@ static bool question(const struct slot_call *c, struct question *q)
 		return put_open(q, AT_FDCWD, a[0], a[1]);
 	case SYS_openat:
 		return put_open(q, a[0], a[1], a[2]);
+	case SYS_readlink:
+		return put_link(q, AT_FDCWD, a[0], a[1], a[2]);
+	case SYS_readlinkat:
+		return put_link(q, a[0], a[1], a[2], a[3]);
 	}
 	return false;
 }
@@ -120,18 +131,27 @@ static bool same(const struct slot_name *n, const uint64_t *path, unsigned words
 	return true;
 }
 
-static bool has_stat(const struct slot_name *n)
+// How much the answer puts in the application's memory.
+static uint64_t bytes_of(const struct slot_name *n)
 {
-	return (n->what & ASK_KIND) == ASK_STAT && n->ret == 0;
+	switch (n->what & ASK_KIND) {
+	case ASK_STAT:
+		return n->ret == 0 ? sizeof(n->bytes) : 0;
+	case ASK_LINK:
+		return n->ret > 0 ? n->ret : 0;
+	}
+	return 0;
 }
 
 static bool answer(struct slot *s, unsigned place_1, const struct question *q, uint64_t hash, unsigned words)
 {
 	const struct slot_name *n = name_at(s, place_1 - 1);
+	uint64_t len;
 
 	if (!place_1 || n->hash != hash || n->what != q->what || n->born != s->names.born || !same(n, path_of(s), words) || !still_so(n))
 		return false;
-	if (has_stat(n) && (q->dst > STUB_TEXT - sizeof(n->stat) || stub_copy((void *)q->dst, n->stat, sizeof(n->stat)) < 0))
+	len = bytes_of(n);
+	if (len && (q->dst > STUB_TEXT - sizeof(n->bytes) || stub_copy((void *)q->dst, n->bytes, len) < 0))
 		return false;
 	s->regs.rax = n->ret;
 	return true;
@@ -178,8 +198,10 @@ void name_keep(struct slot *s)
 {
 	uint8_t *place_1 = &s->names.place_1[seen_at(s->names.hash)];
 	struct slot_name *n;
-	const uint64_t *path = path_of(s), *stat = (const uint64_t *)((uint8_t *)path + s->copy.offset);
+	const uint64_t *path = path_of(s), *bytes = (const uint64_t *)((uint8_t *)path + s->copy.offset);
 
+	if (s->ret > sizeof(n->bytes) && (long)s->ret > 0)
+		return; // a long target
 	if (!*place_1 || name_at(s, *place_1 - 1)->hash != s->names.hash)
 		*place_1 = s->names.next++ % SLOT_NAMES_LEN + 1;
 	n = name_at(s, *place_1 - 1);
@@ -190,7 +212,7 @@ void name_keep(struct slot *s)
 		n->on[i] = s->rests.on[i];
 	for (unsigned i = 0; i < (s->call.seg0_len + 7) / 8 && i < SLOT_NAME_BYTES / 8; i++)
 		n->path[i] = path[i];
-	for (unsigned i = 0; i < sizeof(n->stat) / 8 && has_stat(n); i++)
-		n->stat[i] = stat[i];
+	for (unsigned i = 0; i < (bytes_of(n) + 7) / 8; i++)
+		n->bytes[i] = bytes[i];
 	n->born = s->names.born;
 }
