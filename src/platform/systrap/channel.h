@@ -144,7 +144,7 @@
 #define COPY_INLINE 0xffffffff
 #define SLOT_OP_ARGS 5
 #define SLOT_NAMES_LEN 64
-#define SLOT_NAMES_SEEN 128
+#define SLOT_NAMES_SEEN 256
 #define SLOT_NAME_BYTES 128
 #define SLOT_RESTS 3
 #define DUE_CALLS 480
