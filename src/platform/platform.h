@@ -173,12 +173,14 @@ struct platform_ops {
 	uint32_t (*count)(uint32_t index);
 	void (*count_up)(uint32_t index);
 
-	// May be NULL, all four. asks_rests: the process asks about this path again, and would keep the answer to the call of this stopped context, if
-	// keep_answer says on what it rests: path_counts (below PLATFORM_PATH_COUNTS), everybody's; any thread. Until one of them has
+	// May be NULL, all five. asks_rests: the process asks about this path again, or another one did, and the platform would keep the answer to the call of this
+	// stopped context, if keep_answer says on what it rests: path_counts (below PLATFORM_PATH_COUNTS), everybody's; any thread. Until one of them has
 	// changed the platform may answer the same call itself. What the sentry says of the call must be 0, with a struct stat copied out or nothing,
-	// or an error, and the same to all of the process's calls of that kind, flags (but for descriptors) and path.
-	bool (*asks_rests)(struct platform_ctx *ctx);
-	void (*keep_answer)(struct platform_ctx *ctx, const struct platform_rests *rests);
+	// or an error, or how long a link's target is that was copied out, and the same to all of the process's calls of that kind, flags (but for descriptors) and
+	// path, which is len bytes with its NUL, as it was copied in. An absolute one's must be the same to all processes, until names_apart.
+	bool (*asks_rests)(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], const char *path, size_t len);
+	void (*keep_answer)(struct platform_ctx *ctx, const struct platform_rests *rests, long ret, const void *answer, size_t len);
+	void (*names_apart)(void);
 	uint32_t (*path_count)(uint32_t index);
 	void (*path_count_up)(uint32_t index);
 

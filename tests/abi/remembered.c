@@ -1,6 +1,7 @@
 /*
  * Questions about a path that are asked again and again, and something that changes the answer in between: a kernel, or whoever stands in for it, may
- * remember what it said, but not beyond that. Each change is made by the thread that asks, by another one, and by another process. What is true is
+ * remember what it said, but not beyond that. Each change is made by the thread that asks, by another one, and by another process; and by one process where
+ * others ask. What is true is
  * asked for by another way each time: from a descriptor of the folder that was just opened.
  */
 #include <dirent.h>
@@ -557,7 +558,45 @@ static void try_one(const struct change *c, void (*by)(const struct change *))
 			must_be_true(c->name, c->paths[k], i);
 }
 
-static void try_all(void (*by)(const struct change *))
+/* What several processes ask of a path that means the same to all of them, one may be told because another was. */
+static void strangers_ask(const struct change *c, int n, bool after)
+{
+	char path[512];
+
+	for (int i = 0; i < n; i++)
+		EXITED(CHILD({
+			for (int k = 0; k < 3 && c->paths[k]; k++) {
+				snprintf(path, sizeof path, "%s/%s", here, c->paths[k]);
+				if (after)
+					must_be_true(c->name, path, i);
+				else
+					ask(path, i);
+			}
+		}), 0);
+}
+
+static void try_strangers(const struct change *c, void (*by)(const struct change *))
+{
+	setup();
+	if (c->prepare)
+		c->prepare();
+	strangers_ask(c, OFTEN, false);
+	by(c);
+	strangers_ask(c, 4, true);
+}
+
+/* After it not all processes are the same user's with the same rights, or of one root and one view of the mounts. */
+static bool parts(const struct change *c)
+{
+	static void (*const makes[])(void) = { c_own_mounts, c_chroot, c_pivot, c_setuid, c_seteuid, c_setreuid, c_setfsuid, c_setgid, c_setgroups, c_capset, c_securebits };
+
+	for (size_t i = 0; i < sizeof makes / sizeof *makes; i++)
+		if (c->make == makes[i])
+			return true;
+	return c->prepare == p_groups || c->prepare == p_people || c->prepare == p_new_root;
+}
+
+static void try_all(void (*try)(const struct change *, void (*)(const struct change *)), void (*by)(const struct change *))
 {
 	char name[32];
 
@@ -565,11 +604,13 @@ static void try_all(void (*by)(const struct change *))
 		int st = 0;
 		pid_t p;
 
+		if (try == try_strangers && parts(&changes[i]))
+			continue;
 		snprintf(name, sizeof name, "t%zu", i);
 		OK(mkdir(name, 0755));
 		p = CHILD({
 			OK(chdir(name));
-			try_one(&changes[i], by);
+			try(&changes[i], by);
 		});
 		OK(waitpid(p, &st, 0));
 		if (st)
@@ -577,19 +618,24 @@ static void try_all(void (*by)(const struct change *))
 	}
 }
 
+CASE(by_strangers) /* before those that part them */
+{
+	try_all(try_strangers, by_process);
+}
+
 CASE(by_itself)
 {
-	try_all(by_self);
+	try_all(try_one, by_self);
 }
 
 CASE(by_a_thread)
 {
-	try_all(by_thread);
+	try_all(try_one, by_thread);
 }
 
 CASE(by_a_process)
 {
-	try_all(by_process);
+	try_all(try_one, by_process);
 }
 
 /* What a thread asked in one folder another that takes its place doesn't hear in its own. */

@@ -508,6 +508,90 @@ def case_do_surroundings(ctx, where):
         "".join(["/" + " /".join(sorted(n for n in os.listdir(root_folder(ctx)))), "\n"])
 
 
+# Processes ask about a path, one after the other; then one becomes SOMETHING, and it and its children ask.
+ASK_IN_TURN = r"""
+import ctypes, os, sys
+d, how = sys.argv[1:]
+f = d + "/secret/f"
+def ask():
+    sys.stdout.flush()
+    if os.fork():
+        return os.wait()
+    for ask in (os.stat, os.lstat, lambda p: os.access(p, os.R_OK), lambda p: os.stat(p + "x")):
+        try:
+            said = ask(f)
+            print(how, said.st_size if hasattr(said, "st_size") else said)
+        except OSError as e:
+            print(how, e.strerror)
+    sys.stdout.flush()
+    os._exit(0)
+def part():
+    if how == "user": os.setresuid(65534, 65534, 65534)
+    if how == "group": os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(1, 1, 1)
+    if how == "capabilities": ctypes.CDLL(None).prctl(24, 1); ctypes.CDLL(None).prctl(24, 2); drop()
+    if how == "root": os.chroot(d + "/root")
+    if how == "mounts":
+        libc = ctypes.CDLL(None)
+        assert libc.unshare(0x20000) == 0 and libc.mount(b"none", (d + "/secret").encode(), b"tmpfs", 0, None) == 0
+    if how == "program": os.execv("/usr/bin/setpriv", ["setpriv", "--reuid=65534", "--clear-groups", "--regid=65534", "stat", "-c", "%s", f])
+def drop():
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    os.chown(d + "/secret", 65534, 65534)
+    assert ctypes.CDLL(None, use_errno=True).capset(header, data) == 0
+os.makedirs(d + "/secret"); os.makedirs(d + "/root" + d + "/secret")
+for path, text in ((f, "four"), (d + "/root" + f, "another"), (d + "/root" + f + "x", "")):
+    open(path, "w").write(text)
+os.chmod(d + "/secret", 0o700)
+for i in range(6):
+    ask()
+for i in range(3):      # it changed, and the others ask again
+    go_in, go_out = os.pipe()
+    parted_in, parted_out = os.pipe()
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        if how != "program":
+            part()
+        os.write(parted_out, b"x")
+        os.read(go_in, 1)
+        if how == "program":
+            part()
+        ask()
+        os._exit(0)
+    os.read(parted_in, 1)
+    for k in range(4):
+        ask()
+    os.write(go_out, b"x")
+    print(os.waitpid(child, 0)[1])
+    ask()
+"""
+
+
+def case_do_names_in_common(ctx, where):
+    """What one process was told of a path isn't told to one with other rights, another root, or other mounts."""
+    hull = runtime(ctx, where)
+    for how in ("nothing", "user", "group", "capabilities", "root", "mounts", "program"):
+        words = ["python3", "-c", ASK_IN_TURN, f"/tmp/{ctx.own_name()}-{how}", how]
+        found = hull("do", "--", *words)
+        truth = ctx.run(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /tmp; exec {shlex.join(words)}"])      # the host's word
+        assert found.out == truth.out and len(found.out) > 100, f"{how}: {found.out} {found.err}, truly {truth.out} {truth.err}"
+
+
+def case_exec_names_in_common(ctx, where):
+    """Nor to one that exec starts as another user."""
+    hull = runtime(ctx, where)
+    asks = "sh -c 'test -s /tmp/s/f && echo there || echo not'"
+    assert hull.detached("run", "-d", "-b", hull.bundle(spec_of(ctx, SLEEP)), "n") == 0
+    try:
+        good(hull("exec", "n", *sh("mkdir -p /tmp/s; echo hi >/tmp/s/f; chmod 700 /tmp/s")))
+        assert hull.detached("exec", "-d", "n", *sh(f"while [ ! -e /tmp/stop ]; do {asks}; done >/dev/null")) == 0
+        for user, said in (("0", "there\n"), ("5:6", "not\n")):
+            assert good(hull("exec", "-u", user, "n", *sh(f"for i in 1 2 3 4 5 6 7 8 9 10; do {asks}; done"))) == said * 10, user
+        good(hull("exec", "n", "touch", "/tmp/stop"))
+    finally:
+        hull("delete", "--force", "n")
+
+
 def case_do_offsets(ctx, where):
     """Files passed as standard input and output are shared, offset and all."""
     hull = runtime(ctx, where)
@@ -704,9 +788,9 @@ GROUPS = {
     "run": [case_exit_status, case_standard_input, case_process_fields, case_home, case_groups, case_capabilities, case_root_readonly,
             case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_replaced_while_opened, case_preserved_descriptors,
             case_warnings],
-    "life": [case_life, case_exec, case_exec_detached, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
+    "life": [case_life, case_exec, case_exec_detached, case_exec_names_in_common, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
-    "do": [case_do_status, case_do_surroundings, case_do_offsets, case_do_pipes, case_do_signals],
+    "do": [case_do_status, case_do_surroundings, case_do_names_in_common, case_do_offsets, case_do_pipes, case_do_signals],
     "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map, case_whole_code],
 }
 

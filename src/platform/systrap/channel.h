@@ -66,6 +66,8 @@
 #define CPUID_ANY 0xffffffff
 #define PARAM_COUNTS 256             // likewise: PLATFORM_COUNTS
 #define PARAM_PATH_COUNTS 1024       // likewise: PLATFORM_PATH_COUNTS
+#define PARAM_COMMON 512
+#define PARAM_COMMON_WAYS 2
 
 // The stub's descriptors.
 #define STUB_FD_SOCKET 0   // files to map come in here; its first message names its process
@@ -413,7 +415,18 @@ struct stub_param {
 	} cpuids[PARAM_CPUIDS];
 	uint32_t counts[PARAM_COUNTS] __attribute__((aligned(64))); // of what happened, each of many things: see slot_quiet
 	uint32_t path_counts[PARAM_PATH_COUNTS] __attribute__((aligned(4096))); // likewise, to what answers about paths rest on: see slot_rest
+	uint32_t common_on; // there may be answers in common, in which every process finds what the sentry said to another (systrap/common.c)
+	struct common_name {
+		uint32_t seq; // odd: being written
+		struct slot_name name; // without born
+	} common[PARAM_COMMON] __attribute__((aligned(64))); // by their hashes
 };
+
+// The first of those places where answers with this hash belong.
+static inline uint32_t common_set(uint64_t hash)
+{
+	return hash % (PARAM_COMMON / PARAM_COMMON_WAYS) * PARAM_COMMON_WAYS;
+}
 
 // At the start of the blob. The blob is linked to lie at STUB_TEXT.
 struct stub_header {

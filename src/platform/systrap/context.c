@@ -278,7 +278,7 @@ static int slot_find(struct platform_as *as)
 
 void ctx_forget_names(struct platform_ctx *ctx)
 {
-	ctx->slot->names.born = ++all.nborn;
+	ctx->slot->names.born = ctx->born = ++all.nborn;
 }
 
 static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)

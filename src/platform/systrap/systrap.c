@@ -118,17 +118,6 @@ static void count_up(uint32_t index)
 	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
 }
 
-static bool asks_rests(struct platform_ctx *ctx)
-{
-	return ctx->asks_rests;
-}
-
-static void keep_answer(struct platform_ctx *ctx, const struct platform_rests *rests)
-{
-	ctx->rests = *rests;
-	ctx->rests_set = true;
-}
-
 static uint32_t path_count(uint32_t index)
 {
 	return __atomic_load_n(&stub_param->path_counts[index], __ATOMIC_SEQ_CST);
@@ -253,8 +242,9 @@ const struct platform_ops systrap_ops = {
 	.epoll_quiet = epoll_quiet,
 	.count = count,
 	.count_up = count_up,
-	.asks_rests = asks_rests,
-	.keep_answer = keep_answer,
+	.asks_rests = systrap_asks_rests,
+	.keep_answer = systrap_keep_answer,
+	.names_apart = systrap_names_apart,
 	.path_count = path_count,
 	.path_count_up = path_count_up,
 	.futex_note = futex_note,

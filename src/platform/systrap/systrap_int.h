@@ -98,6 +98,7 @@ struct platform_ctx {
 	int64_t made_ns;        // when; by the monotonic clock
 	_Atomic uint64_t used_ns; // CPU time, while it is stopped at the call that ends the thread, or may; else 0. Anybody asks.
 	bool ret_set, regs_set;
+	uint32_t born;          // a number that no other has, nor it once it forgot its names
 	bool asks_rests;        // its call did
 	bool rests_set;         // the answer may be kept, see rests
 	bool site_wanted;       // the call came from a site that could be patched
@@ -226,6 +227,11 @@ int systrap_reset_xstate(struct platform_ctx *ctx);
 
 // Lets the stub patch the call site before `after`, if the kernel says that the code there is private and not writable.
 void op_patch(struct platform_ctx *ctx, uint64_t after);
+
+// common.c: answers about paths
+bool systrap_asks_rests(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], const char *path, size_t len);
+void systrap_keep_answer(struct platform_ctx *ctx, const struct platform_rests *rests, long ret, const void *answer, size_t len);
+void systrap_names_apart(void);
 
 // cpuid.c: what the processor says of itself, for the stubs
 void cpuid_tell(void);

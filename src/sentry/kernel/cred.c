@@ -111,6 +111,7 @@ void cred_install(struct task *t, struct cred *c)
 		cred_put(c);
 		return;
 	}
+	remember_rights(c);
 	mutex_lock(&kernel()->tasks_mu);
 	if (changed || c->cap_permitted & ~old->cap_permitted) {
 		t->tg->dumpable = false;

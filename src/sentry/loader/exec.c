@@ -26,6 +26,7 @@
 #include "sentry/loader/loader.h"
 #include "sentry/loader/vdso.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs.h"
 
 enum {
@@ -324,6 +325,7 @@ static void install_cred(struct task *t, struct cred *c, bool secure, struct fil
 	struct cred *old = t->cred;
 	bool readable = inode_permission(exe->inode, c, MAY_READ) == 0;
 
+	remember_rights(c);
 	mutex_lock(&kernel()->tasks_mu);
 	t->cred = c;
 	task_ids_withdraw_locked(t);

@@ -60,10 +60,10 @@ static long do_open(struct task *t, int dirfd, uaddr_t upath, int flags, uint32_
 	ret = vfs_dirfd(t, dirfd, resolve & RESOLVE_IN_ROOT ? "" : path, &dir); // in its own root a path is never absolute
 	if (ret < 0)
 		return ret;
-	remember_begin(t);
+	remember_begin(t, path);
 	ret = vfs_open(t, dir.mnt ? &dir : NULL, path, flags, mode, resolve, &f);
 	if (ret == -ENOENT)
-		remember_end(t, ret);
+		remember_end(t, ret, NULL, 0);
 	remember_none(t);
 	path_put(&dir);
 	return ret < 0 ? ret : finish_open(t, f, flags);

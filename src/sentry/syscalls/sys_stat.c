@@ -16,43 +16,48 @@
 #include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
-static long put_stat(struct task *t, const struct path *p, uaddr_t dst)
+static long put_stat(struct task *t, const struct path *p, uaddr_t dst, struct stat *st)
 {
 	struct inode_attr a;
-	struct stat st = {0};
 	int err = vfs_getattr(p, &a);
 
 	if (err)
 		return err;
-	st.st_dev = p->dentry->sb->dev;
-	st.st_ino = a.ino;
-	st.st_mode = a.mode;
-	st.st_nlink = a.nlink;
-	st.st_uid = a.uid;
-	st.st_gid = a.gid;
-	st.st_rdev = a.rdev;
-	st.st_size = (off_t)a.size;
-	st.st_blksize = a.blksize;
-	st.st_blocks = (blkcnt_t)a.blocks;
-	st.st_atim = a.atime;
-	st.st_mtim = a.mtime;
-	st.st_ctim = a.ctime;
-	return copy_out_obj(t, dst, &st);
+	*st = (struct stat){
+		.st_dev = p->dentry->sb->dev,
+		.st_ino = a.ino,
+		.st_mode = a.mode,
+		.st_nlink = a.nlink,
+		.st_uid = a.uid,
+		.st_gid = a.gid,
+		.st_rdev = a.rdev,
+		.st_size = (off_t)a.size,
+		.st_blksize = a.blksize,
+		.st_blocks = (blkcnt_t)a.blocks,
+		.st_atim = a.atime,
+		.st_mtim = a.mtime,
+		.st_ctim = a.ctime,
+	};
+	return copy_out(t, dst, st, sizeof(*st));
 }
 
 static long stat_at(struct task *t, int dirfd, uaddr_t upath, unsigned flags, uaddr_t dst)
 {
+	char path[PATH_MAX];
+	struct stat st;
 	struct path p;
-	long ret;
+	long ret = copy_in_path(t, path, upath);
 
-	remember_begin(t);
-	ret = vfs_lookup_at(t, dirfd, upath, flags, &p);
-	if (ret == 0) {
-		remember_attr(t, dentry_inode(p.dentry));
-		ret = put_stat(t, &p, dst);
-		path_put(&p);
-	}
-	return remember_end(t, ret);
+	if (ret < 0)
+		return ret;
+	remember_begin(t, path);
+	ret = vfs_lookup_from(t, dirfd, path, flags, &p);
+	if (ret < 0)
+		return remember_end(t, ret, NULL, 0);
+	remember_attr(t, dentry_inode(p.dentry));
+	ret = put_stat(t, &p, dst, &st);
+	path_put(&p);
+	return remember_end(t, ret, &st, sizeof(st));
 }
 
 long sys_stat(struct task *t, const struct sysargs *args)
@@ -68,11 +73,12 @@ long sys_lstat(struct task *t, const struct sysargs *args)
 long sys_fstat(struct task *t, const struct sysargs *args)
 {
 	struct file *f = fd_file_any(t, (int)args->a[0]);
+	struct stat st;
 	long ret;
 
 	if (!f)
 		return -EBADF;
-	ret = put_stat(t, &f->path, args->a[1]);
+	ret = put_stat(t, &f->path, args->a[1], &st);
 	file_put(f);
 	return ret;
 }
@@ -160,17 +166,21 @@ static struct cred *access_cred(struct task *t, int flags)
 static long access_at(struct task *t, int dirfd, uaddr_t upath, int mode, int flags)
 {
 	struct cred *c, *own = t->cred;
+	char path[PATH_MAX];
 	struct path p;
 	long ret;
 
 	if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
 		return -EINVAL;
+	ret = copy_in_path(t, path, upath);
+	if (ret < 0)
+		return ret;
 	c = access_cred(t, flags);
 	if (!c)
 		return -ENOMEM;
-	remember_begin(t);
+	remember_begin(t, path);
 	t->cred = c; // for the walk; nobody else handles t now
-	ret = vfs_lookup_at(t, dirfd, upath, lookup_flags(flags), &p);
+	ret = vfs_lookup_from(t, dirfd, path, lookup_flags(flags), &p);
 	t->cred = own;
 	if (ret == 0) {
 		struct inode *inode = dentry_inode(p.dentry);
@@ -188,7 +198,7 @@ static long access_at(struct task *t, int dirfd, uaddr_t upath, int mode, int fl
 		path_put(&p);
 	}
 	cred_put(c);
-	return remember_end(t, ret);
+	return remember_end(t, ret, NULL, 0);
 }
 
 long sys_access(struct task *t, const struct sysargs *args)
@@ -220,10 +230,10 @@ static long readlink_at(struct task *t, int dirfd, uaddr_t upath, uaddr_t dst, i
 	if (ret < 0)
 		return ret;
 	empty = !text[0];
-	remember_begin(t);
+	remember_begin(t, text);
 	ret = vfs_lookup_from(t, dirfd, text, LOOKUP_EMPTY, &p);
 	if (ret < 0)
-		return remember_end(t, ret);
+		return remember_end(t, ret, NULL, 0);
 	inode = dentry_inode(p.dentry);
 	remember_link(t, inode);
 	if (!S_ISLNK(inode->attr.mode) || !inode->ops->readlink) {
@@ -238,7 +248,7 @@ static long readlink_at(struct task *t, int dirfd, uaddr_t upath, uaddr_t dst, i
 		ret = MIN(ret, cap);
 		ret = copy_out(t, dst, text, ret) ?: ret;
 	}
-	return remember_end(t, ret);
+	return remember_end(t, ret, text, ret > 0 ? (size_t)ret : 0);
 }
 
 long sys_readlink(struct task *t, const struct sysargs *args)

@@ -11,9 +11,12 @@ struct fs_context *fs_context_create(struct mount_ns *ns)
 {
 	struct fs_context *fs = kmem_alloc(&fs_context_type);
 	struct path root = {ns->root, ns->root->root};
+	static _Atomic bool any;
 
 	if (!fs)
 		return NULL;
+	if (atomic_exchange(&any, true)) // another container
+		remember_apart();
 	ref_init(&fs->ref);
 	mutex_init(&fs->mu);
 	fs->root = path_get(&root);
@@ -61,6 +64,8 @@ void fs_context_move(struct fs_context *fs, struct path *place, const struct pat
 {
 	struct path old, new = path_get(to);
 
+	if (place == &fs->root)
+		remember_apart();
 	mutex_lock(&fs->mu);
 	mutex_lock(&kernel()->vfs->dcache_mu);
 	old = *place;

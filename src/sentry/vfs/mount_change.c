@@ -207,6 +207,7 @@ static void move_processes(const struct path *old_root, const struct path *new_r
 	struct task *t;
 	int n = 0, cap;
 
+	remember_apart();
 	mutex_lock(&kernel()->tasks_mu);
 	cap = kernel()->ntasks_alive + 1;
 	all = kmem_bytes((size_t)cap * sizeof(*all));

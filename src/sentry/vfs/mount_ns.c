@@ -6,6 +6,7 @@
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
 // The old mounts and their copies, by number: the same, counted.
@@ -83,6 +84,7 @@ int fs_context_unshare_mounts(struct fs_context *fs)
 	struct copy *c = kmem_bytes(sizeof(*c));
 	int err = ns && c ? 0 : -ENOMEM;
 
+	remember_apart();
 	if (c)
 		c->n = 0;
 	if (!err) {

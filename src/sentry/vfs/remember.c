@@ -1,7 +1,10 @@
 #include "sentry/vfs/remember.h"
 
+#include <string.h>
+
 #include "abi/errno.h"
 #include "platform/platform.h"
+#include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 
@@ -19,9 +22,9 @@ static void rest_on(struct task *t, unsigned i, uint32_t index)
 	t->remember.rests.on[i].count = platform->path_count(index);
 }
 
-void remember_begin(struct task *t)
+void remember_begin(struct task *t, const char *path)
 {
-	if (!platform->asks_rests || !platform->asks_rests(t->ctx) || kernel()->strace)
+	if (!platform->asks_rests || kernel()->strace || !platform->asks_rests(t->ctx, t->call.nr, t->call.args, path, strlen(path) + 1))
 		return;
 	for (unsigned i = 0; i < PLATFORM_RESTS; i++)
 		rest_on(t, i, ALL);
@@ -81,10 +84,10 @@ static bool may_keep(enum remember_state state, long ret)
 	}
 }
 
-long remember_end(struct task *t, long ret)
+long remember_end(struct task *t, long ret, const void *answer, size_t len)
 {
 	if (may_keep(t->remember.state, ret))
-		platform->keep_answer(t->ctx, &t->remember.rests);
+		platform->keep_answer(t->ctx, &t->remember.rests, ret, answer, len);
 	t->remember.state = REMEMBER_NOT;
 	return ret;
 }
@@ -119,4 +122,30 @@ void inode_anew(struct inode *inode)
 
 	if (index)
 		platform->path_count_up(index);
+}
+
+// --- in common
+
+void remember_apart(void)
+{
+	if (platform->names_apart)
+		platform->names_apart();
+}
+
+static bool same_rights(const struct cred *a, const struct cred *b)
+{
+	return a->uid == b->uid && a->euid == b->euid && a->fsuid == b->fsuid && a->gid == b->gid && a->egid == b->egid && a->fsgid == b->fsgid &&
+	       a->cap_permitted == b->cap_permitted && a->cap_effective == b->cap_effective && a->securebits == b->securebits && a->ngroups == b->ngroups &&
+	       (!a->ngroups || memcmp(a->groups, b->groups, a->ngroups * sizeof(*a->groups)) == 0);
+}
+
+void remember_rights(struct cred *c)
+{
+	static struct cred *_Atomic first; // whose rights all have so far; stays
+	struct cred *all = atomic_load(&first);
+
+	if (!all && atomic_compare_exchange_strong(&first, &all, c))
+		all = cred_get(c);
+	if (all != c && !same_rights(all, c))
+		remember_apart();
 }

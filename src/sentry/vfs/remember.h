@@ -11,13 +11,18 @@
 
 #include "sentry/vfs/vfs_int.h"
 
-// Around a call that asks about one path, in this order; each does nothing but for a process that wants to keep the answer.
-void remember_begin(struct task *t);
+// Around a call that asks about one path, in this order; each does nothing but where the answer is to be kept.
+void remember_begin(struct task *t, const char *path);
 void remember_walk_locked(struct task *t, struct dentry *in, bool whole, int err); // by walk_cached(); in: see above, or NULL
 void remember_attr(struct task *t, struct inode *inode); // before inode's attributes are looked at
 void remember_link(struct task *t, const struct inode *inode); // instead, where only its kind is looked at, and a link's target
-long remember_end(struct task *t, long ret); // answers ret, kept if >= 0 and what was found, -ENOENT and nothing was, -EINVAL and no link was
+// Answers ret, kept if >= 0 and what was found, -ENOENT and nothing was, -EINVAL and no link was. answer: len bytes that were copied out.
+long remember_end(struct task *t, long ret, const void *answer, size_t len);
 void remember_none(struct task *t); // instead
+
+// What one process was told others are told, too, as long as all are the same user's with the same rights, of one root and one view of the mounts.
+void remember_apart(void); // before that ends
+void remember_rights(struct cred *c); // before a process runs with c: if it does by that
 
 void remember_all_anew(void); // what is rare happened
 void remember_name_changed_locked(struct dentry *d); // d, of this name, comes, goes, or becomes another; dcache_mu is held

@@ -5,88 +5,14 @@
 // sentry never looks at what lies here: who forges it fools himself.
 //
 // An answer that is to be kept costs the sentry a little more, and few paths are asked about again. So a path is only asked for with KIND_ASKS if a
-// table of short hashes says that it was asked about not long ago.
+// table of short hashes says that it was asked about not long ago. What several processes ask, a compiler's each for the same headers, lies on the parameter
+// pages for all of them (systrap/common.c).
 #include "platform/systrap/stub/stub.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
-enum {
-	ASK_STAT = 1u << 29,
-	ASK_ACCESS = 2u << 29,
-	ASK_OPEN = 3u << 29,
-	ASK_LINK = 4u << 29,
-	ASK_KIND = 7u << 29,
-	ACCESS_FLAGS_SHIFT = 3, // above the mode
-};
-
-_Static_assert(sizeof(((struct slot_name *)0)->bytes) == sizeof(struct stat), "struct stat");
-
-struct question {
-	uint64_t path, dst;
-	uint32_t what; // ASK_*, and flags and mode, or the buffer's size, below
-	int dirfd;
-};
-
-// What the kinds have no room for, no program with a use for the answer says.
-static bool put(struct question *q, uint32_t kind, int dirfd, uint64_t path, uint32_t flags)
-{
-	q->what = kind | flags;
-	q->dirfd = dirfd;
-	q->path = path;
-	return !(flags & ASK_KIND);
-}
-
-static bool put_access(struct question *q, int dirfd, uint64_t path, uint32_t mode, uint32_t flags)
-{
-	return mode < 1 << ACCESS_FLAGS_SHIFT && flags <= AT_EACCESS + AT_SYMLINK_NOFOLLOW && put(q, ASK_ACCESS, dirfd, path, mode | flags << ACCESS_FLAGS_SHIFT);
-}
-
-static bool put_open(struct question *q, int dirfd, uint64_t path, uint32_t flags)
-{
-	return !(flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) && put(q, ASK_OPEN, dirfd, path, flags);
-}
-
-static bool put_link(struct question *q, int dirfd, uint64_t path, uint64_t dst, uint32_t cap)
-{
-	q->dst = dst;
-	return put(q, ASK_LINK, dirfd, path, cap);
-}
-
-static bool question(const struct slot_call *c, struct question *q)
-{
-	const uint64_t *a = c->args;
-
-	q->dst = 0;
-	switch (c->nr) {
-	case SYS_stat:
-		q->dst = a[1];
-		return put(q, ASK_STAT, AT_FDCWD, a[0], 0);
-	case SYS_lstat:
-		q->dst = a[1];
-		return put(q, ASK_STAT, AT_FDCWD, a[0], AT_SYMLINK_NOFOLLOW);
-	case SYS_newfstatat:
-		q->dst = a[2];
-		return put(q, ASK_STAT, a[0], a[1], a[3]);
-	case SYS_access:
-		return put_access(q, AT_FDCWD, a[0], a[1], 0);
-	case SYS_faccessat:
-		return put_access(q, a[0], a[1], a[2], 0);
-	case SYS_faccessat2:
-		return put_access(q, a[0], a[1], a[2], a[3]);
-	case SYS_open:
-		return put_open(q, AT_FDCWD, a[0], a[1]);
-	case SYS_openat:
-		return put_open(q, a[0], a[1], a[2]);
-	case SYS_readlink:
-		return put_link(q, AT_FDCWD, a[0], a[1], a[2]);
-	case SYS_readlinkat:
-		return put_link(q, a[0], a[1], a[2], a[3]);
-	}
-	return false;
-}
+#include "platform/systrap/question.h"
 
 static uint64_t *path_of(struct slot *s)
 {
@@ -101,18 +27,6 @@ static struct slot_name *name_at(struct slot *s, unsigned place)
 static unsigned seen_at(uint64_t hash)
 {
 	return (hash >> 40) % SLOT_NAMES_SEEN;
-}
-
-static uint64_t hash_of(const uint64_t *path, unsigned words, uint32_t what)
-{
-	const uint64_t mix = 0x9e3779b97f4a7c15ull;
-	uint64_t h = what;
-
-	for (unsigned i = 0; i < words; i++) {
-		h = (h ^ path[i]) * mix;
-		h ^= h >> 32;
-	}
-	return h;
 }
 
 static bool still_so(const struct slot_name *n)
@@ -131,30 +45,48 @@ static bool same(const struct slot_name *n, const uint64_t *path, unsigned words
 	return true;
 }
 
-// How much the answer puts in the application's memory.
-static uint64_t bytes_of(const struct slot_name *n)
+static bool give(struct slot *s, const struct slot_name *n, const struct question *q, uint64_t hash, unsigned words)
 {
-	switch (n->what & ASK_KIND) {
-	case ASK_STAT:
-		return n->ret == 0 ? sizeof(n->bytes) : 0;
-	case ASK_LINK:
-		return n->ret > 0 ? n->ret : 0;
-	}
-	return 0;
+	uint64_t len;
+
+	if (n->hash != hash || n->what != q->what || !same(n, path_of(s), words) || !still_so(n))
+		return false;
+	len = answer_bytes(n);
+	if (len && (q->dst > STUB_TEXT - sizeof(n->bytes) || stub_copy((void *)q->dst, n->bytes, len) < 0))
+		return false;
+	s->regs.rax = n->ret;
+	return true;
 }
 
 static bool answer(struct slot *s, unsigned place_1, const struct question *q, uint64_t hash, unsigned words)
 {
 	const struct slot_name *n = name_at(s, place_1 - 1);
-	uint64_t len;
 
-	if (!place_1 || n->hash != hash || n->what != q->what || n->born != s->names.born || !same(n, path_of(s), words) || !still_so(n))
+	return place_1 && n->born == s->names.born && give(s, n, q, hash, words);
+}
+
+// It is looked at while it may be written to: a copy that was whole is good.
+static bool give_common(struct slot *s, const struct common_name *c, const struct question *q, uint64_t hash, unsigned words)
+{
+	const uint32_t seq = __atomic_load_n(&c->seq, __ATOMIC_ACQUIRE);
+	struct slot_name n;
+
+	if ((seq & 1) || *(const volatile uint64_t *)&c->name.hash != hash)
 		return false;
-	len = bytes_of(n);
-	if (len && (q->dst > STUB_TEXT - sizeof(n->bytes) || stub_copy((void *)q->dst, n->bytes, len) < 0))
-		return false;
-	s->regs.rax = n->ret;
-	return true;
+	n = *(const volatile struct slot_name *)&c->name;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&c->seq, __ATOMIC_RELAXED) == seq && give(s, &n, q, hash, words);
+}
+
+// What another process was told.
+static bool answer_in_common(struct slot *s, const struct question *q, uint64_t hash, unsigned words)
+{
+	const struct common_name *set = (const struct common_name *)&PARAM->common[common_set(hash)];
+
+	for (unsigned i = 0; i < PARAM_COMMON_WAYS; i++)
+		if (give_common(s, &set[i], q, hash, words))
+			return true;
+	return false;
 }
 
 bool own_name(struct slot *s)
@@ -166,7 +98,7 @@ bool own_name(struct slot *s)
 	long len;
 
 	s->names.asks = 0;
-	if (!question(&s->call, &q))
+	if (!question_of(&s->call, &q))
 		return false;
 	len = stub_copy_str(path, (const void *)q.path, SLOT_NAME_BYTES);
 	if (len < 0)
@@ -175,7 +107,7 @@ bool own_name(struct slot *s)
 		words = (len + 7) / 8;
 		if (len % 8)
 			path[words - 1] &= ~0ull >> 8 * (8 - len % 8);
-		hash = hash_of(path, words, q.what);
+		hash = question_hash(path, words, q.what);
 		mark = hash >> 48 | 1;
 		at = seen_at(hash);
 		if (s->names.seen[at] == mark) {
@@ -188,6 +120,8 @@ bool own_name(struct slot *s)
 			s->names.seen[at] = mark;
 			s->names.place_1[at] = 0;
 		}
+		if (PARAM->common_on && *(const char *)path == '/' && answer_in_common(s, &q, hash, words))
+			return true;
 	}
 	s->names.len = len;
 	return false;
@@ -212,7 +146,7 @@ void name_keep(struct slot *s)
 		n->on[i] = s->rests.on[i];
 	for (unsigned i = 0; i < (s->call.seg0_len + 7) / 8 && i < SLOT_NAME_BYTES / 8; i++)
 		n->path[i] = path[i];
-	for (unsigned i = 0; i < (bytes_of(n) + 7) / 8; i++)
+	for (unsigned i = 0; i < (answer_bytes(n) + 7) / 8; i++)
 		n->bytes[i] = bytes[i];
 	n->born = s->names.born;
 }
