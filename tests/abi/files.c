@@ -245,6 +245,71 @@ CASE(symlink_limit)
 	ERR(stat("loop/x", &(struct stat){ 0 }), ELOOP);
 }
 
+/* Links whose targets lead over links, asked for until all of them are known. */
+CASE(symlinks_on_the_way)
+{
+	char a[32], b[32];
+	int fd;
+
+	OK(mkdir("n0", 0700));
+	OK(mkdir("n0/sub", 0700));
+	put_file("n0/f", "text", 0600);
+	put_file("n0/sub/f", "more text", 0600);
+	put_file("f", "below nothing", 0600);
+	for (int i = 1; i <= 41; i++) {
+		sprintf(a, "n%d/.", i - 1);
+		sprintf(b, "n%d", i);
+		OK(symlink(a, b));
+		sprintf(a, i > 1 ? "q%d" : "n0", i - 1);
+		sprintf(b, "q%d", i);
+		OK(symlink(a, b));
+	}
+	OK(symlink("..", "n0/back"));
+	OK(symlink("../../n3/./sub//", "n0/sub/self"));
+	OK(symlink("f/", "n0/no_folder"));
+	OK(symlink("n0/missing", "dangling"));
+	OK(symlink("n2/sub/self/", "deep"));
+	OK(symlink("//", "root"));
+	for (int i = 0; i < 3; i++) {
+		EQ(size_of("n12/f"), 4);
+		EQ(size_of("n40/f"), 4);
+		ERR(stat("n41/f", &(struct stat){ 0 }), ELOOP);
+		EQ(size_of("q40/f"), 4);
+		ERR(stat("q41/f", &(struct stat){ 0 }), ELOOP);
+		EQ(size_of("q20/back/q19/f"), 4);
+		ERR(stat("q20/back/q20/f", &(struct stat){ 0 }), ELOOP);
+		EQ(size_of("q20/back/q19/sub/../f"), 4);
+		ERR(stat("n20/back/n19/no_folder", &(struct stat){ 0 }), ELOOP);
+		EQ(size_of("n4/back/f"), 13);
+		EQ(size_of("deep/f"), 9);
+		EQ(size_of("deep/self/self/../f"), 4);
+		EQ(size_of("deep/../back/f"), 13);
+		CHECK(S_ISREG(mode_of("q5/f")) && S_ISREG(mode_of("q20/f")) && S_ISREG(mode_of("deep/self/f")) && S_ISLNK(mode_of("q5/sub/self")));
+		ERR(lstat("q5/f/", &(struct stat){ 0 }), ENOTDIR);
+		CHECK(S_ISDIR(mode_of("deep/")) && S_ISLNK(mode_of("deep")) && S_ISLNK(mode_of("deep/self")) && S_ISDIR(mode_of("deep/self/.")));
+		OK(stat("deep", &(struct stat){ 0 }));
+		ERR(stat("deep/f/", &(struct stat){ 0 }), ENOTDIR);
+		ERR(stat("n3/no_folder", &(struct stat){ 0 }), ENOTDIR);
+		CHECK(S_ISLNK(mode_of("n3/no_folder")));
+		ERR(lstat("n3/no_folder/", &(struct stat){ 0 }), ENOTDIR);
+		ERR(stat("n3/no_folder/x", &(struct stat){ 0 }), ENOTDIR);
+		ERR(stat("n3/f/x", &(struct stat){ 0 }), ENOTDIR);
+		ERR(stat("dangling", &(struct stat){ 0 }), ENOENT);
+		ERR(stat("dangling/x", &(struct stat){ 0 }), ENOENT);
+		CHECK(S_ISDIR(mode_of("root/")) && S_ISDIR(mode_of("root/../..")));
+		OK(access("root/dev/null", F_OK));
+		ERR(open("n2/sub/self", O_RDONLY | O_NOFOLLOW), ELOOP);
+		fd = OK(open("n2/sub/self", O_PATH | O_NOFOLLOW));
+		EQ(readlinkat(fd, "", a, sizeof a), 16);
+		close(fd);
+		close(OK(open("q5/new", O_RDWR | O_CREAT | O_EXCL, 0600)));
+		OK(unlink("q4/new"));
+		close(OK(open("deep/new", O_RDWR | O_CREAT | O_EXCL, 0600)));
+		OK(rename("n3/sub/new", "deep/self/newer"));
+		OK(unlink("n0/sub/newer"));
+	}
+}
+
 CASE(path_limits)
 {
 	char name[300], *path = malloc(5000);

@@ -24,7 +24,7 @@
 
 #include "abi.h"
 
-enum { OFTEN = 10, MODES = 4, SIZES = 2, TARGET_MAX = 400, BIG = 200 << 10, PEOPLE = 4711 };
+enum { OFTEN = 10, PATHS = 5, MODES = 4, SIZES = 2, TARGET_MAX = 400, BIG = 200 << 10, PEOPLE = 4711 };
 
 struct facts {
 	int stat, lstat, access[MODES], open; /* 0 or errno */
@@ -158,10 +158,11 @@ static void must_be_true(const char *what, const char *path, int which)
 
 /* --- what changes. Before it there are, in the current folder:
  * d/f (a few bytes, mode 644), d/h (a link to it), d/g (other bytes), d/big (more), d/e (an empty folder), d/e2 (with a file x), d2/f (other bytes),
- * s (a link to d), d/l (a link to f), d/long and d/longer (links with long targets), m (an empty folder). Descriptors are open: file (of d/f, to read and write), big, dir (d2). */
+ * s (a link to d), chain (one to s), abs (one to d by its whole path), lm (one to m), to_none (one to d/none), d/l (one to f), d/up (one to ../d2/f),
+ * d2/in (one to ../chain/f), d/long and d/longer (with long targets), m (an empty folder). Descriptors are open: file (of d/f, to read and write), big, dir (d2). */
 static int file, big, dir;
 static char *mapped;
-static char here[256];
+static char here[256], d_as_whole[300];
 
 static const char *target_of(int len)
 {
@@ -185,7 +186,15 @@ static void setup(void)
 	put_file("d/e2/x", "x", 0644);
 	put_file("d2/f", "the other one", 0755);
 	OK(link("d/f", "d/h"));
+	CHECK(getcwd(here, sizeof here));
+	snprintf(d_as_whole, sizeof d_as_whole, "%s/d", here);
+	OK(symlink(d_as_whole, "abs"));
 	OK(symlink("d", "s"));
+	OK(symlink("s", "chain"));
+	OK(symlink("m", "lm"));
+	OK(symlink("d/none", "to_none"));
+	OK(symlink("../d2/f", "d/up"));
+	OK(symlink("../chain/f", "d2/in"));
 	OK(symlink("f", "d/l"));
 	OK(symlink(target_of(144), "d/long"));
 	OK(symlink(target_of(300), "d/longer"));
@@ -193,7 +202,6 @@ static void setup(void)
 	big = OK(open("d/big", O_RDWR | O_CREAT, 0644));
 	OK(ftruncate(big, BIG));
 	dir = OK(open("d2", O_RDONLY | O_DIRECTORY));
-	CHECK(getcwd(here, sizeof here));
 }
 
 static void c_create(void) { put_file("d/none", "new", 0640); }
@@ -236,6 +244,22 @@ static void c_exchange_dir_link(void) { OK(syscall(SYS_renameat2, AT_FDCWD, "s",
 static void c_link_to_dir(void) { OK(unlink("s")); OK(mkdir("s", 0700)); put_file("s/f", "no link", 0600); }
 static void c_dir_to_link(void) { OK(rename("d", "d3")); OK(symlink("d2", "d")); }
 static void c_link_to_file(void) { OK(unlink("s")); put_file("s", "no link", 0600); }
+static void c_relink(void) { OK(unlink("s")); OK(symlink("d2", "s")); }
+static void c_relink_same(void) { OK(unlink("s")); OK(symlink("d", "s")); }
+static void c_relink_chain(void) { OK(symlink("d2", "chain2")); OK(rename("chain2", "chain")); }
+static void c_relink_abs(void) { OK(unlink("abs")); OK(symlink("/nowhere", "abs")); }
+static void c_relink_up(void) { OK(symlink("g", "d/up2")); OK(rename("d/up2", "d/up")); }
+static void c_link_over_link(void) { OK(rename("s", "chain")); }
+static void c_loop(void) { OK(syscall(SYS_renameat2, AT_FDCWD, "s", AT_FDCWD, "chain", RENAME_EXCHANGE)); }
+static void c_link_of_link(void) { OK(link("chain", "d/none")); }
+static void c_link_to_links_folder(void) { OK(symlink("../d2", "d/none")); }
+static void c_move_links_folder(void) { OK(rename("d2", "d4")); }
+static void c_unlink_target(void) { OK(unlink("d2/f")); }
+static void c_rename_over_target(void) { OK(rename("d/g", "d2/f")); }
+static void c_chmod_target(void) { OK(chmod("d2/f", 0600)); }
+static void c_write_target(void) { put_file("d2/f", "longer than before", 0755); }
+static void c_chmod_by_link(void) { OK(chmod("chain", 0700)); OK(chmod("d2/in", 0611)); }
+static void c_lchown_links(void) { OK(lchown("s", 17, 18)); OK(lchown("chain", 17, 18)); }
 static void c_file_to_link(void) { OK(unlink("d/f")); OK(symlink("g", "d/f")); }
 static void c_bind_socket(void)
 {
@@ -333,6 +357,7 @@ static void c_chmod_upper(void) { OK(chmod(here, 0700)); }
 static void c_mount(void) { OK(mount("none", "d", "tmpfs", 0, "mode=700")); }
 static void c_mount_upper(void) { OK(mkdir("m/d", 0755)); OK(mount("m", "d", NULL, MS_BIND, NULL)); }
 static void c_mount_file(void) { OK(mount("d2/f", "d/f", NULL, MS_BIND, NULL)); }
+static void c_mount_d2(void) { OK(mount("none", "d2", "tmpfs", 0, NULL)); OK(symlink("../d/g", "d2/in")); }
 static void c_umount(void) { OK(umount2("m", MNT_DETACH)); }
 static void c_mount_ro(void) { OK(mount(NULL, "d", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOEXEC, NULL)); }
 static void c_mount_move(void) { OK(mount("m", "d", NULL, MS_MOVE, NULL)); }
@@ -404,7 +429,7 @@ static void p_people(void) /* somebody who owns d but may not everything */
 static void p_old_atime(void) { OK(utimensat(AT_FDCWD, "d/f", (struct timespec[]){ { 17, 18 }, { 0, UTIME_NOW } }, 0)); }
 
 static const struct change {
-	const char *name, *paths[3];
+	const char *name, *paths[PATHS];
 	void (*make)(void), (*prepare)(void);
 } changes[] = {
 	{ "create", { "d/none", "d" }, c_create, 0 },
@@ -449,6 +474,45 @@ static const struct change {
 	{ "exchange of a link", { "d/l", "d/g", "s/l" }, c_exchange_link, 0 },
 	{ "exchange of a link to a folder", { "s/f", "d2/f", "s" }, c_exchange_dir_link, 0 },
 	{ "a folder in a link's place", { "s", "s/f", "s/none" }, c_link_to_dir, 0 },
+	{ "a link that is crossed leads elsewhere", { "s/f", "chain/f", "d2/in", "s/none", "s/e2/x" }, c_swap_link, 0 },
+	{ "it is removed", { "s/f", "chain/f", "d2/in", "s/none", "chain" }, c_unlink_dir_link, 0 },
+	{ "it is removed, made anew", { "s/f", "chain/f", "d2/in", "s/none", "chain" }, c_relink, 0 },
+	{ "it is removed, made anew as it was", { "s/f", "chain/f", "d2/in", "s/none", "chain" }, c_relink_same, 0 },
+	{ "it is renamed", { "s/f", "chain/f", "d2/in", "s/none", "s2/f" }, c_rename_dir_link, 0 },
+	{ "it changes places with a folder", { "s/f", "chain/f", "d2/in", "d2/f", "chain" }, c_exchange_dir_link, 0 },
+	{ "it becomes a folder", { "s/f", "chain/f", "d2/in", "chain/none", "chain" }, c_link_to_dir, 0 },
+	{ "it becomes a file", { "s/f", "chain/f", "d2/in", "chain/none", "chain" }, c_link_to_file, 0 },
+	{ "a link to it leads elsewhere", { "s/f", "chain/f", "d2/in", "chain/none", "chain" }, c_relink_chain, 0 },
+	{ "a link to it becomes it", { "s/f", "chain/f", "d2/in", "chain/none", "chain" }, c_link_over_link, 0 },
+	{ "they lead nowhere", { "s/f", "chain/f", "d2/in", "chain/none", "chain" }, c_loop, 0 },
+	{ "a whole path becomes another", { "abs/f", "abs", "abs/none", "abs/e2/x" }, c_relink_abs, 0 },
+	{ "a link at the end leads elsewhere", { "d/up", "s/up", "chain/up", "abs/up" }, c_relink_up, 0 },
+	{ "a link to a link", { "d/none/f", "d/none", "s/none", "to_none/f" }, c_link_of_link, 0 },
+	{ "a link where nothing was", { "d/none/f", "d/none", "s/none", "to_none/f", "to_none/in" }, c_link_to_links_folder, 0 },
+	{ "a file where a link leads", { "to_none", "s/none", "to_none/f" }, c_create, 0 },
+	{ "a folder where a link leads", { "to_none", "s/none", "to_none/f" }, c_mkdir, 0 },
+	{ "a folder moves to where a link leads", { "to_none", "to_none/x", "s/e2/x" }, c_rename_dir_in, 0 },
+	{ "the folder with a link moves", { "d2/in", "d/up", "d4/in" }, c_move_links_folder, 0 },
+	{ "the folder that a link leads to moves", { "s/f", "chain/f", "abs/f", "d2/in", "s/none" }, c_rename_dir, 0 },
+	{ "another folder where a link leads", { "s/f", "chain/f", "abs/f", "d2/in", "s/none" }, c_another_dir, 0 },
+	{ "folders change places", { "s/f", "chain/f", "abs/f", "d2/in", "s/up" }, c_exchange_dirs, 0 },
+	{ "unlink of what a link leads to", { "d/up", "s/up", "chain/up", "abs/up" }, c_unlink_target, 0 },
+	{ "rename over what a link leads to", { "d/up", "s/up", "chain/up", "abs/up" }, c_rename_over_target, 0 },
+	{ "chmod of what a link leads to", { "d/up", "s/up", "chain/up", "abs/up" }, c_chmod_target, 0 },
+	{ "write to what a link leads to", { "d/up", "s/up", "chain/up", "abs/up" }, c_write_target, 0 },
+	{ "chmod by a link", { "s/f", "chain", "d2/in", "abs" }, c_chmod_by_link, 0 },
+	{ "lchown of links", { "s/f", "s", "chain/f", "chain" }, c_lchown_links, 0 },
+	{ "chmod of a folder that a link leads to", { "s/f", "chain/f", "abs/f", "d2/in", "chain/none" }, c_chmod_dir, 0 },
+	{ "the same by one who may not everything", { "s/f", "chain/f", "abs/f", "d2/in", "chain/none" }, c_chmod_dir, p_people },
+	{ "mount where a link leads", { "s/f", "chain/f", "abs/f", "d2/in", "chain/none" }, c_mount, p_mounts },
+	{ "mount on a file where a link leads", { "s/f", "chain/f", "abs/f", "d2/in" }, c_mount_file, p_mounts },
+	{ "mount over a link", { "d2/in", "d/up", "s/up" }, c_mount_d2, p_mounts },
+	{ "umount where a link leads", { "lm/f", "lm", "lm/none" }, c_umount, p_mounted },
+	{ "a mount moves from where a link leads", { "lm/f", "s/f", "chain/f", "abs/f" }, c_mount_move, p_mounted },
+	{ "pivot_root, and links", { "abs/f", "s/f", "d2/in", "/bin/sh" }, c_pivot, p_new_root },
+	{ "chdir, and links", { "abs/f", "s/f", "in" }, c_chdir, 0 },
+	{ "chroot, and links", { "abs/f", "s/f", "d2/in", "/bin/sh", "/in" }, c_chroot, 0 },
+	{ "setresuid, and links", { "s/f", "chain/f", "abs/f", "d2/in" }, c_setuid, 0 },
 	{ "a link in a folder's place", { "d", "d/f", "s/f" }, c_dir_to_link, 0 },
 	{ "a file in a link's place", { "s", "s/f", "s/" }, c_link_to_file, 0 },
 	{ "chmod", { "d/f", "d/h", "s/f" }, c_chmod, 0 },
@@ -542,7 +606,7 @@ static void by_process(const struct change *c)
 static void ask_often(const struct change *c)
 {
 	for (int i = 0; i < OFTEN; i++)
-		for (int k = 0; k < 3 && c->paths[k]; k++)
+		for (int k = 0; k < PATHS && c->paths[k]; k++)
 			ask(c->paths[k], i);
 }
 
@@ -554,7 +618,7 @@ static void try_one(const struct change *c, void (*by)(const struct change *))
 	ask_often(c);
 	by(c);
 	for (int i = 0; i < 3; i++)
-		for (int k = 0; k < 3 && c->paths[k]; k++)
+		for (int k = 0; k < PATHS && c->paths[k]; k++)
 			must_be_true(c->name, c->paths[k], i);
 }
 
@@ -875,7 +939,8 @@ static uint32_t next(uint32_t below)
 	return (state >> 8) % below;
 }
 
-static const char *const names[] = { "a/x", "a/y", "a/z", "b/x", "b/y", "a", "b", "a/z/deep", "b/y/deep" };
+static const char *const names[] = { "a/x", "a/y", "a/z", "b/x", "b/y", "a", "b", "a/z/deep", "b/y/deep", "a/z/x", "l", "l/x", "l/z/y" };
+static const char *const targets[] = { "x", "../b/y", "../b", "a", "b", "../l/x" };
 enum { NAMES = sizeof names / sizeof *names, STEPS = 1500 };
 
 /* Whatever comes of it. */
@@ -904,7 +969,7 @@ static void disturb(void)
 		link(p, q);
 		break;
 	case 6:
-		symlink(next(2) ? "x" : "../b/y", p);
+		symlink(targets[next(sizeof targets / sizeof *targets)], p);
 		break;
 	case 7:
 		chmod(p, 0700 + next(0100));

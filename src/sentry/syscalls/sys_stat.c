@@ -236,13 +236,9 @@ static long readlink_at(struct task *t, int dirfd, uaddr_t upath, uaddr_t dst, i
 		return remember_end(t, ret, NULL, 0);
 	inode = dentry_inode(p.dentry);
 	remember_link(t, inode);
-	if (!S_ISLNK(inode->attr.mode) || !inode->ops->readlink) {
-		ret = empty ? -ENOENT : -EINVAL;
-	} else {
-		mutex_lock(&inode->mu);
-		ret = inode->ops->readlink(inode, text, sizeof(text));
-		mutex_unlock(&inode->mu);
-	}
+	ret = inode_readlink(inode, text, sizeof(text));
+	if (ret == -EINVAL && empty)
+		ret = -ENOENT;
 	path_put(&p);
 	if (ret >= 0) {
 		ret = MIN(ret, cap);

@@ -31,6 +31,7 @@ void inode_fini(struct inode *inode)
 		file_locks_free(inode);
 	if (inode->marks)
 		inotify_inode_gone(inode);
+	kmem_bytes_free(inode->link);
 }
 
 void inode_set_attr(struct inode *inode, const struct setattr *set)
@@ -45,6 +46,32 @@ void inode_set_attr(struct inode *inode, const struct setattr *set)
 		inode->attr.atime = set->atime;
 	if (set->valid & ATTR_MTIME)
 		inode->attr.mtime = set->mtime;
+}
+
+void inode_keep_link(struct inode *inode, char *target)
+{
+	char *none = NULL;
+
+	if (!S_ISLNK(inode->attr.mode) || !atomic_compare_exchange_strong(&inode->link, &none, target))
+		kmem_bytes_free(target);
+}
+
+int inode_readlink(struct inode *inode, char *dst, size_t cap)
+{
+	const char *link = inode->link;
+	int n;
+
+	if (link) {
+		n = (int)strnlen(link, cap);
+		memcpy(dst, link, (size_t)n);
+		return n;
+	}
+	if (!S_ISLNK(inode->attr.mode) || !inode->ops->readlink)
+		return -EINVAL;
+	mutex_lock(&inode->mu);
+	n = inode->ops->readlink(inode, dst, cap);
+	mutex_unlock(&inode->mu);
+	return n;
 }
 
 struct inode *inode_get(struct inode *inode)

@@ -44,6 +44,12 @@ void remember_walk_locked(struct task *t, struct dentry *in, bool whole, int err
 	in->remembered = true;
 }
 
+void remember_crossed_locked(struct task *t, struct dentry *link)
+{
+	if (t->remember.state == REMEMBER_ASKED)
+		link->remembered = true;
+}
+
 void remember_attr(struct task *t, struct inode *inode)
 {
 	const uint32_t index = index_of(inode);
@@ -103,12 +109,24 @@ void remember_all_anew(void)
 		platform->path_count_up(ALL);
 }
 
+// A directory's mark is about the names in it, and a link's about itself.
+static bool leads_on_locked(struct dentry *d)
+{
+	const struct inode *inode = d->inode;
+	bool crossed;
+
+	if (!inode || !S_ISLNK(inode->attr.mode))
+		return inode && S_ISDIR(inode->attr.mode);
+	crossed = d->remembered;
+	d->remembered = false;
+	return crossed;
+}
+
 void remember_name_changed_locked(struct dentry *d)
 {
 	struct dentry *dir = d->parent;
-	const struct inode *inode = d->inode;
 
-	if (inode && S_ISDIR(inode->attr.mode))
+	if (leads_on_locked(d))
 		remember_all_anew();
 	if (!dir->remembered)
 		return;

@@ -2,7 +2,8 @@
 //
 // An answer may be kept if the path's walk stayed in the cache of names (walk_cached.c), and if the file's attributes, where it tells of them,
 // change only in ways that are told here. It rests on three counts, which the process sees:
-// - one for what is rare: names of directories, their modes and owners, mounts, credentials, roots and working directories;
+// - one for what is rare: names of directories and of links that such a walk has crossed, directories' modes and owners, mounts, credentials, roots
+//   and working directories;
 // - one for the names in the directory that the last name was looked up in, and one for the attributes of what was found, both by a hash.
 // Whoever changes something counts up while he holds the lock under which it is looked at. The counts are read before the look, so an answer from
 // before the change is stale at once. To keep changes cheap, a directory or inode is marked while somebody may rest on it.
@@ -14,6 +15,7 @@
 // Around a call that asks about one path, in this order; each does nothing but where the answer is to be kept.
 void remember_begin(struct task *t, const char *path);
 void remember_walk_locked(struct task *t, struct dentry *in, bool whole, int err); // by walk_cached(); in: see above, or NULL
+void remember_crossed_locked(struct task *t, struct dentry *link); // likewise, before: a link that it followed
 void remember_attr(struct task *t, struct inode *inode); // before inode's attributes are looked at
 void remember_link(struct task *t, const struct inode *inode); // instead, where only its kind is looked at, and a link's target
 // Answers ret, kept if >= 0 and what was found, -ENOENT and nothing was, -EINVAL and no link was. answer: len bytes that were copied out.

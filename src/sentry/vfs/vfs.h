@@ -62,6 +62,7 @@ struct inode {
 	struct mutex mu; // a directory: its entries; a file: data and attributes
 	struct inode_attr attr; // Guarded by mu (reads of single words may go without).
 	void *priv; // the file system's
+	_Atomic(char *) link; // where a symbolic link leads, for life; kmem_bytes. NULL: it isn't known yet, or depends (inode_ops.readlink)
 	struct pipe *pipe; // a FIFO's, while open
 	struct unix_sock *bound; // a socket file's
 	struct file_locks *locks; // POSIX, OFD and flock locks (vfs/locks.c)
@@ -95,7 +96,7 @@ struct inode_ops {
 	int (*rename)(struct inode *old_dir, const char *old_name, size_t old_len, struct inode *new_dir, const char *new_name,
 		      size_t new_len, struct inode *victim, struct inode *target, unsigned flags);
 	int (*tmpfile)(struct inode *dir, uint32_t mode, const struct cred *cred, struct inode **out_inode); // (-EOPNOTSUPP)
-	int (*readlink)(struct inode *inode, char *dst, size_t cap); // length, not terminated (-EINVAL)
+	int (*readlink)(struct inode *inode, char *dst, size_t cap); // while inode->link is NULL: length, not terminated (-EINVAL)
 	// A link that leads elsewhere without a path (/proc/PID/fd/N, exe, cwd): a counted path. mu not held. (plain readlink is used)
 	int (*magic_link)(struct inode *inode, struct task *t, struct path *out_path);
 	int (*getattr)(struct inode *inode, struct inode_attr *out); // (inode->attr as it is)
@@ -126,6 +127,8 @@ static inline void inode_changed(struct inode *inode)
 	if (atomic_load_explicit(&inode->remembered, memory_order_relaxed))
 		inode_anew(inode);
 }
+void inode_keep_link(struct inode *inode, char *target); // as inode->link, if it is a link. Takes target; NULL: nothing happens
+int inode_readlink(struct inode *inode, char *dst, size_t cap); // length, at most cap, not terminated; -EINVAL: it's no link. mu not held
 struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode); // NULL is allowed
 

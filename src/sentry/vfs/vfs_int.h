@@ -138,6 +138,6 @@ int walk_to_parent(struct walk *w); // at: the last component's directory
 // The last component: 0 and a path that may be negative; 1: it was a link that is followed, call walk_to_parent and this again.
 int walk_last(struct walk *w, bool follow, struct path *out);
 void walk_end(struct walk *w);
-// Goes along *path as far as names are cached and nothing else is needed: 0: *out is where all of it leads; 1: *out is where the walk goes on, with
-// what is left in *path. Both counted. -errno. Unless whole the last component is left. flags: LOOKUP_FOLLOW matters.
-int walk_cached(struct task *t, const struct path *dir, const char **path, unsigned flags, bool whole, struct path *out);
+// Goes along w->rest as far as names are cached and nothing else is needed: 0: w->at is where all of it leads; 1: w->at is where the walk goes on, with
+// what is left in w->rest. Counted. -errno. Unless whole the last component is left. w is fresh but for t, cred, flags, rest.
+int walk_cached(struct walk *w, const struct path *dir, bool whole);

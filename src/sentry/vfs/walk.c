@@ -78,7 +78,7 @@ static int begin(struct walk *w, struct task *t, const struct path *dir, const c
 	}
 	if (flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT))
 		return begin_bound(w, dir, path, flags);
-	return walk_cached(t, dir, &w->rest, flags, whole, &w->at);
+	return walk_cached(w, dir, whole);
 }
 
 int walk_begin(struct walk *w, struct task *t, const struct path *dir, const char *path, unsigned flags)
@@ -173,14 +173,10 @@ static int follow(struct walk *w, const struct path *link, const char *rest)
 			return 0;
 		}
 	}
-	if (!inode->ops->readlink)
-		return -EINVAL;
 	buf = kmem_bytes(PATH_MAX + rest_len + 2);
 	if (!buf)
 		return -ENOMEM;
-	mutex_lock(&inode->mu);
-	n = inode->ops->readlink(inode, buf, PATH_MAX - 1);
-	mutex_unlock(&inode->mu);
+	n = inode_readlink(inode, buf, PATH_MAX - 1);
 	if (n <= 0) {
 		kmem_bytes_free(buf);
 		return n ? n : -ENOENT;

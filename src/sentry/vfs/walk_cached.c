@@ -3,8 +3,9 @@
 // Under vfs->dcache_mu nothing that is looked at here can go away. A hashed dentry has the cache's reference, which is given back after it was
 // unhashed under the lock, and holds its parent and its inode, which it keeps for life. A mount in a namespace's list has the
 // list's reference, and the root and working directory are the fs_context's; both are changed under this lock, too, and
-// what they held is put after it. So borrowed pointers do until the lock is given up. What needs the file system (an unknown name, a cached one
-// that is to be checked) or more than the cache (a symbolic link) is left to the walk in walk.c, which goes on from there.
+// what they held is put after it. So borrowed pointers do until the lock is given up. A symbolic link whose target is known is followed, while what
+// is behind it waits. What needs the file system (an unknown name, a cached one that is to be checked, a link's target) is left to the walk in
+// walk.c, which goes on from there; or, if that is within a target, from the link in the path itself, since that walk knows one string only.
 #include <string.h>
 
 #include "abi/errno.h"
@@ -14,7 +15,22 @@
 #include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { STOPPED = 1 };
+enum { STOPPED = 1, AT_LINK = 2 };
+enum { LINKS_MAX = 40, WAITING_MAX = 8 };
+
+struct steps {
+	const struct walk *w;
+	const struct path *root;
+	bool whole;
+	struct dentry *in; // the directory that the last name was looked up in
+	struct place {
+		struct path at;
+		const char *rest; // what is left of the path, or of a link's target
+		int links; // that were followed so far
+	} now, link; // link: in the path itself, while a target is under way
+	unsigned nwaiting;
+	const char *waiting[WAITING_MAX]; // what is behind the links whose targets are under way; nothing is at most behind the first
+};
 
 // Into what is mounted on it.
 static void into_mounts_locked(struct path *p)
@@ -40,17 +56,13 @@ static int may_search(const struct inode *dir, const struct cred *cred)
 	return S_ISDIR(dir->attr.mode) ? inode_permission_mode(dir, cred, MAY_EXEC) : -ENOTDIR;
 }
 
-// The step to name, behind which slash stands or not. 0: at is there.
-static int step_locked(struct path *at, const struct path *root, const char *name, size_t len, bool slash, bool last, unsigned flags)
+// From at to its child. AT_LINK: it is a link that is to be followed.
+static int child_locked(struct path *at, const char *name, size_t len, bool last, unsigned flags)
 {
-	struct path next = {at->mnt};
+	const bool slash = name[len];
+	struct path next = {at->mnt, dentry_find_locked(at->dentry, name, len)};
 	struct inode *inode;
 
-	if (len == 1 && name[0] == '.')
-		return 0;
-	if (len == 2 && name[0] == '.' && name[1] == '.')
-		return up_locked(at, root) ? 0 : STOPPED;
-	next.dentry = dentry_find_locked(at->dentry, name, len);
 	if (!next.dentry)
 		return STOPPED;
 	into_mounts_locked(&next);
@@ -59,11 +71,47 @@ static int step_locked(struct path *at, const struct path *root, const char *nam
 	inode = dentry_inode(next.dentry);
 	if (!inode)
 		return -ENOENT;
-	if (S_ISLNK(inode->attr.mode) && (!last || slash || (flags & LOOKUP_FOLLOW)))
-		return STOPPED;
 	if (last && slash && !S_ISDIR(inode->attr.mode))
-		return -ENOTDIR;
+		return S_ISLNK(inode->attr.mode) ? STOPPED : -ENOTDIR;
 	*at = next;
+	return S_ISLNK(inode->attr.mode) && (!last || (flags & LOOKUP_FOLLOW)) ? AT_LINK : 0;
+}
+
+static int follow_locked(struct steps *s, struct dentry *link, const char *after)
+{
+	const char *target = dentry_inode(link)->link;
+
+	if (!target || !*target || s->now.links == LINKS_MAX || s->nwaiting == WAITING_MAX || (s->w->flags & (LOOKUP_NO_SYMLINKS | LOOKUP_NO_XDEV)))
+		return STOPPED;
+	if (!s->nwaiting)
+		s->link = s->now;
+	if (!s->nwaiting || *after)
+		s->waiting[s->nwaiting++] = after;
+	remember_crossed_locked(s->w->t, link);
+	if (*target == '/')
+		s->now.at = *s->root;
+	s->now.rest = target;
+	s->now.links++;
+	return 0;
+}
+
+// The step to the name that now.rest begins with, before what is after it. 0: now is behind it.
+static int step_locked(struct steps *s, size_t len, const char *after, bool last)
+{
+	const char *name = s->now.rest;
+	struct path at = s->now.at;
+	int err = 0;
+
+	if (len == 2 && name[0] == '.' && name[1] == '.')
+		err = up_locked(&at, s->root) ? 0 : STOPPED;
+	else if (len != 1 || name[0] != '.')
+		err = child_locked(&at, name, len, last, s->w->flags);
+	if (err == AT_LINK)
+		return follow_locked(s, at.dentry, after);
+	if (err)
+		return err;
+	s->now.at = at;
+	s->now.rest = after;
 	return 0;
 }
 
@@ -74,43 +122,54 @@ static const char *skip_slashes(const char *p)
 	return p;
 }
 
-// *in: the directory that the last name was looked up in.
-static int steps_locked(const struct cred *cred, struct path *at, const struct path *root, const char **path, unsigned flags, bool whole, struct dentry **in)
+static int steps_locked(struct steps *s)
 {
 	int err;
 
 	for (;;) {
-		const struct inode *dir = dentry_inode(at->dentry);
-		const char *name = skip_slashes(*path), *end = strchrnul(name, '/'), *after = skip_slashes(end);
+		const struct inode *dir = dentry_inode(s->now.at.dentry);
+		const char *name = skip_slashes(s->now.rest), *end = strchrnul(name, '/'), *after = skip_slashes(end);
+		const bool last = !*after && (!s->nwaiting || !*s->waiting[s->nwaiting - 1]);
 
-		*path = name;
+		s->now.rest = name;
+		if (name == end && s->nwaiting) {
+			s->now.rest = s->waiting[--s->nwaiting];
+			continue;
+		}
 		if (name == end)
-			return whole ? 0 : STOPPED;
-		if ((!*after && !whole) || dir->ops->revalidate || dir->ops->permission)
+			return s->whole ? 0 : STOPPED;
+		if ((last && !s->whole) || dir->ops->revalidate || dir->ops->permission)
 			return STOPPED;
-		*in = at->dentry;
-		err = may_search(dir, cred) ?: step_locked(at, root, name, end - name, *end, !*after, flags);
+		s->in = s->now.at.dentry;
+		err = may_search(dir, s->w->cred) ?: step_locked(s, (size_t)(end - name), after, last);
 		if (err)
 			return err;
-		*path = after;
 	}
 }
 
-int walk_cached(struct task *t, const struct path *dir, const char **path, unsigned flags, bool whole, struct path *out)
+int walk_cached(struct walk *w, const struct path *dir, bool whole)
 {
+	const struct fs_context *fs = w->t->fs;
 	struct vfs *vfs = kernel()->vfs;
-	const struct path *root = &t->fs->root;
-	struct dentry *in = NULL;
-	struct path at;
+	struct steps s; // to clear it all would take as long as some of the steps
 	int err;
 
+	s.w = w;
+	s.root = &fs->root;
+	s.whole = whole;
+	s.in = NULL;
+	s.nwaiting = 0;
 	mutex_lock(&vfs->dcache_mu);
-	at = **path == '/' ? *root : dir ? *dir : t->fs->cwd;
-	err = steps_locked(t->cred, &at, root, path, flags, whole, &in);
-	if (t->remember.state)
-		remember_walk_locked(t, in, whole, err);
+	s.now = (struct place){*w->rest == '/' ? fs->root : dir ? *dir : fs->cwd, w->rest, 0};
+	err = steps_locked(&s);
+	if (w->t->remember.state)
+		remember_walk_locked(w->t, s.in, whole, err);
+	if (err == STOPPED && s.nwaiting)
+		s.now = s.link;
+	w->rest = s.now.rest;
+	w->links = s.now.links;
 	if (err >= 0)
-		*out = path_get(&at);
+		w->at = path_get(&s.now.at);
 	mutex_unlock(&vfs->dcache_mu);
 	return err;
 }

@@ -46,7 +46,7 @@ static void give_along(struct gofer_inode *dir, struct listed *e, struct inode *
 	struct gofer_inode *gi = gofer_inode(inode);
 
 	if (e->link != LISTING_NONE)
-		gofer_inode_link(inode, kmem_strndup(dir->listing->text + e->link, e->link_len)); // without memory it is asked for
+		inode_keep_link(inode, kmem_strndup(dir->listing->text + e->link, e->link_len)); // without memory it is asked for
 	if (!e->below)
 		return;
 	mutex_lock(&inode->mu);
@@ -131,7 +131,7 @@ int gofer_dir_lookup(struct inode *dir, const char *name, size_t len, struct ino
 	if (err)
 		kmem_bytes_free(link);
 	else
-		gofer_inode_link(*out_inode, link);
+		inode_keep_link(*out_inode, link);
 	return err;
 }
 
@@ -163,7 +163,7 @@ static struct dentry *enter(struct dentry *dir, const struct gofer_name *name, c
 		return NULL;
 	}
 	if (link) {
-		gofer_inode_link(inode, *link);
+		inode_keep_link(inode, *link);
 		*link = NULL;
 	}
 	return dentry_enter(dir, name->s, name->len, inode);

@@ -182,19 +182,6 @@ int gofer_inode_of(struct super_block *sb, const struct gofer_entry *entry, stru
 	return 0;
 }
 
-void gofer_inode_link(struct inode *inode, char *target)
-{
-	struct gofer_inode *gi = gofer_inode(inode);
-
-	mutex_lock(&inode->mu);
-	if (!gi->link && S_ISLNK(inode->attr.mode)) {
-		gi->link = target;
-		target = NULL;
-	}
-	mutex_unlock(&inode->mu);
-	kmem_bytes_free(target);
-}
-
 int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_attr *attr, struct inode **out)
 {
 	char *copy = kmem_strndup(name, len);
@@ -336,7 +323,6 @@ static void inode_destroy(struct inode *inode)
 	}
 	drop_from(gi);
 	gofer_listing_free(gi->listing);
-	kmem_bytes_free(gi->link);
 	inode_fini(inode);
 	kmem_free(&inode_type, gi);
 }
@@ -402,36 +388,30 @@ static bool inode_remember(struct inode *inode, uint16_t index)
 	return true;
 }
 
-static int inode_readlink(struct inode *inode, char *dst, size_t cap)
+// A link never changes, in shared trees neither.
+static int read_link(struct inode *inode, char *dst, size_t cap)
 {
-	struct gofer_inode *gi = gofer_inode(inode);
-	char target[GOFER_PATH_MAX + 1];
+	char target[GOFER_PATH_MAX];
 	uint64_t node;
 	int64_t n;
 	int err;
 
-	if (!S_ISLNK(inode->attr.mode))
-		return -EINVAL;
-	if (!gi->link) { // a symlink never changes, in shared trees neither
-		err = gofer_inode_node(gi, &node);
-		if (err)
-			return err;
-		n = AWAY(gofer_readlink(gofer_client(inode), node, target, sizeof(target) - 1));
-		if (n < 0)
-			return (int)n;
-		gi->link = kmem_strndup(target, (size_t)n);
-		if (!gi->link)
-			return -ENOMEM;
-	}
-	n = (int64_t)strnlen(gi->link, cap);
-	memcpy(dst, gi->link, (size_t)n);
+	err = gofer_inode_node(gofer_inode(inode), &node);
+	if (err)
+		return err;
+	n = AWAY(gofer_readlink(gofer_client(inode), node, target, sizeof(target)));
+	if (n < 0)
+		return (int)n;
+	inode_keep_link(inode, kmem_strndup(target, (size_t)n));
+	n = MIN(n, (int64_t)cap);
+	memcpy(dst, target, (size_t)n);
 	return (int)n;
 }
 
 #define GOFER_OPS_SLOTS \
 	.ahead = gofer_dir_ahead, .lookup = gofer_dir_lookup, .create = gofer_dir_create, .symlink = gofer_dir_symlink, .link = gofer_dir_link, \
 	.unlink = gofer_dir_unlink, .rmdir = gofer_dir_rmdir, .rename = gofer_dir_rename, .tmpfile = gofer_dir_tmpfile, \
-	.readlink = inode_readlink, .getattr = gofer_getattr_locked, .setattr = gofer_setattr_locked, .open = gofer_file_open, \
+	.readlink = read_link, .getattr = gofer_getattr_locked, .setattr = gofer_setattr_locked, .open = gofer_file_open, \
 	.getxattr = gofer_getxattr_locked, .setxattr = gofer_setxattr_locked, .listxattr = gofer_listxattr_locked, \
 	.removexattr = gofer_removexattr_locked, .remember = inode_remember, .destroy = inode_destroy
 

@@ -55,7 +55,6 @@ struct gofer_inode {
 	char *from_name; // kmem_bytes
 	struct hostfd *readonly, *writable; // kept open, so that opening again needs no message. Guarded by table_mu.
 	struct gofer_listing *listing; // of a directory; NULL: not listed yet
-	char *link; // a symlink's target, once read; kmem_bytes
 	bool attr_stale; // attr is to be asked for again
 	enum { XATTR_UNKNOWN, XATTR_NONE, XATTR_SOME } xattrs;
 };
@@ -89,8 +88,6 @@ static inline struct gofer_client *gofer_client(struct inode *inode)
 extern const struct inode_ops gofer_inode_ops, gofer_inode_ops_shared;
 // The inode of a walked entry, counted. Takes entry->node over in any case. 0 or -ENOMEM.
 int gofer_inode_of(struct super_block *sb, const struct gofer_entry *entry, struct inode **out);
-// Where a symbolic link leads, as the gofer said unasked. Takes target (kmem_bytes; NULL is allowed).
-void gofer_inode_link(struct inode *inode, char *target);
 // The inode of a listed name of dir, whose node is walked to later.
 int gofer_inode_listed(struct gofer_inode *dir, const char *name, size_t len, const struct gofer_attr *attr, struct inode **out);
 // The node, walked to if need be; inode.mu isn't needed, the answer stays valid while the inode is held. 0 or -errno.

@@ -199,9 +199,7 @@ static int make_upper(struct inode *dir, const char *name, struct inode *from, c
 	int err, n;
 
 	if (S_ISLNK(a->mode)) {
-		mutex_lock(&from->mu);
-		n = from->ops->readlink(from, target, sizeof(target) - 1);
-		mutex_unlock(&from->mu);
+		n = inode_readlink(from, target, sizeof(target) - 1);
 		if (n < 0)
 			return n;
 		target[n] = 0;

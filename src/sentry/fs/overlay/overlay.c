@@ -218,14 +218,10 @@ int overlay_setattr(struct inode *inode, const struct setattr *set)
 
 static int file_readlink(struct inode *inode, char *dst, size_t cap)
 {
-	struct inode *real = overlay_real(overlay_node(inode));
-	int n;
+	const int n = inode_readlink(overlay_real(overlay_node(inode)), dst, cap);
 
-	if (!real->ops->readlink)
-		return -EINVAL;
-	mutex_lock(&real->mu);
-	n = real->ops->readlink(real, dst, cap);
-	mutex_unlock(&real->mu);
+	if (n > 0 && (size_t)n < cap)
+		inode_keep_link(inode, kmem_strndup(dst, (size_t)n));
 	return n;
 }
 

@@ -77,8 +77,6 @@ void tmpfs_node_destroy(struct inode *inode)
 
 	if (S_ISREG(inode->attr.mode))
 		tmpfs_file_free(n);
-	else if (S_ISLNK(inode->attr.mode))
-		kmem_bytes_free(n->link);
 	tmpfs_xattr_free(n);
 	tmpfs_sb(inode->sb)->inodes--;
 	inode_fini(inode);
@@ -100,17 +98,6 @@ int tmpfs_node_setattr(struct inode *inode, const struct setattr *set)
 	return 0;
 }
 
-static int node_readlink(struct inode *inode, char *dst, size_t cap)
-{
-	size_t len;
-
-	if (!S_ISLNK(inode->attr.mode))
-		return -EINVAL;
-	len = strnlen(tmpfs_node(inode)->link, cap);
-	memcpy(dst, tmpfs_node(inode)->link, len);
-	return (int)len;
-}
-
 // What is in a memfd the host or a process may change unseen.
 bool tmpfs_remember(struct inode *inode, uint16_t index)
 {
@@ -123,7 +110,6 @@ bool tmpfs_remember(struct inode *inode, uint16_t index)
 }
 
 static const struct inode_ops node_ops = { // all but directories
-	.readlink = node_readlink,
 	.getattr = tmpfs_getattr,
 	.setattr = tmpfs_node_setattr,
 	.getxattr = tmpfs_getxattr,

@@ -149,9 +149,9 @@ static int dir_symlink(struct inode *dir, const char *name, size_t len, const ch
 
 	if (err)
 		return err;
-	n->link = kmem_strdup(target);
+	n->inode.link = kmem_strdup(target);
 	n->inode.attr.size = strlen(target);
-	if (!n->link) {
+	if (!n->inode.link) {
 		inode_put(&n->inode);
 		return -ENOMEM;
 	}

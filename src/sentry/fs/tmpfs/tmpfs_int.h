@@ -50,7 +50,6 @@ struct tmpfs_node {
 				pid_t host_pid;
 			} growth;
 		} file;
-		char *link; // symlink's target
 	};
 	LIST_HEAD(, tmpfs_xattr) xattrs;
 };
