@@ -11,11 +11,10 @@ struct fs_context *fs_context_create(struct mount_ns *ns)
 {
 	struct fs_context *fs = kmem_alloc(&fs_context_type);
 	struct path root = {ns->root, ns->root->root};
-	static _Atomic bool any;
 
 	if (!fs)
 		return NULL;
-	if (atomic_exchange(&any, true)) // another container
+	if (atomic_exchange(&kernel()->vfs->rooted, true)) // another container
 		remember_apart();
 	ref_init(&fs->ref);
 	mutex_init(&fs->mu);

@@ -159,10 +159,10 @@ static bool same_rights(const struct cred *a, const struct cred *b)
 
 void remember_rights(struct cred *c)
 {
-	static struct cred *_Atomic first; // whose rights all have so far; stays
-	struct cred *all = atomic_load(&first);
+	struct cred *_Atomic *first = &kernel()->vfs->first_rights;
+	struct cred *all = atomic_load(first);
 
-	if (!all && atomic_compare_exchange_strong(&first, &all, c))
+	if (!all && atomic_compare_exchange_strong(first, &all, c))
 		all = cred_get(c);
 	if (all != c && !same_rights(all, c))
 		remember_apart();

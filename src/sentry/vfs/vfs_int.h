@@ -57,6 +57,8 @@ struct vfs {
 	struct mount *anon_mnt; // of anonymous files
 	struct mount *memfd_mnt; // made with the first memfd
 	_Atomic uint64_t next_anon_ino;
+	struct cred *_Atomic first_rights; // a reference; of remember_rights: those of the first program
+	_Atomic bool rooted; // a container's tree is there
 	struct mutex loans_mu; // guards the list of every inode's loans
 	struct mutex notify_mu; // guards all inotify watches
 	_Atomic unsigned nwatches;
