@@ -508,6 +508,13 @@ def case_do_surroundings(ctx, where):
         "".join(["/" + " /".join(sorted(n for n in os.listdir(root_folder(ctx)))), "\n"])
 
 
+def case_do_one_processor(ctx, where):
+    """Where nobody can wait awake for another."""
+    hull = runtime(ctx, where)
+    script = "for i in 1 2 3 4 5 6 7 8 9 10; do (echo $i | cat) & done | sort -n | tr '\\n' ' '; wait; echo end"
+    assert good(ctx.run(["taskset", "-c", "0", *hull.argv("do", "--", *sh(script))])) == "1 2 3 4 5 6 7 8 9 10 end\n"
+
+
 # Processes ask about a path, one after the other; then one becomes SOMETHING, and it and its children ask.
 ASK_IN_TURN = r"""
 import ctypes, os, sys
@@ -790,7 +797,7 @@ GROUPS = {
             case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_exec_names_in_common, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
-    "do": [case_do_status, case_do_surroundings, case_do_names_in_common, case_do_offsets, case_do_pipes, case_do_signals],
+    "do": [case_do_status, case_do_surroundings, case_do_one_processor, case_do_names_in_common, case_do_offsets, case_do_pipes, case_do_signals],
     "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map, case_whole_code],
 }
 

@@ -30,6 +30,7 @@ enum {
 	WAIT_MAX = 500,    // cycles for which a poll waits for somebody
 	UNBORN_YIELD = 16, // polls in vain, while somebody has been made that has not run yet
 	UNBORN_SLEEP = 600,
+	CROWD_WAIT = 80000, // cycles without an event
 };
 
 static struct mutex ids_mu = MUTEX_INIT; // apart, so that the tables need no room in the binary or memory before they are used
@@ -46,7 +47,9 @@ static struct {
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
 	struct platform_ctx *_Atomic way_for; // whose that was, last
 	bool gave_way;         // and was left it for a moment
-	uint32_t idle;         // polls since the last event
+	uint32_t idle;         // polls since the last event,
+	uint64_t idle_since;   // and by the time-stamp counter, when the first of these was
+	uint32_t running;      // contexts with the application, as of the last of these
 	uint64_t now;          // by the time-stamp counter, at the last look
 	uint64_t soonest;      // of those that this poll didn't look at yet: in how many cycles it is time for that,
 	uint32_t soonest_id;   // and whose
@@ -430,7 +433,7 @@ static struct platform_ctx *found(uint32_t id)
 static struct platform_ctx *scan(struct platform_event *out_event)
 {
 	const uint32_t n = ev.nids, words = (n + 7) / 8;
-	uint32_t w = ev.next / 8;
+	uint32_t w = ev.next / 8, running = 0;
 
 	for (uint32_t i = 0; i < words; i++, w++) {
 		uint64_t eight;
@@ -438,10 +441,13 @@ static struct platform_ctx *scan(struct platform_event *out_event)
 		if (w >= words)
 			w = 0;
 		eight = __atomic_load_n((const uint64_t *)&ev.modes[w * 8], __ATOMIC_RELAXED);
-		for (uint32_t id = w * 8; eight; eight >>= 8, id++)
+		for (uint32_t id = w * 8; eight; eight >>= 8, id++) {
 			if ((eight & 0xff) && look(id, out_event))
 				return found(id);
+			running += (eight & 0xff) == MODE_APP;
+		}
 	}
+	ev.running = running;
 	return NULL;
 }
 
@@ -472,25 +478,29 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 		return ctx;
 	if (ev.soonest < WAIT_MAX && !ev.give_way && look_in_time(ev.soonest_id, out_event))
 		return found(ev.soonest_id);
-	ev.idle++;
+	if (!ev.idle++)
+		ev.idle_since = __rdtsc();
 	if (!ev.give_way && !ev.gave_way)
 		channel_work_ahead(ev.idle > QUIET);
 	return NULL;
 }
 
 // Who got its answer on this very processor, or was made lately, can't run while we wait awake there. Yielding may do; but the host
-// may go on with us in spite of that, and only sleeping helps.
+// may go on with us in spite of that, and only sleeping helps. If as many run as there are processors, one of them waits for ours: then we don't wait
+// as long. And if there is but one, nothing comes while we do.
 bool systrap_in_the_way(void)
 {
 	bool unborn = ev.nunborn;
 
+	if (stub_processors == 1)
+		return true;
 	if (ev.give_way || (unborn && ev.idle % UNBORN_YIELD == 0)) {
 		ev.gave_way = ev.give_way;
 		ev.give_way = false;
 		sched_yield();
 		return false; // a look comes first
 	}
-	return ev.gave_way || (unborn && ev.idle >= UNBORN_SLEEP);
+	return ev.gave_way || (unborn && ev.idle >= UNBORN_SLEEP) || (ev.running >= (unsigned)stub_processors && __rdtsc() - ev.idle_since > CROWD_WAIT);
 }
 
 void events_watch(int sock, bool on)

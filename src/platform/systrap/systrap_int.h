@@ -153,6 +153,7 @@ int systrap_template_create(struct platform_as **out_as); // starts the process 
 int systrap_template_wait(struct platform_as *as);        // until it is there: the sentry has more to do meanwhile
 extern struct stub_param *stub_param; // the sentry's writable view
 extern int stub_doorbell;             // what a stub writes to
+extern int stub_processors;           // that we may run on, all of us
 extern uaddr_t stub_vdso;
 extern pid_t stub_group;              // the process group of all stubs
 extern uint64_t stub_xfeatures;

@@ -30,6 +30,7 @@ extern const uint8_t stub_blob[], stub_blob_end[];
 
 struct stub_param *stub_param;
 int stub_doorbell = -1;
+int stub_processors = 1;
 uaddr_t stub_vdso;
 pid_t stub_group;
 uint64_t stub_xfeatures;
@@ -215,6 +216,7 @@ static int create_param(int *out_fd)
 {
 	int fd = memfd_create("param", MFD_CLOEXEC);
 	char path[64];
+	cpu_set_t ours;
 
 	if (fd < 0 || ftruncate(fd, sizeof(*stub_param)) < 0)
 		return -errno;
@@ -226,7 +228,8 @@ static int create_param(int *out_fd)
 	if (*out_fd < 0)
 		return -errno;
 	close(fd);
-	stub_param->spinning = sysconf(_SC_NPROCESSORS_ONLN) > 1 && CPU_FEATURE_PRESENT(RDTSCP); // the C library has asked already
+	stub_processors = sched_getaffinity(0, sizeof(ours), &ours) == 0 ? CPU_COUNT(&ours) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+	stub_param->spinning = stub_processors > 1 && CPU_FEATURE_PRESENT(RDTSCP); // the C library has asked already
 	stub_param->has_rdpid = CPU_FEATURE_PRESENT(RDPID);
 	measure_xstate();
 	return 0;
