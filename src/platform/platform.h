@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
+#include "abi/sigaction.h"
 #include "abi/types.h"
 
 struct hostfd;
@@ -165,6 +166,17 @@ struct platform_ops {
 	void (*set_sigmask)(struct platform_ctx *ctx, uint64_t mask);
 	uint64_t (*get_sigmask)(struct platform_ctx *ctx);
 	void (*lend_sigmask)(struct platform_ctx *ctx, bool lent);
+
+	// May be NULL, all five. Signal actions that are lent: the platform may answer rt_sigaction itself where that succeeds. They lie with home, a context
+	// of their process that there is as long as they are lent. The caller orders the calls on one home.
+	// Lends those of actions that are in which (a signal set); first: nothing is lent yet. What it can't keep it doesn't take: those that it did.
+	uint64_t (*lend_actions)(struct platform_ctx *home, const struct ksigaction actions[NSIG_MAX], uint64_t which, bool first);
+	// ctx's calls are about those that lie with home, if the platform can do that; NULL: none.
+	void (*use_actions)(struct platform_ctx *ctx, struct platform_ctx *home);
+	uint64_t (*actions_changed)(struct platform_ctx *home); // no others are different from what they were when they were lent
+	// As it is now, as the application says; never more than rt_sigaction takes (KSA_KNOWN), but mask may be any.
+	void (*get_action)(struct platform_ctx *home, int sig, struct ksigaction *out);
+	void (*take_action)(struct platform_ctx *home, int sig, struct ksigaction *out); // and from now on it isn't lent
 
 	// May be NULL, all three. A wait on this epoll descriptor finds nothing, as long as the count at index (below PLATFORM_COUNTS) is what it was: one
 	// without a timeout the platform may answer itself to the stopped context. except, if not NULL, is found when it is true. The counts are

@@ -633,7 +633,6 @@ CASE(made_up_contents)
 	check_well(&b);
 }
 
-/* Complete made-up events, as a stub would post them: every kind, with numbers and lengths of no sense. */
 static void nothing(int sig)
 {
 }
@@ -686,6 +685,101 @@ CASE(forged_masks)
 	check_well(&b);
 }
 
+/* Every other one makes up actions that the process lives with for a while. */
+static void *forge_actions(void *arg)
+{
+	const bool gently = (uintptr_t)arg % 4 < 2;
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (;;) {
+		const int at = rand_r(&seed) % 4, sig = rand_r(&seed) % NSIG_MAX;
+		struct slot *s = (struct slot *)(CHAN_BASE + at * SLOT_BYTES);
+		volatile struct chan_actions *all = (volatile struct chan_actions *)((char *)s + SLOT_ACTIONS);
+		const uint64_t garbage = (uint64_t)rand_r(&seed) * 0x9e3779b97f4a7c15;
+
+		switch (rand_r(&seed) % 8) {
+		case 0:
+			all->of[sig].what = !gently ? garbage : ACTION_LENT | ACTION_RESTORER | (garbage % 1024 | 16) << ACTION_FLAGS_SHIFT | (uintptr_t)nothing;
+			break;
+		case 1:
+			all->of[sig].what = !gently ? ~0ull : garbage << ACTION_FLAGS_SHIFT | 1;
+			break;
+		case 2:
+			all->of[sig].what |= ACTION_LENT;
+			break;
+		case 3:
+			all->of[sig].mask = garbage | 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
+			break;
+		case 4:
+			all->of[SIGKILL - 1].what = all->of[SIGSTOP - 1].what = ACTION_LENT | 1;
+			break;
+		case 5:
+			if (!gently)
+				all->restorer = garbage;
+			break;
+		case 6:
+			all->changed = ~0ull;
+			break;
+		default:
+			*(volatile uint32_t *)&s->actions = garbage % 8 ? garbage % 5 : garbage;
+		}
+	}
+	return arg;
+}
+
+static int set_actions(void *arg)
+{
+	for (int sig = 1; sig <= NSIG_MAX; sig++)
+		signal(sig, sig % 3 ? nothing : SIG_IGN);
+	return 0;
+}
+
+/* Whatever is to be done with signals by what stands in the tables: a process dies of its own handlers at most, and can be stopped and killed. */
+CASE(forged_actions)
+{
+	struct bystander b = stand_by();
+	int st;
+
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		bool lives = true;
+		pid_t pid = CHILD({
+			pthread_t t[2];
+			char *stack = malloc(1 << 16);
+
+			leave_others_alone(&b);
+			set_actions(NULL);
+			for (int i = 0; i < 2; i++)
+				pthread_create(&t[i], NULL, forge_actions, (void *)(uintptr_t)(2 * seed + i));
+			for (int i = 0;; i++) {
+				set_actions(NULL);
+				kill(getpid(), i % 2 ? SIGCHLD : SIGURG);
+				if (i % 4 == 0)
+					waitpid(fork() ?: ({ set_actions(NULL); _exit(0); 0; }), NULL, 0);
+				if (i % 4 == 2)
+					waitpid(clone(set_actions, stack + (1 << 16), CLONE_VM | CLONE_VFORK | SIGCHLD, NULL), NULL, 0);
+			}
+		});
+
+		for (int i = 0; i < 100 && lives; i++) {
+			OK(kill(pid, i % 2 ? SIGUSR1 : SIGWINCH));
+			tell(b.to);
+			hear(b.from);
+			usleep(1000);
+			lives = OK(waitpid(pid, &st, WNOHANG)) == 0;
+		}
+		if (!lives)
+			continue;
+		OK(kill(pid, SIGSTOP));
+		CHECK(waitpid(pid, &st, WUNTRACED) == pid);
+		if (WIFSTOPPED(st)) {
+			OK(kill(pid, SIGKILL));
+			CHECK(waitpid(pid, NULL, 0) == pid);
+		}
+	}
+	check_well(&b);
+}
+
+/* Complete made-up events, as a stub would post them: every kind, with numbers and lengths of no sense. */
 CASE(made_up_events)
 {
 	struct bystander b = stand_by();

@@ -132,6 +132,7 @@
 
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
 #define SLOT_LENT 0x4000  // and struct chan_lent[CHAN_LENT]
+#define SLOT_ACTIONS 0x3880 // struct chan_actions, in that of any context
 #define SLOT_STACK 0x5000
 #define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
 #define SLOT_SCRATCH (SLOT_BYTES - 0x4000) // the stub's own, for extended state
@@ -158,8 +159,11 @@
 #define SLOT_CALL (SLOT_REGS + 320)
 
 #ifndef __ASSEMBLER__
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "abi/sigaction.h"
 
 struct stub_regs { // as struct user_regs_struct begins
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax, rip, cs, eflags, rsp, ss, fs_base,
@@ -270,6 +274,7 @@ struct slot {
 	uint32_t writes;  // the stub's own: it may be writing to this place of STUB_FD_FILES, less 1
 	uint32_t lent;    // the sentry's: the thread's descriptors are those that struct chan_lent is about
 	uint32_t advice;  // the sentry's: the stub may carry out MADV_DONTNEED and MADV_FREE by itself: ADVICE_*, or 0
+	uint32_t actions; // the sentry's: the slot where the thread's struct chan_actions is, and 1; 0: none
 	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
 		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
 	} ids;
@@ -396,6 +401,64 @@ enum {
 	LENT_BYTES_MAX = 7,
 };
 
+// A signal's action, packed so that one instruction exchanges it: threads need no lock, which one could leave locked, and nobody reads half of one.
+// What can't be packed isn't lent.
+struct chan_action {
+	uint64_t what; // ACTION_*, 0: it isn't lent; below them the flags, and the handler
+	uint64_t mask;
+} __attribute__((aligned(16)));
+
+#define ACTION_FLAGS_SHIFT 47
+#define ACTION_RESTORER (1ull << 62) // it has the table's restorer, else none
+#define ACTION_LENT (1ull << 63)
+
+struct chan_actions {
+	uint64_t restorer; // of all that have one; 0: none has yet. From then on it stays
+	uint64_t changed; // the stub's: a bit for each that it may have changed
+	struct chan_action of[NSIG_MAX] __attribute__((aligned(64)));
+};
+
+// The first word of a struct chan_action for it, lent; false: it doesn't fit.
+static inline bool action_pack(const struct ksigaction *ka, uint64_t *out_what)
+{
+	const uint64_t flags = ka->flags & KSA_KNOWN;
+
+	*out_what = ACTION_LENT | (ka->restorer ? ACTION_RESTORER : 0) | ka->handler |
+		    ((flags & 7) | (flags >> 11 & 1) << 3 | (flags >> 26) << 4) << ACTION_FLAGS_SHIFT;
+	return ka->handler >> ACTION_FLAGS_SHIFT == 0;
+}
+
+static inline void action_unpack(const struct chan_action *a, uint64_t restorer, struct ksigaction *out)
+{
+	const uint64_t flags = a->what >> ACTION_FLAGS_SHIFT;
+
+	out->handler = a->what & ((1ull << ACTION_FLAGS_SHIFT) - 1);
+	out->flags = ((flags & 7) | (flags >> 3 & 1) << 11 | (flags >> 4 & 0x3f) << 26) & KSA_KNOWN;
+	out->restorer = a->what & ACTION_RESTORER ? restorer : 0;
+	out->mask = a->mask;
+}
+
+// If the action is *inout_old it becomes new; else *inout_old is what it is, and false.
+static inline bool action_exchange(struct chan_action *at, struct chan_action *inout_old, struct chan_action new)
+{
+	bool done;
+
+	asm volatile("lock cmpxchg16b %1"
+		     : "=@ccz"(done), "+m"(*at), "+a"(inout_old->what), "+d"(inout_old->mask)
+		     : "b"(new.what), "c"(new.mask)
+		     : "memory");
+	return done;
+}
+
+// The table's restorer is this one, or now becomes it.
+static inline bool action_restorer(struct chan_actions *all, uint64_t restorer)
+{
+	uint64_t old = 0;
+
+	return !restorer || __atomic_compare_exchange_n(&all->restorer, &old, restorer, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) || old == restorer;
+}
+
+_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ACTIONS && SLOT_ACTIONS + sizeof(struct chan_actions) <= SLOT_LENT, "slot layout");
 _Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_LENT && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
 	       "slot layout");
 

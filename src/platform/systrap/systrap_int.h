@@ -274,6 +274,13 @@ void systrap_lent_limit(void);
 void systrap_lent_leave(struct platform_ctx *ctx);
 void systrap_lent_watch(bool on);
 
+// actions.c
+uint64_t systrap_lend_actions(struct platform_ctx *home, const struct ksigaction actions[NSIG_MAX], uint64_t which, bool first);
+void systrap_use_actions(struct platform_ctx *ctx, struct platform_ctx *home);
+uint64_t systrap_actions_changed(struct platform_ctx *home);
+void systrap_get_action(struct platform_ctx *home, int sig, struct ksigaction *out);
+void systrap_take_action(struct platform_ctx *home, int sig, struct ksigaction *out);
+
 // memory.c: copies
 bool data_put(struct platform_ctx *ctx, const void *src, size_t len, uint32_t *out_offset); // into the data area. False: no room
 void copy_put(struct platform_ctx *ctx);   // into line 0

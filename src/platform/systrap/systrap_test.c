@@ -164,6 +164,52 @@ static void test_a_mask_is_changed_in_the_stub_while_it_is_lent(void **state)
 	}
 }
 
+// mov $13,%eax; mov $10,%edi; mov $DATA,%esi; mov $DATA+64,%edx; mov $8,%r10d; syscall; mov %eax,%edi; mov $60,%eax; syscall
+static const uint8_t code_sigaction_exit[] = {0xb8, 13, 0, 0, 0, 0xbf, 10, 0, 0, 0, 0xbe, 0, 0, 0x50, 0, 0xba, 64, 0, 0x50, 0, 0x41, 0xba, 8, 0, 0, 0,
+					      0x0f, 5, 0x89, 0xc7, 0xb8, 60, 0, 0, 0, 0x0f, 5};
+
+static void assert_action(const struct ksigaction *ka, const struct ksigaction *wanted)
+{
+	assert_memory_equal(ka, wanted, sizeof(*ka));
+}
+
+static void test_an_action_is_changed_in_the_stub_while_it_is_lent(void **state)
+{
+	const uint64_t unblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1), usr1 = 1ull << (SIGUSR1 - 1);
+	const struct ksigaction new = {0x7fff12345678, ~0ull, 0x123456, ~0ull}, kept = {0x7fff12345678, KSA_KNOWN, 0x123456, ~unblockable};
+	struct ksigaction actions[NSIG_MAX] = {[SIGUSR1 - 1] = {0x1234, SA_RESTART, 0x123456, 5}, [SIGHUP - 1] = {1ull << 47, 0, 0, 0},
+					       [SIGUSR2 - 1] = {1, 0, 0x654321, 0}}, ka;
+
+	for (int lent = 0; lent < 2; lent++) {
+		struct platform_ctx *ctx = load(code_sigaction_exit, sizeof(code_sigaction_exit));
+		struct platform_event ev;
+
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA, &new, sizeof(new)), 0);
+		// What has no room there isn't lent: an address as large as that, another restorer.
+		assert_int_equal(systrap_ops.lend_actions(ctx, actions, ~0ull, true), ~(1ull << (SIGHUP - 1) | 1ull << (SIGUSR2 - 1)));
+		systrap_ops.use_actions(ctx, ctx);
+		assert_int_equal(systrap_ops.actions_changed(ctx), 0);
+		systrap_ops.get_action(ctx, SIGUSR1, &ka);
+		assert_action(&ka, &actions[SIGUSR1 - 1]);
+		if (!lent) {
+			systrap_ops.take_action(ctx, SIGUSR1, &ka);
+			assert_action(&ka, &actions[SIGUSR1 - 1]);
+		}
+		systrap_ops.resume(ctx);
+		assert_ptr_equal(next_event(&ev), ctx);
+		assert_int_equal(ev.call.nr, lent ? SYS_exit : SYS_rt_sigaction);
+		if (lent) {
+			assert_int_equal(ev.call.args[0], 0);
+			assert_int_equal(systrap_ops.actions_changed(ctx), usr1);
+			systrap_ops.take_action(ctx, SIGUSR1, &ka);
+			assert_action(&ka, &kept);
+			assert_int_equal(systrap_ops.copy_in(ctx, &ka, DATA + 64, sizeof(ka)), 0);
+			assert_action(&ka, &actions[SIGUSR1 - 1]);
+		}
+		systrap_ops.ctx_destroy(ctx);
+	}
+}
+
 static int open_descriptors(void)
 {
 	int n = 0;
@@ -862,6 +908,7 @@ int main(void)
 		cmocka_unit_test(test_calls_arrive_and_results_go_back),
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
 		cmocka_unit_test(test_a_mask_is_changed_in_the_stub_while_it_is_lent),
+		cmocka_unit_test(test_an_action_is_changed_in_the_stub_while_it_is_lent),
 		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
 		cmocka_unit_test(test_a_parent_learns_its_childrens_call_sites),
 		cmocka_unit_test(test_what_the_processor_is_is_told_by_the_stub),

@@ -23,33 +23,6 @@
 enum { HANDLER_DFL = 0, HANDLER_IGN = 1, FIRST_REALTIME = 32 };
 
 KMEM_TYPE(sigqueue_type, sigqueue_entry);
-KMEM_TYPE(sighand_type, sighand);
-
-struct sighand *sighand_create(void)
-{
-	struct sighand *sh = kmem_alloc(&sighand_type);
-
-	if (sh)
-		ref_init(&sh->ref);
-	return sh;
-}
-
-struct sighand *sighand_dup(const struct sighand *sh)
-{
-	struct sighand *copy = kmem_alloc(&sighand_type);
-
-	if (!copy)
-		return NULL;
-	memcpy(copy->action, sh->action, sizeof(copy->action));
-	ref_init(&copy->ref);
-	return copy;
-}
-
-void sighand_put(struct sighand *sh)
-{
-	if (ref_put(&sh->ref))
-		kmem_free(&sighand_type, sh);
-}
 
 void siginfo_kernel(siginfo_t *out, int sig)
 {
@@ -158,15 +131,20 @@ static struct task *any_task(struct thread_group *tg)
 	return TAILQ_FIRST(&tg->tasks);
 }
 
-static bool ignored(struct thread_group *tg, struct task *t, int sig, bool forced)
+static bool ignored_by(struct thread_group *tg, struct task *t, int sig, bool forced, uint64_t handler)
 {
-	uint64_t handler = t->sighand->action[sig - 1].handler;
-
 	if (signal_blocked_locked(t) & SIGBIT(sig) && !(SIG_UNBLOCKABLE & SIGBIT(sig)))
 		return false;
 	if (tg->unkillable && handler == HANDLER_DFL && !forced)
 		return true;
 	return handler == HANDLER_IGN || (handler == HANDLER_DFL && SIGS_IGNORED_BY_DEFAULT & SIGBIT(sig));
+}
+
+// What isn't may be queued: from then on its action is here. It may have changed just before.
+static bool ignored(struct thread_group *tg, struct task *t, int sig, bool forced)
+{
+	return ignored_by(tg, t, sig, forced, signal_action_locked(t->sighand, sig)->handler) ||
+	       ignored_by(tg, t, sig, forced, signal_action_back_locked(t->sighand, sig)->handler);
 }
 
 static void flush_everywhere(struct thread_group *tg, ksigset_t mask)
@@ -319,9 +297,10 @@ void signal_cancel_timer_locked(struct thread_group *tg, struct task *only, stru
 
 void signal_force(struct task *t, int sig, const siginfo_t *info)
 {
-	struct ksigaction *ka = &t->sighand->action[sig - 1];
+	struct ksigaction *ka;
 
 	mutex_lock(&kernel()->tasks_mu);
+	ka = signal_action_back_locked(t->sighand, sig);
 	if (t->blocked & SIGBIT(sig) || ka->handler == HANDLER_IGN) {
 		ka->handler = HANDLER_DFL;
 		t->blocked &= ~SIGBIT(sig);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/sigaction.h"
 #include "abi/types.h"
 #include "lib/ref.h"
 
@@ -15,18 +16,9 @@ struct task;
 struct thread_group;
 struct waitq;
 
-#define NSIG_MAX 64
 typedef uint64_t ksigset_t; // bit n-1: signal n
 #define SIGBIT(sig) (1ull << ((sig) - 1))
 #define SIG_UNBLOCKABLE (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
-
-// Linux's struct sigaction of the kernel ABI.
-struct ksigaction {
-	uint64_t handler; // SIG_DFL 0, SIG_IGN 1, or the handler's address
-	uint64_t flags;
-	uint64_t restorer;
-	ksigset_t mask;
-};
 
 struct sigqueue_entry {
 	TAILQ_ENTRY(sigqueue_entry) link;
@@ -40,9 +32,12 @@ struct sigpending {
 	TAILQ_HEAD(, sigqueue_entry) queue;
 };
 
-struct sighand { // dispositions; shared with CLONE_SIGHAND
+struct sighand { // dispositions; shared with CLONE_SIGHAND. Guarded by tasks_mu
 	struct ref ref;
-	struct ksigaction action[NSIG_MAX];
+	struct ksigaction action[NSIG_MAX]; // to be had by signal_action_locked()
+	ksigset_t lent; // those that the platform has
+	struct task *home; // whose context they are with, borrowed until that goes; NULL: nothing was lent
+	bool shared; // or once was, by several processes
 };
 
 // Sends as the kernel or as the sender in info; permission was checked by the caller. 0, or -EAGAIN when the queue limit of

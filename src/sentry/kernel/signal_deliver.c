@@ -104,7 +104,7 @@ static int next_handler_locked(struct task *t, struct ksigaction *out_ka, siginf
 	int sig;
 
 	while (!t->exiting && !t->tg->group_stop && (sig = signal_dequeue_locked(t, ~t->blocked, out_info))) {
-		struct ksigaction *ka = &t->sighand->action[sig - 1];
+		struct ksigaction *ka = signal_action_back_locked(t->sighand, sig);
 
 		if (ka->handler == HANDLER_IGN)
 			continue;
@@ -132,7 +132,7 @@ static void run_handler(struct task *t, int sig, const siginfo_t *info, const st
 		siginfo_kernel(&fault, SIGSEGV);
 		if (sig == SIGSEGV) {
 			mutex_lock(&kernel()->tasks_mu);
-			t->sighand->action[SIGSEGV - 1].handler = HANDLER_DFL;
+			signal_action_back_locked(t->sighand, SIGSEGV)->handler = HANDLER_DFL;
 			mutex_unlock(&kernel()->tasks_mu);
 		}
 		signal_force(t, SIGSEGV, &fault);

@@ -92,12 +92,7 @@ static int share_or_copy(struct task *t, struct task *child, const struct clone_
 	mm_ctx_attach(mm, child->ctx);
 	child->files = f & CLONE_FILES ? fdtable_get(t->files) : fdtable_dup(t->files);
 	child->fs = f & CLONE_FS ? fs_context_get(t->fs) : fs_context_dup(t->fs);
-	if (f & CLONE_SIGHAND) {
-		ref_get(&t->sighand->ref);
-		child->sighand = t->sighand;
-	} else {
-		child->sighand = sighand_dup(t->sighand);
-	}
+	child->sighand = f & CLONE_SIGHAND ? sighand_share(t->sighand, !(f & CLONE_THREAD)) : sighand_dup(t->sighand);
 	child->cred = cred_get(t->cred);
 	if (!child->files || !child->fs || !child->sighand || (f & CLONE_NEWNS && fs_context_unshare_mounts(child->fs) < 0))
 		return -ENOMEM;
@@ -135,7 +130,10 @@ static void child_undo(struct task *child)
 
 	if (child->mm)
 		mm_ctx_gone(child->mm, ctx);
+	mutex_lock(&kernel()->tasks_mu);
+	signal_actions_leave_locked(child);
 	child->ctx = NULL;
+	mutex_unlock(&kernel()->tasks_mu);
 	platform->ctx_destroy(ctx);
 	task_set_mm(child, NULL);
 	if (child->files)
@@ -357,6 +355,7 @@ long task_clone(struct task *t, const struct clone_spec *s)
 			return -EAGAIN;
 		}
 	}
+	signal_actions_inherit(t, child);
 	t->call.word[1] = tid;
 	t->call.clones = !(s->flags & CLONE_VFORK);
 	task_start(child); // it may be gone now

@@ -76,6 +76,7 @@ void task_switch_mm(struct task *t, struct mm *mm, struct platform_ctx *ctx)
 	fdtable_leave(t);
 	mutex_lock(&kernel()->tasks_mu);
 	t->utime_ns = task_cpu_ns(t); // the new context counts from zero
+	signal_actions_leave_locked(t);
 	t->ctx = NULL; // never with a memory that isn't its own: see mm_ctx_gone
 	mutex_unlock(&kernel()->tasks_mu);
 	platform->set_owner(ctx, t);
@@ -96,6 +97,9 @@ void task_exec_commit(struct task *t, struct file *exe, const char *comm)
 	struct file *old_exe;
 	struct sighand *own = NULL, *shared = NULL;
 
+	mutex_lock(&k->tasks_mu);
+	signal_actions_leave_locked(t);
+	mutex_unlock(&k->tasks_mu);
 	if (atomic_load(&t->sighand->ref.count) > 1)
 		own = sighand_dup(t->sighand);
 	mutex_lock(&k->tasks_mu);

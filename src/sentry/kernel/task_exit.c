@@ -133,17 +133,17 @@ static void child_info(struct thread_group *tg, int code, siginfo_t *out)
 }
 
 // NULL where the parent is told of nothing: clone(2) takes any number below 256 as the exit signal.
-static struct ksigaction *parents_action(struct thread_group *parent, int sig)
+static const struct ksigaction *parents_action(struct thread_group *parent, int sig)
 {
 	struct task *any = TAILQ_FIRST(&parent->tasks);
 
-	return any && sig > 0 && sig <= NSIG_MAX ? &any->sighand->action[sig - 1] : NULL;
+	return any && sig > 0 && sig <= NSIG_MAX ? signal_action_locked(any->sighand, sig) : NULL;
 }
 
 void group_notify_parent_locked(struct thread_group *tg, int code)
 {
 	struct thread_group *parent = tg->parent;
-	struct ksigaction *ka;
+	const struct ksigaction *ka;
 	siginfo_t info;
 
 	if (!parent)
@@ -159,7 +159,7 @@ void group_notify_parent_locked(struct thread_group *tg, int code)
 static bool notify_of_exit_locked(struct thread_group *tg)
 {
 	struct thread_group *parent = tg->parent;
-	struct ksigaction *ka;
+	const struct ksigaction *ka;
 	bool reap = false;
 	siginfo_t info;
 
@@ -326,6 +326,7 @@ static void leave_memory(struct task *t)
 	fdtable_leave(t);
 	mutex_lock(&kernel()->tasks_mu); // nobody interrupts it or looks through it from now on
 	t->utime_ns = task_cpu_ns(t);
+	signal_actions_leave_locked(t);
 	t->ctx = NULL;
 	mutex_unlock(&kernel()->tasks_mu);
 	if (mm)

@@ -42,9 +42,17 @@ int signal_send_locked(struct thread_group *tg, struct task *only, int sig, cons
 void sigpending_flush_locked(struct thread_group *tg, struct sigpending *p, ksigset_t mask);
 int signal_dequeue_locked(struct task *t, ksigset_t mask, siginfo_t *out_info); // 0: none
 bool signal_may_send(struct task *from, struct thread_group *to, int sig); // tasks_mu held
+
+// signal_action.c
 struct sighand *sighand_create(void);
-struct sighand *sighand_dup(const struct sighand *sh);
+struct sighand *sighand_dup(struct sighand *sh); // takes tasks_mu, as the next
+struct sighand *sighand_share(struct sighand *sh, bool between_processes); // another reference
 void sighand_put(struct sighand *sh);
+const struct ksigaction *signal_action_locked(struct sighand *sh, int sig); // as it is now
+struct ksigaction *signal_action_back_locked(struct sighand *sh, int sig); // likewise; it changes no more but here, until it is lent
+void signal_action_lend_locked(struct task *t, int sig); // the task being handled has called rt_sigaction for it
+void signal_actions_inherit(struct task *t, struct task *child); // made by t, not yet running; takes tasks_mu
+void signal_actions_leave_locked(struct task *t); // its context is about to go, or to begin another program
 
 // signal_mask.c
 ksigset_t signal_blocked_locked(struct task *t); // the mask of any task, as it is now

@@ -24,7 +24,7 @@ static bool valid(int sig)
 // What waits of a signal that is ignored from now on is dropped, in the group and in all its threads.
 static void drop_ignored_locked(struct task *t, int sig)
 {
-	const struct ksigaction *ka = &t->sighand->action[sig - 1];
+	const struct ksigaction *ka = signal_action_locked(t->sighand, sig);
 	struct task *other;
 
 	if (ka->handler != (uint64_t)SIG_IGN && !(ka->handler == (uint64_t)SIG_DFL && (SIGS_IGNORED_BY_DEFAULT & SIGBIT(sig))))
@@ -46,14 +46,20 @@ long sys_rt_sigaction(struct task *t, const struct sysargs *args)
 			return -EFAULT;
 		if (SIG_UNBLOCKABLE & SIGBIT(sig))
 			return -EINVAL;
+		new.flags &= KSA_KNOWN;
 		new.mask &= ~SIG_UNBLOCKABLE;
 	}
 	mutex_lock(&kernel()->tasks_mu);
-	old = t->sighand->action[sig - 1];
 	if (args->a[1]) {
-		t->sighand->action[sig - 1] = new;
+		struct ksigaction *ka = signal_action_back_locked(t->sighand, sig);
+
+		old = *ka;
+		*ka = new;
 		drop_ignored_locked(t, sig);
+	} else {
+		old = *signal_action_locked(t->sighand, sig);
 	}
+	signal_action_lend_locked(t, sig);
 	mutex_unlock(&kernel()->tasks_mu);
 	return args->a[2] ? copy_out_obj(t, args->a[2], &old) : 0;
 }

@@ -64,7 +64,7 @@ int tty_signal_foreground_locked(struct tty *tty, int sig)
 
 static bool ignores(struct task *t, int sig)
 {
-	return t->blocked & SIGBIT(sig) || t->sighand->action[sig - 1].handler == HANDLER_IGN;
+	return t->blocked & SIGBIT(sig) || signal_action_locked(t->sighand, sig)->handler == HANDLER_IGN;
 }
 
 int tty_check_change(struct task *t, struct tty *tty, int sig)

@@ -178,6 +178,8 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_futex(s);
 	case SYS_rt_sigprocmask:
 		return own_sigprocmask(s);
+	case SYS_rt_sigaction:
+		return own_sigaction(s);
 	case SYS_madvise:
 		return own_advice(s);
 	case SYS_open:
@@ -217,7 +219,7 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 
 bool own_call(struct slot *s)
 {
-	enum { NO_TRANSFERS = 1 << SYS_rt_sigprocmask | 1 << SYS_open | 1 << SYS_stat | 1 << SYS_lstat };
+	enum { NO_TRANSFERS = 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask | 1 << SYS_open | 1 << SYS_stat | 1 << SYS_lstat };
 
 	return s->lent && s->call.nr <= SYS_pwrite64 && !(NO_TRANSFERS >> s->call.nr & 1) ? own_transfer(s) : own_rare(s);
 }

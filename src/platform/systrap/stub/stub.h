@@ -67,6 +67,7 @@ bool site_arrived(struct site *s, struct stub_regs *r, bool illegal);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
+bool own_sigaction(struct slot *s); // sigaction.c: likewise, rt_sigaction
 bool own_name(struct slot *s); // names.c: likewise, a question about a path. If not, the path may lie in the data area already (prefetch)
 void name_keep(struct slot *s); // likewise: the answer, with STATE_KEEP, to the call under way
 bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek

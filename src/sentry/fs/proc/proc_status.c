@@ -62,7 +62,7 @@ static void take_view(struct proc_node *n, struct view *v)
 	v->shared_pending = tg->pending.set;
 	v->blocked = signal_blocked_locked(t);
 	for (int sig = 1; t->sighand && sig <= NSIG_MAX; sig++) {
-		uint64_t h = t->sighand->action[sig - 1].handler;
+		uint64_t h = signal_action_locked(t->sighand, sig)->handler;
 
 		if (h == 1)
 			v->ignored |= SIGBIT(sig);
