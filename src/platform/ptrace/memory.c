@@ -91,7 +91,7 @@ int memory_cmpxchg32(struct platform_ctx *ctx, uaddr_t addr, uint32_t expected, 
 
 // --- extended state. A buffer in XSAVE's standard format; the largest that any processor of this kind fills.
 
-enum { XSTATE_MAX = 16384, XSTATE_LEGACY = 576, XSTATE_BV_AT = 512, XSTATE_SW_AT = 464 };
+enum { XSTATE_MAX = 16384, XSTATE_LEGACY = 576, XSTATE_BV_AT = 512, XSTATE_FP_SSE = 3, XSTATE_SW_AT = 464 };
 
 uint32_t memory_xstate_size(void)
 {
@@ -117,6 +117,7 @@ int memory_save_xstate(struct platform_ctx *ctx, uaddr_t dst)
 	if (ptrace(PTRACE_GETREGSET, ctx->tid, NT_X86_XSTATE, &iov) < 0)
 		return -EFAULT;
 	memset(buf + XSTATE_SW_AT, 0, XSTATE_BV_AT - XSTATE_SW_AT);
+	buf[XSTATE_BV_AT] |= XSTATE_FP_SSE; // as Linux's frames have it
 	return memory_copy_out(ctx, dst, buf, MIN(iov.iov_len, memory_xstate_size()));
 }
 

@@ -510,6 +510,7 @@ stub_xsave:
 	mov	%rsi, %rdx
 	shr	$32, %rdx
 	xsave64	(%rdi)
+	orq	$3, 512(%rdi)	// as Linux does: who writes to x87 or SSE registers there means it, whether or not they were all zero (AMD says so)
 	xor	%eax, %eax
 	ret
 stub_xrstor:
