@@ -203,6 +203,12 @@ struct platform_ops {
 	// With it: the word that the call of this context waits for, after PLATFORM_FUTEX_WAITS. False: it must be read.
 	bool (*futex_word)(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word);
 
+	// May be NULL, all three. From now on the platform may answer set_robust_list itself. Where a context's list is lies with the platform in any case:
+	// the application may say anything.
+	void (*keep_robust_lists)(void);
+	uaddr_t (*robust_list)(struct platform_ctx *ctx);
+	void (*set_robust_list)(struct platform_ctx *ctx, uaddr_t head);
+
 	// May be NULL. The call of this stopped context will take a while.
 	void (*parks)(struct platform_ctx *ctx);
 	// May be NULL. The leader asks, when poll has nothing: true if what comes next may need the very processor that it waits awake on, so

@@ -336,6 +336,66 @@ CASE(robust_list_calls)
 	ERR(syscall(SYS_get_robust_list, 0x3ffffff, &head, &len), ESRCH);
 }
 
+static struct robust_list_head *list_of(pid_t tid)
+{
+	struct robust_list_head *head = NULL;
+	size_t len = 0;
+
+	OK(syscall(SYS_get_robust_list, tid, &head, &len));
+	EQ(len, sizeof *head);
+	return head;
+}
+
+static struct robust_list_head own_lists[2];
+static _Atomic int list_step;
+
+static void *sets_own_list(void *tid)
+{
+	*(pid_t *)tid = gettid();
+	for (int i = 0; i < 20; i++) {
+		OK(syscall(SYS_set_robust_list, &own_lists[i % 2], sizeof *own_lists));
+		EQ(list_of(0), &own_lists[i % 2]);
+	}
+	list_step = 1;
+	while (list_step == 1)
+		usleep(1000);
+	return NULL;
+}
+
+CASE(robust_list_is_the_threads_own)
+{
+	struct robust_list_head *mine = list_of(0);
+	pthread_t thread;
+	pid_t tid, p;
+	int up[2], down[2];
+	char go;
+
+	EQ(pthread_create(&thread, NULL, sets_own_list, &tid), 0);
+	while (!list_step)
+		usleep(1000);
+	EQ(list_of(tid), &own_lists[1]);
+	EQ(list_of(0), mine);
+	list_step = 2;
+	EQ(pthread_join(thread, NULL), 0);
+	OK(pipe(up));
+	OK(pipe(down));
+	for (int i = 0; i < 3; i++) {
+		p = OK(syscall(SYS_fork));
+		if (!p) {
+			if (list_of(0)) /* a child of its own begins without */
+				_exit(1);
+			if (syscall(SYS_set_robust_list, &own_lists[i % 2], sizeof *own_lists) < 0 || write(up[1], "x", 1) != 1 || read(down[0], &go, 1) != 1)
+				_exit(2);
+			_exit(0);
+		}
+		EQ(read(up[0], &go, 1), 1);
+		EQ(list_of(p), &own_lists[i % 2]);
+		EQ(list_of(0), mine);
+		EQ(write(down[1], "x", 1), 1);
+		EXITED(p, 0);
+	}
+}
+
 static pthread_mutex_t robust;
 
 static void *die_holding(void *arg)

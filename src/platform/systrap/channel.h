@@ -278,7 +278,7 @@ struct slot {
 	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
 		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
 	} ids;
-	uint64_t robust_list; // the stub's own: what the thread said
+	uint64_t robust_list; // where it is, as the thread says; the sentry looks when it ends
 	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
 	struct {       // of a wait for a private futex: its word, as it was when so many wakes had been
 		uint32_t seen, word, wakes;
@@ -469,6 +469,7 @@ struct stub_param {
 	uint32_t patching; // call sites may be patched
 	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
 	uint32_t limited;  // somebody's files may not become long: it must see each write
+	uint32_t robust;   // the stub answers set_robust_list
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;

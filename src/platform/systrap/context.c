@@ -467,7 +467,10 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 	op->a[0] = child->index;
 	ctx->as->spawned = true;
 	copy_regs(ctx, child);
-	__atomic_store_n(&ctx->slot->advice, 0, __ATOMIC_SEQ_CST); // it may have been alone
+	if (ctx->as->advice_lent) { // it may have been alone; and the child's thread is likely to need it for its stack's end
+		__atomic_store_n(&ctx->slot->advice, ADVICE_SHARED, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&child->slot->advice, ADVICE_SHARED, __ATOMIC_SEQ_CST);
+	}
 	ctx_unborn(child);
 	*out_child = child;
 	return 0;

@@ -118,6 +118,21 @@ static void count_up(uint32_t index)
 	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
 }
 
+static void keep_robust_lists(void)
+{
+	stub_param->robust = 1;
+}
+
+static uaddr_t robust_list(struct platform_ctx *ctx)
+{
+	return __atomic_load_n(&ctx->slot->robust_list, __ATOMIC_RELAXED);
+}
+
+static void set_robust_list(struct platform_ctx *ctx, uaddr_t head)
+{
+	__atomic_store_n(&ctx->slot->robust_list, head, __ATOMIC_RELAXED);
+}
+
 static uint32_t path_count(uint32_t index)
 {
 	return __atomic_load_n(&stub_param->path_counts[index], __ATOMIC_SEQ_CST);
@@ -253,6 +268,9 @@ const struct platform_ops systrap_ops = {
 	.path_count = path_count,
 	.path_count_up = path_count_up,
 	.futex_note = futex_note,
+	.keep_robust_lists = keep_robust_lists,
+	.robust_list = robust_list,
+	.set_robust_list = set_robust_list,
 	.futex_word = futex_word,
 	.parks = systrap_parks,
 	.in_the_way = systrap_in_the_way,

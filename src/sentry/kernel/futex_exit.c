@@ -38,6 +38,18 @@ static int owner_died(struct task *t, uaddr_t addr, bool pi, bool pending)
 	return err;
 }
 
+uaddr_t futex_robust_list(struct task *t)
+{
+	return platform->robust_list && t->ctx ? platform->robust_list(t->ctx) : t->robust_list;
+}
+
+void futex_set_robust_list(struct task *t, uaddr_t head)
+{
+	t->robust_list = head;
+	if (platform->set_robust_list)
+		platform->set_robust_list(t->ctx, head);
+}
+
 // Entries are addresses whose low bit says that the lock is a FUTEX_LOCK_PI.
 static void walk_robust_list(struct task *t)
 {
@@ -46,13 +58,13 @@ static void walk_robust_list(struct task *t)
 		int64_t offset;
 		uaddr_t pending;
 	} head;
-	uaddr_t entry, next;
+	uaddr_t list = futex_robust_list(t), entry, next;
 
 	_Static_assert(sizeof(head) == sizeof(struct robust_list_head), "as the application has it");
-	if (!t->robust_list || copy_in_obj(t, &head, t->robust_list) < 0)
+	if (!list || copy_in_obj(t, &head, list) < 0)
 		return;
 	entry = head.next;
-	for (int i = 0; i < ROBUST_LIST_LIMIT && (entry & ~1ull) != t->robust_list; i++) {
+	for (int i = 0; i < ROBUST_LIST_LIMIT && (entry & ~1ull) != list; i++) {
 		// The link first: the next owner may take the entry off the list.
 		int err = copy_in_obj(t, &next, entry & ~1ull);
 
@@ -92,5 +104,6 @@ void futex_task_exec(struct task *t)
 {
 	walk_robust_list(t);
 	clear_tid(t);
-	t->robust_list = t->clear_child_tid = 0;
+	futex_set_robust_list(t, 0);
+	t->clear_child_tid = 0;
 }

@@ -63,6 +63,8 @@ int kernel_create(const struct kernel_config *config)
 
 int kernel_run(void)
 {
+	if (platform->keep_robust_lists && !kernel()->strace)
+		platform->keep_robust_lists();
 	return sched_run();
 }
 

@@ -356,6 +356,8 @@ long task_clone(struct task *t, const struct clone_spec *s)
 		}
 	}
 	signal_actions_inherit(t, child);
+	if (thread)
+		signal_mask_lend(child);
 	t->call.word[1] = tid;
 	t->call.clones = !(s->flags & CLONE_VFORK);
 	task_start(child); // it may be gone now

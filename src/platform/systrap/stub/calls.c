@@ -7,7 +7,7 @@
 #include "platform/systrap/stub/stub.h"
 
 #include <errno.h>
-#include <linux/futex.h>
+#include <linux/futex.h> // struct robust_list_head, too
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -196,6 +196,12 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
 		return own_epoll_wait(s);
+	case SYS_set_robust_list:
+		if (!PARAM->robust || s->call.args[1] != sizeof(struct robust_list_head))
+			return false;
+		s->robust_list = s->call.args[0];
+		s->regs.rax = 0;
+		return true;
 	case SYS_sched_yield:
 		if (!s->ids.valid)
 			return false;

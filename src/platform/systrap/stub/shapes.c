@@ -218,8 +218,6 @@ uint32_t prefetch(struct slot *s)
 		add_futex(&a);
 	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group || s->call.nr == SYS_execve || s->call.nr == SYS_execveat)
 		add_end(&a);
-	if (s->call.nr == SYS_set_robust_list)
-		s->robust_list = s->call.args[0];
 	shape = shapes[s->call.nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
