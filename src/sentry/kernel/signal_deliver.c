@@ -203,6 +203,7 @@ bool signal_deliver(struct task *t, long ret, bool in_call)
 		t->restore_blocked = false;
 	}
 	signal_recalc_locked(t);
+	signal_mask_lend_locked(t);
 	mutex_unlock(&k->tasks_mu);
 	settle_call(t, NULL);
 	return true;

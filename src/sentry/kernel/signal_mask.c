@@ -1,8 +1,8 @@
 // Who blocks what, and who is to take a signal that is sent to a group.
 //
 // A task's mask is t->blocked while the sentry has the task, and the platform's copy while it is with the application (in_user): there
-// the application may change it without our hearing of it, as long as the mask is lent. It is lent by the task's own rt_sigprocmask, and only while
-// no signal waits for it. In no order can the sender of a signal and the application miss each other:
+// the application may change it without our hearing of it, as long as the mask is lent. It is lent by the task's own rt_sigprocmask, to who is made by one
+// that has called it, and again after a signal was taken; and only while no signal waits for it. In no order can the sender of a signal and the application miss each other:
 //
 //	the sender (tasks_mu): queues the signal; takes the loan back; looks at the masks; wakes who doesn't block it
 //	the application: sees that the mask is lent; changes it; looks again, and if the loan is gone interrupts itself before it goes on
@@ -35,13 +35,20 @@ ksigset_t signal_blocked_locked(struct task *t)
 
 // --- lending
 
+void signal_mask_lend_locked(struct task *t)
+{
+	mutex_assert_held(&kernel()->tasks_mu);
+	if (t->changes_mask && !(t->pending.set | t->tg->pending.set))
+		platform->lend_sigmask(t->ctx, true);
+}
+
 void signal_mask_lend(struct task *t)
 {
 	if (!platform->lend_sigmask || kernel()->strace)
 		return;
 	mutex_lock(&kernel()->tasks_mu);
-	if (!(t->pending.set | t->tg->pending.set))
-		platform->lend_sigmask(t->ctx, true);
+	t->changes_mask = true;
+	signal_mask_lend_locked(t);
 	mutex_unlock(&kernel()->tasks_mu);
 }
 

@@ -100,6 +100,7 @@ struct task {
 	struct mm *mm; // NULL once it has exited
 	struct fdtable *files;
 	struct fs_context *fs;
+	bool asks_ids; // it asked who it is, or its maker did: see task_ids_publish
 	struct cred *cred; // replaced under tasks_mu, read by others under it
 	char comm[TASK_COMM_LEN]; // Guarded by tasks_mu.
 	uaddr_t clear_child_tid, set_child_tid;
@@ -112,6 +113,7 @@ struct task {
 	struct sighand *sighand;
 	struct sigpending pending;
 	ksigset_t blocked, saved_blocked;
+	bool changes_mask; // it called rt_sigprocmask, or its maker did: see signal_mask.c
 	bool restore_blocked; // saved_blocked is put back after the handler (sigsuspend, ppoll, …)
 	stack_t altstack;
 	_Atomic bool in_user; // with the application, or on the way there: a sender must interrupt it (task_kick)

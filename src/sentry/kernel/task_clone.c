@@ -356,8 +356,10 @@ long task_clone(struct task *t, const struct clone_spec *s)
 		}
 	}
 	signal_actions_inherit(t, child);
-	if (thread)
+	if (t->changes_mask)
 		signal_mask_lend(child);
+	if (t->asks_ids)
+		task_ids_publish(child);
 	t->call.word[1] = tid;
 	t->call.clones = !(s->flags & CLONE_VFORK);
 	task_start(child); // it may be gone now

@@ -58,7 +58,8 @@ void signal_actions_leave_locked(struct task *t); // its context is about to go,
 ksigset_t signal_blocked_locked(struct task *t); // the mask of any task, as it is now
 // A signal was queued, and t or a member may have to hear of it: from now on the masks don't change unseen. only NULL: all members'.
 void signal_masks_back_locked(struct thread_group *tg, struct task *only);
-void signal_mask_lend(struct task *t); // the task being handled may change its mask itself, if no signal waits
+void signal_mask_lend(struct task *t); // the task being handled, or one not yet running, may change its mask itself, if no signal waits
+void signal_mask_lend_locked(struct task *t); // likewise, if it could before
 void signal_mask_came(struct task *t); // it was with the application
 void signal_mask_goes(struct task *t); // it goes there next; signal_wake is to be looked at now
 void signal_recalc_locked(struct task *t); // the task being handled, after a change of its mask or what waits: sets or clears signal_wake

@@ -1,4 +1,5 @@
-// A task's numbers: getpid(2), gettid(2), getppid(2). Who asks once is given them all, so that the platform can answer the next time.
+// A task's numbers: getpid(2), gettid(2), getppid(2). Who asks once is given them all, so that the platform can answer the next time;
+// so is who is made by one that did.
 #include "platform/platform.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
@@ -13,6 +14,7 @@ void task_ids_publish(struct task *t)
 
 	if (!platform->set_ids || k->strace)
 		return;
+	t->asks_ids = true;
 	mutex_lock(&k->tasks_mu); // against task_ids_withdraw_locked
 	ids.tgid = t->tg->tgid;
 	ids.ppid = t->tg->parent ? t->tg->parent->tgid : 0;
