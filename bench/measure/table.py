@@ -57,8 +57,8 @@ class Table:
             return ""
         parts["own"] = native = row.bytes * 1000 / base if row.bytes else base * (1e6 if row.unit == "ms" else 1)
         ratio = sum(count * parts[part] for part, count in row.bound.items()) / native
-        said = " + ".join((f"{count} " if count > 1 else "") + ("its host call" if part == "own" else part)
-                          for part, count in row.bound.items())
+        said = "".join((" - " if count < 0 else " + ") + (f"{count} " if count > 1 else "") + ("its host call" if part == "own" else part)
+                       for part, count in row.bound.items()).removeprefix(" + ")
         return f"; {said} alone: {1 / ratio if row.higher else ratio:.2f}x"
 
     def print(self):
