@@ -458,9 +458,8 @@ static inline bool action_restorer(struct chan_actions *all, uint64_t restorer)
 	return !restorer || __atomic_compare_exchange_n(&all->restorer, &old, restorer, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) || old == restorer;
 }
 
-_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ACTIONS && SLOT_ACTIONS + sizeof(struct chan_actions) <= SLOT_LENT, "slot layout");
-_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_LENT && SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK,
-	       "slot layout");
+_Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ACTIONS && SLOT_ACTIONS + sizeof(struct chan_actions) <= SLOT_LENT &&
+	       SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK, "slot layout");
 
 struct stub_param {
 	uint32_t asleep;   // nobody polls: ring the doorbell
@@ -479,7 +478,7 @@ struct stub_param {
 	} cpuids[PARAM_CPUIDS];
 	uint32_t counts[PARAM_COUNTS] __attribute__((aligned(64))); // of what happened, each of many things: see slot_quiet
 	uint32_t path_counts[PARAM_PATH_COUNTS] __attribute__((aligned(4096))); // likewise, to what answers about paths rest on: see slot_rest
-	uint32_t common_on; // there may be answers in common, in which every process finds what the sentry said to another (systrap/common.c)
+	uint32_t common_on; // there may be answers in common, in which every process finds what the sentry said to another (systrap/common_names.c)
 	struct common_name {
 		uint32_t seq; // odd: being written
 		struct slot_name name; // without born

@@ -229,7 +229,7 @@ int systrap_reset_xstate(struct platform_ctx *ctx);
 // Lets the stub patch the call site before `after`, if the kernel says that the code there is private and not writable.
 void op_patch(struct platform_ctx *ctx, uint64_t after);
 
-// common.c: answers about paths
+// common_names.c: answers about paths
 bool systrap_asks_rests(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], const char *path, size_t len);
 void systrap_keep_answer(struct platform_ctx *ctx, const struct platform_rests *rests, long ret, const void *answer, size_t len);
 void systrap_names_apart(void);

@@ -93,13 +93,17 @@ int cred_set_groups(struct cred *c, const gid_t *groups, uint32_t n)
 	return 0;
 }
 
+bool cred_same_rights(const struct cred *a, const struct cred *b)
+{
+	return a->uid == b->uid && a->euid == b->euid && a->fsuid == b->fsuid && a->gid == b->gid && a->egid == b->egid && a->fsgid == b->fsgid &&
+	       a->cap_permitted == b->cap_permitted && a->cap_effective == b->cap_effective && a->securebits == b->securebits && a->ngroups == b->ngroups &&
+	       (!a->ngroups || memcmp(a->groups, b->groups, a->ngroups * sizeof(*a->groups)) == 0);
+}
+
 bool cred_equal(const struct cred *a, const struct cred *b)
 {
-	return a->uid == b->uid && a->euid == b->euid && a->suid == b->suid && a->fsuid == b->fsuid && a->gid == b->gid && a->egid == b->egid &&
-	       a->sgid == b->sgid && a->fsgid == b->fsgid && a->cap_inheritable == b->cap_inheritable && a->cap_permitted == b->cap_permitted &&
-	       a->cap_effective == b->cap_effective && a->cap_bounding == b->cap_bounding && a->cap_ambient == b->cap_ambient &&
-	       a->securebits == b->securebits && a->no_new_privs == b->no_new_privs && a->ngroups == b->ngroups &&
-	       (!a->ngroups || memcmp(a->groups, b->groups, a->ngroups * sizeof(*a->groups)) == 0);
+	return cred_same_rights(a, b) && a->suid == b->suid && a->sgid == b->sgid && a->cap_inheritable == b->cap_inheritable &&
+	       a->cap_bounding == b->cap_bounding && a->cap_ambient == b->cap_ambient && a->no_new_privs == b->no_new_privs;
 }
 
 void cred_install(struct task *t, struct cred *c)

@@ -29,6 +29,7 @@ struct cred *cred_create_root(void); // all capabilities
 struct cred *cred_dup(const struct cred *c); // a private copy with one reference; NULL: no memory
 struct cred *cred_get(struct cred *c);
 void cred_put(struct cred *c);
+bool cred_same_rights(const struct cred *a, const struct cred *b); // to files, as long as none of the two changes them
 bool cred_equal(const struct cred *a, const struct cred *b);
 bool cred_has_cap(const struct cred *c, int cap); // effective
 bool cred_in_group(const struct cred *c, gid_t gid); // fsgid or a supplementary group

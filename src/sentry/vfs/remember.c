@@ -150,13 +150,6 @@ void remember_apart(void)
 		platform->names_apart();
 }
 
-static bool same_rights(const struct cred *a, const struct cred *b)
-{
-	return a->uid == b->uid && a->euid == b->euid && a->fsuid == b->fsuid && a->gid == b->gid && a->egid == b->egid && a->fsgid == b->fsgid &&
-	       a->cap_permitted == b->cap_permitted && a->cap_effective == b->cap_effective && a->securebits == b->securebits && a->ngroups == b->ngroups &&
-	       (!a->ngroups || memcmp(a->groups, b->groups, a->ngroups * sizeof(*a->groups)) == 0);
-}
-
 void remember_rights(struct cred *c)
 {
 	struct cred *_Atomic *first = &kernel()->vfs->first_rights;
@@ -164,6 +157,6 @@ void remember_rights(struct cred *c)
 
 	if (!all && atomic_compare_exchange_strong(first, &all, c))
 		all = cred_get(c);
-	if (all != c && !same_rights(all, c))
+	if (all != c && !cred_same_rights(all, c))
 		remember_apart();
 }

@@ -121,6 +121,8 @@ void path_up(struct path *p, const struct path *root);
 void path_set(struct path *dst, struct mount *m, struct dentry *d); // takes both references, drops the old ones
 
 // --- the walk
+enum { SYMLINKS_MAX = 40 }; // that one follows
+
 struct walk {
 	struct task *t; // NULL: the kernel itself, which may everything
 	const struct cred *cred;

@@ -9,8 +9,6 @@
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { SYMLINKS_MAX = 40 };
-
 static bool may_search(struct walk *w, int *out_err)
 {
 	struct inode *dir = dentry_inode(w->at.dentry);

@@ -16,7 +16,7 @@
 #include "sentry/vfs/vfs_int.h"
 
 enum { STOPPED = 1, AT_LINK = 2 };
-enum { LINKS_MAX = 40, WAITING_MAX = 8 };
+enum { WAITING_MAX = 8 };
 
 struct steps {
 	const struct walk *w;
@@ -81,7 +81,7 @@ static int follow_locked(struct steps *s, struct dentry *link, const char *after
 {
 	const char *target = dentry_inode(link)->link;
 
-	if (!target || !*target || s->now.links == LINKS_MAX || s->nwaiting == WAITING_MAX || (s->w->flags & (LOOKUP_NO_SYMLINKS | LOOKUP_NO_XDEV)))
+	if (!target || !*target || s->now.links == SYMLINKS_MAX || s->nwaiting == WAITING_MAX || (s->w->flags & (LOOKUP_NO_SYMLINKS | LOOKUP_NO_XDEV)))
 		return STOPPED;
 	if (!s->nwaiting)
 		s->link = s->now;

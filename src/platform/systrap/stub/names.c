@@ -6,7 +6,7 @@
 //
 // An answer that is to be kept costs the sentry a little more, and few paths are asked about again. So a path is only asked for with KIND_ASKS if a
 // table of short hashes says that it was asked about not long ago. What several processes ask, a compiler's each for the same headers, lies on the parameter
-// pages for all of them (systrap/common.c).
+// pages for all of them (systrap/common_names.c).
 #include "platform/systrap/stub/stub.h"
 
 #include <fcntl.h>
@@ -29,14 +29,6 @@ static unsigned seen_at(uint64_t hash)
 	return (hash >> 40) % SLOT_NAMES_SEEN;
 }
 
-static bool still_so(const struct slot_name *n)
-{
-	for (unsigned i = 0; i < SLOT_RESTS; i++)
-		if (PARAM->path_counts[n->on[i].index % PARAM_PATH_COUNTS] != n->on[i].count)
-			return false;
-	return true;
-}
-
 static bool same(const struct slot_name *n, const uint64_t *path, unsigned words)
 {
 	for (unsigned i = 0; i < words; i++)
@@ -49,7 +41,7 @@ static bool give(struct slot *s, const struct slot_name *n, const struct questio
 {
 	uint64_t len;
 
-	if (n->hash != hash || n->what != q->what || !same(n, path_of(s), words) || !still_so(n))
+	if (n->hash != hash || n->what != q->what || !same(n, path_of(s), words) || !answer_still_so(n, PARAM->path_counts))
 		return false;
 	len = answer_bytes(n);
 	if (len && (q->dst > STUB_TEXT - sizeof(n->bytes) || stub_copy((void *)q->dst, n->bytes, len) < 0))

@@ -18,8 +18,8 @@ enum {
 };
 
 static struct mutex mu = MUTEX_INIT; // whoever writes there
-static bool apart; // Guarded by mu: it is over
-static uint32_t refused; // likewise
+static _Atomic bool apart; // changes with mu: it is over
+static uint32_t refused; // Guarded by mu.
 static _Atomic uint32_t seen[SEEN]; // who asked last, and a short hash of what
 
 // The question of the call that this worker handles.
@@ -39,9 +39,12 @@ static uint32_t mark_of(const struct platform_ctx *ctx, uint64_t hash)
 static bool saw(struct platform_ctx *ctx, uint64_t hash)
 {
 	_Atomic uint32_t *at = &seen[(hash >> 32) % SEEN];
-	const uint32_t mark = mark_of(ctx, hash), last = atomic_exchange_explicit(at, mark, memory_order_relaxed);
+	const uint32_t mark = mark_of(ctx, hash), last = atomic_load_explicit(at, memory_order_relaxed);
 
-	return last != mark && last >> 16 == mark >> 16;
+	if (last == mark)
+		return false;
+	atomic_store_explicit(at, mark, memory_order_relaxed);
+	return last >> 16 == mark >> 16;
 }
 
 static bool wanted(struct platform_ctx *ctx, const struct slot_call *call, const char *path, size_t len)
@@ -49,7 +52,7 @@ static bool wanted(struct platform_ctx *ctx, const struct slot_call *call, const
 	struct question q;
 
 	asked.ctx = NULL;
-	if (path[0] != '/' || len > SLOT_NAME_BYTES || !question_of(call, &q))
+	if (apart || path[0] != '/' || len > SLOT_NAME_BYTES || !question_of(call, &q))
 		return false;
 	memset(asked.path, 0, sizeof(asked.path));
 	memcpy(asked.path, path, len);
@@ -68,14 +71,6 @@ bool systrap_asks_rests(struct platform_ctx *ctx, uint64_t nr, const uint64_t ar
 	return wanted(ctx, &call, path, len) || ctx->asks_rests;
 }
 
-static bool still_so(const struct slot_name *n)
-{
-	for (unsigned i = 0; i < SLOT_RESTS; i++)
-		if (__atomic_load_n(&stub_param->path_counts[n->on[i].index], __ATOMIC_RELAXED) != n->on[i].count)
-			return false;
-	return true;
-}
-
 // Where it belongs: in the place of the same, or of one that isn't so any more. NULL: those that are there stay.
 static struct common_name *room_locked(uint64_t hash)
 {
@@ -85,7 +80,7 @@ static struct common_name *room_locked(uint64_t hash)
 		if (set[i].name.hash == hash)
 			return &set[i];
 	for (unsigned i = 0; i < PARAM_COMMON_WAYS; i++)
-		if (!set[i].seq || !still_so(&set[i].name))
+		if (!set[i].seq || !answer_still_so(&set[i].name, stub_param->path_counts))
 			return &set[i];
 	return ++refused % PATIENCE ? NULL : &set[refused / PATIENCE % PARAM_COMMON_WAYS];
 }
