@@ -335,7 +335,6 @@ struct platform_code {
 	int prot; // PROT_*
 	uaddr_t start;
 	uint64_t len; // bytes
-	bool asked; // about it before
 };
 // The one that [addr, addr+len) lies in, in the address space of owner. False: in none.
 bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *out);

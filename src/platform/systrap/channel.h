@@ -188,7 +188,7 @@ enum slot_op_kind {
 	OP_XLOAD,    // src, features
 	OP_XRESET,
 	OP_CMPXCHG,  // addr, expected, desired; the old value is left in op_result
-	OP_PATCH,    // the call site before this address, its page's protection, whether no other thread is about, its mapping's addr and len (0: patched before); never fails
+	OP_PATCH,    // the call site before this address, its page's protection, whether no other thread is about, its mapping's addr and len; never fails
 	OP_PATCH_ALL, // in this range, addr and len, of this protection, all sites before the places that offset says, in the data area: n offsets of 32 bits; never fails
 	OP_DROP,     // closes the files of STUB_FD_FILES
 	OP_EXIT,     // the thread ends

@@ -198,10 +198,7 @@ static void forget_file(struct platform_ctx *ctx, int index)
 
 void op_patch(struct platform_ctx *ctx, uint64_t after)
 {
-	enum {
-		AROUND = 16,
-		WHOLE_MAX = 4 << 20, // of more a fork would have too many pages to copy
-	};
+	enum { AROUND = 16 };
 	struct platform_code code;
 	struct slot_op *op;
 
@@ -214,7 +211,7 @@ void op_patch(struct platform_ctx *ctx, uint64_t after)
 	op->a[1] = code.prot;
 	op->a[2] = ctx->as->nctx == 1; // nobody else can make a second one
 	op->a[3] = code.start;
-	op->a[4] = code.asked || code.len > WHOLE_MAX ? 0 : code.len;
+	op->a[4] = code.len;
 }
 
 void systrap_calls_at(struct platform_ctx *ctx, uaddr_t addr, uint64_t len, int prot, const uint32_t *offsets, unsigned n)

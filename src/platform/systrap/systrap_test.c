@@ -51,7 +51,7 @@ static bool open_to_kin;
 
 bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *out)
 {
-	*out = (struct platform_code){code_prot, addr & PAGE_MASK, PAGE_SIZE, false};
+	*out = (struct platform_code){code_prot, addr & PAGE_MASK, PAGE_SIZE};
 	return code_prot;
 }
 

@@ -131,8 +131,7 @@ bool kernel_code(void *owner, uaddr_t addr, size_t len, struct platform_code *ou
 	v = vma_find(t->mm, addr);
 	found = v && v->start <= addr && len <= v->end - addr && (v->flags & MAP_PRIVATE) && (v->prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC;
 	if (found) {
-		*out = (struct platform_code){v->prot, v->start, v->end - v->start, v->code_asked};
-		v->code_asked = true;
+		*out = (struct platform_code){v->prot, v->start, v->end - v->start};
 	}
 	mutex_unlock(&t->mm->mu);
 	return found;

@@ -34,7 +34,6 @@ struct vma {
 	uint64_t host_offset;
 	const char *name; // "[heap]", "[stack]", "[vdso]"; constant strings
 	int advice; // VMA_*
-	bool code_asked; // see platform_code
 	// Of the subtree that it heads (vma.c): its extent, and the largest hole inside.
 	uaddr_t sub_start, sub_end;
 	uint64_t sub_hole;

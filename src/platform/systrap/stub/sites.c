@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PATCH_AFTER = 4, /* calls by signal */ PAGE_BYTES = 4096, LOW = 16 };
+enum { PATCH_AFTER = 4, /* calls by signal */ PAGE_BYTES = 4096, BLOCK_BYTES = 8 * PAGE_BYTES, LOW = 16 };
 
 #pragma GCC visibility push(hidden)
 extern const char stub_trampolines[];
@@ -228,17 +228,20 @@ static void begin(void)
 	sites_await_held();
 }
 
-// Before a mapping's first page is written to: were each written to by itself, the host would count them as mappings of their own for good, and a fork
-// copies one after the other.
-static void keep_whole(uint64_t start, uint64_t len, int prot, uint64_t at)
+// A fork copies page by page what lies in a mapping of the host's of which a page was written to, and an exit undoes each: so code that is written to
+// is made a mapping of its own, which the host keeps apart since it isn't for core dumps; so large that those of neighbouring sites are one.
+static void open_apart(uint64_t start, uint64_t len, int prot, uint64_t at)
 {
+	const uint64_t block = at & -BLOCK_BYTES, from = block > start ? block : start;
+	const uint64_t to = block + BLOCK_BYTES < start + len ? block + BLOCK_BYTES : start + len;
 	uint8_t byte;
 
-	if (stub_call3(SYS_mprotect, start, len, prot | PROT_WRITE) < 0)
+	stub_call3(SYS_madvise, from, to - from, MADV_DONTDUMP);
+	if (stub_call3(SYS_mprotect, from, to - from, prot | PROT_WRITE) < 0)
 		return;
 	if (stub_copy(&byte, (const void *)at, 1) == 0)
 		stub_copy((void *)at, &byte, 1);
-	stub_call3(SYS_mprotect, start, len, prot);
+	stub_call3(SYS_mprotect, from, to - from, prot);
 }
 
 void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t len)
@@ -247,8 +250,8 @@ void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t l
 
 	if (!try_begin())
 		return; // the next calls ask again
-	if (len && alone)
-		keep_whole(start, len, prot, after - 1);
+	if (alone)
+		open_apart(start, len, prot, after - 1);
 	if (site_classify(after, &like)) {
 		s = record(&like);
 		if (s) {

@@ -42,7 +42,7 @@ unsigned site_starts(const struct site *s); // a bit for each of the jump's byte
 
 // sites.c
 bool site_wanted(uint64_t after);
-void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t len); // len: of the mapping, if nothing was patched there; else 0
+void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t len); // start, len: the mapping
 void sites_patch(uint64_t start, uint64_t len, int prot, const uint32_t *offsets, uint64_t n); // nobody runs there
 bool site_give_back(struct site *s); // false: somebody is about it
 void sites_restore(uint64_t start, uint64_t end, int prot);
