@@ -214,6 +214,8 @@ struct platform_ops {
 	// May be NULL. The leader asks, when poll has nothing: true if what comes next may need the very processor that it waits awake on, so
 	// that it had better sleep.
 	bool (*in_the_way)(void);
+	// May be NULL. A hint: how long it took of late from an event to its being found by a leader who was woken for it, in ns; 0: not known.
+	int64_t (*wake_ns)(void);
 
 	// May be NULL. A hint: the host's processor where the context whose event came last ran then (its number's low 8 bits); -1: there was none.
 	int (*last_cpu)(void);

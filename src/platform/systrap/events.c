@@ -31,6 +31,8 @@ enum {
 	UNBORN_YIELD = 16, // polls in vain, while somebody has been made that has not run yet
 	UNBORN_SLEEP = 600,
 	CROWD_WAIT = 80000, // cycles without an event
+	WAKE_MAX = 1 << 20, // cycles: what takes longer says nothing about waking somebody
+	WAKE_WEIGHT = 8,
 };
 
 static struct mutex ids_mu = MUTEX_INIT; // apart, so that the tables need no room in the binary or memory before they are used
@@ -42,6 +44,12 @@ static struct {
 	uint32_t next;         // where the poller goes on
 	uint32_t polls;
 	bool slept;
+	bool woken;    // by a stub, whose event is still to be found
+	uint64_t wake; // cycles from an event to its being found by one who slept, a running mean; 0: not known
+	struct {
+		uint64_t tsc;
+		int64_t ns;
+	} start;       // when it was, by both clocks
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
 	_Atomic uint16_t last_cpu_plus_1; // where the stub of the last event ran
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
@@ -221,6 +229,16 @@ static void learn(struct platform_ctx *ctx, uint32_t state)
 	ctx->stub_looks_at = posted + state_due_of(state);
 }
 
+// By the stub's word; what a hostile one can do is make us wait for longer or shorter.
+static void learn_wake(const struct platform_ctx *ctx)
+{
+	const uint64_t took = ev.now - *(const volatile uint64_t *)&ctx->slot->posted;
+
+	ev.woken = false;
+	if (took < WAKE_MAX)
+		ev.wake = ev.wake ? ev.wake - ev.wake / WAKE_WEIGHT + took / WAKE_WEIGHT : took;
+}
+
 // The event in ctx's slot, which says STATE_EVENT. Every field is the application's to forge.
 static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event *out)
 {
@@ -229,6 +247,8 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 
 	born(ctx);
 	learn(ctx, state);
+	if (ev.woken)
+		learn_wake(ctx);
 	ctx->nsegs = ctx->data_used = 0;
 	ctx->asks_rests = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_ASKS);
 	ctx->rests_set = false;
@@ -557,9 +577,19 @@ void systrap_after_sleep(void)
 		return;
 	ev.slept = false;
 	__atomic_store_n(&stub_param->asleep, 0, __ATOMIC_RELEASE);
-	if (read(stub_doorbell, &rung, sizeof(rung)) < 0 && errno != EAGAIN)
+	ev.woken = read(stub_doorbell, &rung, sizeof(rung)) > 0;
+	if (!ev.woken && errno != EAGAIN)
 		log_error("systrap: the doorbell: %m");
 	look_for_children();
+}
+
+// By what share of the time since the start it is: that takes no knowledge of the counter's speed.
+int64_t systrap_wake_ns(void)
+{
+	const int64_t ns = host_now_ns() - ev.start.ns;
+	const uint64_t cycles = __rdtsc() - ev.start.tsc;
+
+	return ns > 0 && cycles ? (int64_t)((unsigned __int128)ev.wake * (uint64_t)ns / cycles) : 0;
 }
 
 int systrap_wait_fd(void)
@@ -853,6 +883,8 @@ int systrap_events_init(void)
 		return -errno;
 	ev.children_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	ev.wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	ev.start.tsc = __rdtsc();
+	ev.start.ns = host_now_ns();
 	if (ev.children_fd < 0 || ev.wait_fd < 0)
 		return -errno;
 	return 0;

@@ -563,6 +563,32 @@ static void test_who_is_not_born_yet_may_need_the_leaders_processor(void **state
 	systrap_ops.ctx_destroy(ctx);
 }
 
+// Asleep, until ctx has its next event.
+static void sleep_for(struct platform_ctx *ctx)
+{
+	struct pollfd p = {.fd = systrap_ops.wait_fd(), .events = POLLIN};
+	struct platform_event ev;
+
+	assert_true(systrap_ops.prepare_sleep());
+	systrap_ops.resume(ctx);
+	assert_int_equal(poll(&p, 1, 60000), 1);
+	systrap_ops.after_sleep();
+	while (systrap_ops.poll(&ev) != ctx)
+		;
+}
+
+static void test_learns_how_long_waking_takes(void **state)
+{
+	static const uint8_t getpid_for_ever[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xf7};
+	struct platform_ctx *ctx = load(getpid_for_ever, sizeof(getpid_for_ever));
+	const int64_t most_ns = 1000000000;
+
+	for (int i = 0; i < 20; i++)
+		sleep_for(ctx);
+	assert_true(systrap_ops.wake_ns() > 0 && systrap_ops.wake_ns() < most_ns);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 static void test_copies_of_all_sizes_go_along_in_order(void **state)
 {
 	static const size_t sizes[] = {1, 8, 31, 32, 33, 64, 1000};
@@ -916,6 +942,7 @@ int main(void)
 		cmocka_unit_test(test_a_family_begins_with_the_second_context),
 		cmocka_unit_test(test_a_thread_shares_memory_and_leaves_alone),
 		cmocka_unit_test(test_who_is_not_born_yet_may_need_the_leaders_processor),
+		cmocka_unit_test(test_learns_how_long_waking_takes),
 		cmocka_unit_test(test_copies_of_all_sizes_go_along_in_order),
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_death_while_stopped),

@@ -30,7 +30,9 @@ enum {
 	EVENTS_BATCH = 16,
 	CLOCK_EVERY = 64, // spins between two looks at the clock
 	SPIN_MIN_NS = 2 * NSEC_PER_USEC,
+	SPIN_LOW_NS = 8 * NSEC_PER_USEC,
 	SPIN_MAX_NS = 64 * NSEC_PER_USEC,
+	SPIN_WAKES = 2, // it pays to wait awake for as many times what it takes to wake somebody
 };
 
 // What an epoll event stands for, in its data: one of these, or the number of a watch.
@@ -52,7 +54,8 @@ struct sched {
 	_Atomic bool lent; // the leader waits for the host where nobody needs it: who does may take the lead from it
 	_Atomic int sleepers, nworkers;
 	int nworkers_max;
-	int64_t spin_ns; // the leader's, as is:
+	int64_t spin_ns; // the leader's, as are:
+	int64_t spin_max_ns;
 	int64_t dropped_ns; // when the lead was last laid down
 	bool gave_way; // it was, for the sake of the platform: says nothing about waiting awake
 	_Atomic int64_t timer_deadline_ns; // the earliest timer
@@ -103,6 +106,18 @@ static bool lead_take_over(struct sched *s)
 	return true;
 }
 
+// It would have paid to wait awake if something came soon enough after the lead was laid down.
+static void spin_learn(struct sched *s)
+{
+	const int64_t wake_ns = platform->wake_ns ? platform->wake_ns() : 0;
+
+	s->spin_max_ns = wake_ns ? MAX(MIN(SPIN_WAKES * wake_ns, SPIN_MAX_NS), SPIN_LOW_NS) : SPIN_MAX_NS;
+	if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < s->spin_max_ns)
+		s->spin_ns = MIN(s->spin_ns * 2, s->spin_max_ns);
+	else
+		s->spin_ns = MAX(s->spin_ns / 2, SPIN_MIN_NS);
+}
+
 static bool lead_take(struct sched *s)
 {
 	bool taken = false;
@@ -114,13 +129,10 @@ static bool lead_take(struct sched *s)
 		s->has_leader = true;
 		self.leads = taken = true;
 		platform->after_sleep();
-		// It would have paid to wait awake if something came soon enough after the lead was laid down.
 		if (s->gave_way)
 			s->gave_way = false;
-		else if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < SPIN_MAX_NS)
-			s->spin_ns = MIN(s->spin_ns * 2, SPIN_MAX_NS);
 		else
-			s->spin_ns = MAX(s->spin_ns / 2, SPIN_MIN_NS);
+			spin_learn(s);
 	}
 	mutex_unlock(&s->lead_mu);
 	return taken;
