@@ -171,7 +171,7 @@ static void take_segs(struct platform_ctx *ctx, uint32_t kind, const uint64_t ar
 	const uint8_t *data = (uint8_t *)ctx->slot + SLOT_DATA;
 
 	__builtin_prefetch(data);
-	ctx->seg_hint = 0;
+	ctx->seg_found[0] = ctx->seg_found[1] = 0;
 	if ((kind & KIND_SEG0) && arg < 6) {
 		const uint32_t len = s->seg0_len;
 

@@ -9,20 +9,34 @@
 #include "lib/container_of.h"
 
 // Bytes of the call's arguments that the stub brought along: where [src, src+len) lies, or NULL. *out_left: how many follow there.
+static bool in_seg(const struct platform_ctx *ctx, uint32_t n, uaddr_t src, size_t len)
+{
+	return n < ctx->nsegs && src - ctx->segs[n].addr < ctx->segs[n].len && len <= ctx->segs[n].len - (src - ctx->segs[n].addr);
+}
+
+// Who reads an array of strings asks for the array and for the next string in turns: so what was found last, and before that, is looked at first, and
+// what is behind these.
 static const uint8_t *find_seg(struct platform_ctx *ctx, uaddr_t src, size_t len, size_t *out_left)
 {
-	for (uint32_t i = 0; i < ctx->nsegs; i++) {
-		const uint32_t n = (ctx->seg_hint + i) % ctx->nsegs;
-		const struct slot_seg *seg = &ctx->segs[n];
-		uint64_t at = src - seg->addr;
+	const uint32_t likely[] = {ctx->seg_found[0], ctx->seg_found[1], ctx->seg_found[0] + 1, ctx->seg_found[1] + 1};
+	const struct slot_seg *seg;
+	uint32_t n = ctx->nsegs;
 
-		if (at >= seg->len || len > seg->len - at)
-			continue;
-		ctx->seg_hint = n;
-		*out_left = seg->len - at;
-		return (const uint8_t *)ctx->slot + SLOT_DATA + seg->offset + at;
+	for (unsigned i = 0; i < ARRAY_LEN(likely) && n == ctx->nsegs; i++)
+		if (in_seg(ctx, likely[i], src, len))
+			n = likely[i];
+	if (n == ctx->nsegs)
+		for (n = 0; n < ctx->nsegs && !in_seg(ctx, n, src, len); n++)
+			;
+	if (n == ctx->nsegs)
+		return NULL;
+	if (n != ctx->seg_found[0]) {
+		ctx->seg_found[1] = ctx->seg_found[0];
+		ctx->seg_found[0] = n;
 	}
-	return NULL;
+	seg = &ctx->segs[n];
+	*out_left = seg->len - (src - seg->addr);
+	return (const uint8_t *)ctx->slot + SLOT_DATA + seg->offset + (src - seg->addr);
 }
 
 static int host_copy(struct platform_ctx *ctx, void *local, uaddr_t remote, size_t len, bool out)

@@ -133,7 +133,7 @@ struct platform_ctx {
 	uint32_t pinned;        // of as->files, a bit each: until the next event
 	uint32_t file_hint;     // which it used last
 	uint32_t nsegs;         // of the call's arguments, checked
-	uint32_t seg_hint;      // the last that was used: the next often follows it
+	uint32_t seg_found[2];  // the one that was used last, and before that
 	struct slot_seg segs[1 + SLOT_SEGS]; // the first argument's is not among the slot's
 	struct platform_rests rests; // with rests_set: what the answer rests on
 };
