@@ -109,6 +109,9 @@ struct platform_item {
 	uint64_t data;
 };
 
+// Where the sentry is to look when a thread ends: what set_robust_list and set_tid_address say.
+enum platform_at_end { PLATFORM_ROBUST_LIST, PLATFORM_CLEAR_TID, PLATFORM_AT_ENDS };
+
 enum platform_futex_note { PLATFORM_FUTEX_WAITS, PLATFORM_FUTEX_LEFT, PLATFORM_FUTEX_WAKES };
 
 struct platform_ops {
@@ -155,7 +158,7 @@ struct platform_ops {
 	// resumed, its next resume comes back at once so (a spurious interruption is harmless). Any thread.
 	void (*interrupt)(struct platform_ctx *ctx);
 
-	// May be NULL. From now on the platform may answer getpid, gettid, getppid, getuid, geteuid, getgid, getegid and sched_yield itself;
+	// May be NULL. From now on the platform may answer getpid, gettid, getppid, getuid, geteuid, getgid, getegid, sched_yield and set_tid_address itself;
 	// ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders the calls on one ctx.
 	void (*set_ids)(struct platform_ctx *ctx, const struct platform_ids *ids);
 
@@ -203,11 +206,11 @@ struct platform_ops {
 	// With it: the word that the call of this context waits for, after PLATFORM_FUTEX_WAITS. False: it must be read.
 	bool (*futex_word)(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word);
 
-	// May be NULL, all three. From now on the platform may answer set_robust_list itself. Where a context's list is lies with the platform in any case:
-	// the application may say anything.
-	void (*keep_robust_lists)(void);
-	uaddr_t (*robust_list)(struct platform_ctx *ctx);
-	void (*set_robust_list)(struct platform_ctx *ctx, uaddr_t head);
+	// May be NULL. From now on the platform may answer set_robust_list itself, and arch_prctl where it is about fs_base.
+	void (*may_answer)(void);
+	// May be NULL, both. What is to be looked at when a context ends, 0: nothing, lies with the platform in any case: the application may say anything.
+	uaddr_t (*at_end)(struct platform_ctx *ctx, enum platform_at_end what);
+	void (*set_at_end)(struct platform_ctx *ctx, enum platform_at_end what, uaddr_t addr);
 
 	// May be NULL. The call of this stopped context will take a while.
 	void (*parks)(struct platform_ctx *ctx);

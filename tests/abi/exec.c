@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -201,6 +202,31 @@ CASE(vfork_exec)
 		_exit(125);
 	}
 	EXITED(p, 33);
+}
+
+static int exec_and_leave_a_word(void *word)
+{
+	syscall(SYS_set_tid_address, word);
+	execl(self, "name", "--exit", "0", NULL);
+	_exit(125);
+}
+
+/* Who leaves the memory is gone from there, whoever goes on elsewhere. */
+CASE(number_is_cleared_where_exec_leaves_from)
+{
+	static char stack[1 << 16];
+	volatile int word = 7;
+	pid_t p;
+
+	find_self();
+	for (int i = 0; i < 3; i++) {
+		word = 7;
+		p = OK(clone(exec_and_leave_a_word, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)&word));
+		EQ(word, 0);
+		word = 7;
+		EXITED(p, 0);
+		EQ(word, 7);
+	}
 }
 
 static bool cmdline_is(pid_t p, const char *want, int len)
@@ -616,6 +642,7 @@ void abi_helper(int argc, char **argv)
 		WANT(umask(0) == 027);
 	} else if (!strcmp(argv[1], "--same-pid")) {
 		WANT(getpid() == atoi(argv[2]) && syscall(SYS_gettid) == getpid());
+		WANT(syscall(SYS_set_tid_address, buf) == getpid());
 		struct stat st;
 		WANT(!stat("/proc/self/task", &st) && st.st_nlink == 3);	/* one thread */
 	} else if (!strcmp(argv[1], "--comm")) {
@@ -641,8 +668,10 @@ void abi_helper(int argc, char **argv)
 		uid_t r, e, s;
 		WANT(!getresuid(&r, &e, &s));
 		WANT((int)r == atoi(argv[2]) && (int)e == atoi(argv[3]) && s == e);
+		WANT(getuid() == r && geteuid() == e);
 		WANT(!getresgid(&r, &e, &s));
 		WANT((int)r == atoi(argv[4]) && (int)e == atoi(argv[5]) && s == e);
+		WANT(getgid() == r && getegid() == e);
 		WANT((getauxval(AT_SECURE) != 0) == (atoi(argv[3]) != 0));
 	} else {
 		return;

@@ -4,6 +4,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 
 static long futex(volatile int *a, int op, int val, const void *timeout, volatile int *b, int val3)
 {
@@ -489,6 +490,104 @@ CASE(ping_pong)
 			futex(&baton, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 	}
 	pthread_join(t, NULL);
+}
+
+struct leaver {
+	volatile int words[3];
+	bool wrong, takes_back;
+};
+
+/* Says again and again where its number is to be cleared, at last of words[1], or nowhere. */
+static int say_where_and_leave(void *arg)
+{
+	struct leaver *l = arg;
+
+	for (int i = 0; i < 20; i++)
+		l->wrong |= syscall(SYS_set_tid_address, &l->words[i % 2]) != syscall(SYS_gettid);
+	if (l->takes_back)
+		l->wrong |= syscall(SYS_set_tid_address, NULL) != syscall(SYS_gettid);
+	return 0;
+}
+
+static pid_t leave(struct leaver *l, int flags)
+{
+	static char stack[1 << 16];
+
+	l->words[0] = l->words[1] = l->words[2] = 7;
+	return OK(clone(say_where_and_leave, stack + sizeof stack, flags | CLONE_VM | CLONE_CHILD_CLEARTID, l, NULL, NULL, &l->words[2]));
+}
+
+static void number_is_cleared(int flags)
+{
+	struct leaver l = { .wrong = false };
+	pid_t p = leave(&l, flags);
+
+	while (l.words[1])
+		futex(&l.words[1], FUTEX_WAIT, 7, NULL, NULL, 0);
+	EQ(l.words[0], 7);
+	EQ(l.words[2], 7);
+	if (!(flags & CLONE_THREAD))
+		EXITED(p, 0);
+	CHECK(!l.wrong);
+}
+
+enum { LIKE_A_THREAD = CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM };
+
+CASE(number_is_cleared_where_it_was_said_last)
+{
+	pid_t p;
+
+	for (int i = 0; i < 3; i++) {
+		number_is_cleared(LIKE_A_THREAD);
+		number_is_cleared(SIGCHLD);
+		p = CHILD({
+			number_is_cleared(LIKE_A_THREAD);
+			number_is_cleared(SIGCHLD);
+		});
+		EXITED(p, 0);
+	}
+}
+
+CASE(number_isnt_cleared_any_more)
+{
+	struct leaver l = { .takes_back = true };
+
+	for (int i = 0; i < 3; i++) {
+		EXITED(leave(&l, SIGCHLD), 0);
+		CHECK(!l.wrong && l.words[0] == 7 && l.words[1] == 7 && l.words[2] == 7);
+	}
+}
+
+CASE(where_the_number_is_cleared_is_the_threads_own)
+{
+	volatile int *words = shared();
+	volatile int *said = NULL;
+	pid_t p;
+
+	if (prctl(PR_GET_TID_ADDRESS, &said) < 0)
+		SKIP("no PR_GET_TID_ADDRESS");
+	for (int i = 0; i < 20; i++) {
+		EQ(syscall(SYS_set_tid_address, &words[i % 4]), getpid());
+		OK(prctl(PR_GET_TID_ADDRESS, &said));
+		EQ(said, &words[i % 4]);
+	}
+	for (int i = 0; i < 3; i++) {
+		p = OK(syscall(SYS_fork));
+		if (!p) {
+			if (prctl(PR_GET_TID_ADDRESS, &said) < 0 || said) /* it begins without */
+				_exit(1);
+			if (syscall(SYS_set_tid_address, &words[8]) != syscall(SYS_getpid) || prctl(PR_GET_TID_ADDRESS, &said) < 0 || said != &words[8])
+				_exit(2);
+			_exit(0);
+		}
+		EXITED(p, 0);
+		OK(prctl(PR_GET_TID_ADDRESS, &said));
+		EQ(said, &words[3]);
+		p = OK(syscall(SYS_clone, SIGCHLD | CLONE_CHILD_CLEARTID, NULL, NULL, &words[5], NULL));
+		if (!p)
+			_exit(prctl(PR_GET_TID_ADDRESS, &said) < 0 || said != &words[5]);
+		EXITED(p, 0);
+	}
 }
 
 static int tid_of_first_look;

@@ -108,6 +108,154 @@ CASE(arch_prctl)
 	ERR(syscall(SYS_arch_prctl, 0x9999, 8), EINVAL);
 }
 
+/* While fs is elsewhere nothing of the C library's may run, nor what the compiler adds for stacks. */
+#define WITHOUT_FS __attribute__((noinline, optimize("no-stack-protector")))
+
+static inline long raw(long nr, long a, long b)
+{
+	long ret;
+
+	asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b) : "rcx", "r11", "memory");
+	return ret;
+}
+
+/* Where it is now: the compiler mustn't find that out later. */
+static __attribute__((noinline, noipa)) void *own_fs(void)
+{
+	void *base = NULL;
+
+	OK(syscall(SYS_arch_prctl, ARCH_GET_FS, &base));
+	return base;
+}
+
+static WITHOUT_FS long set_fs(const void *at)
+{
+	return raw(SYS_arch_prctl, ARCH_SET_FS, (long)at);
+}
+
+/* What fs leads to; 0 if it isn't what the kernel says. */
+static WITHOUT_FS uint64_t at_fs(void)
+{
+	uint64_t *base = NULL, there;
+
+	asm volatile("mov %%fs:0, %0" : "=r"(there));
+	return raw(SYS_arch_prctl, ARCH_GET_FS, (long)&base) == 0 && base && *base == there ? there : 0;
+}
+
+static uint64_t fs_places[3] = { 0x1111, 0x2222, 0x3333 };
+static volatile uint64_t fs_in_handler;
+static volatile int fs_handled;
+static const void *volatile fs_from_handler;
+
+static WITHOUT_FS void look_at_fs(int sig)
+{
+	uint64_t there = at_fs();
+
+	if (!fs_handled++ || !there)
+		fs_in_handler = there;
+	if (fs_from_handler)
+		set_fs(fs_from_handler);
+}
+
+static WITHOUT_FS uint64_t after_other_calls(void)
+{
+	raw(SYS_close, -1, 0);
+	raw(SYS_sched_yield, 0, 0);
+	raw(SYS_getpid, 0, 0);
+	return at_fs();
+}
+
+CASE(fs_base_stays_where_it_was_set)
+{
+	void *own = own_fs();
+	uint64_t first, later;
+	long ret;
+
+	for (int i = 0; i < 200; i++) {
+		ret = set_fs(&fs_places[i % 3]);
+		first = at_fs();
+		later = after_other_calls();
+		ret |= set_fs(own);
+		EQ(ret, 0);
+		EQ(first, fs_places[i % 3]);
+		EQ(later, first);
+		EQ(getpid(), raw(SYS_getpid, 0, 0));
+	}
+}
+
+CASE(fs_base_and_signal_handlers)
+{
+	const pid_t pid = getpid();
+	void *own = own_fs();
+	uint64_t after, then;
+
+	signal(SIGUSR1, look_at_fs);
+	for (int i = 0; i < 60; i++) {
+		fs_handled = 0;
+		fs_from_handler = i % 2 ? &fs_places[2] : NULL;
+		set_fs(&fs_places[0]);
+		raw(SYS_kill, pid, SIGUSR1);
+		after = at_fs();
+		set_fs(&fs_places[1]);
+		then = at_fs();
+		set_fs(own);
+		EQ(fs_handled, 1);
+		EQ(fs_in_handler, fs_places[0]);
+		EQ(after, fs_places[i % 2 ? 2 : 0]); /* no frame holds it */
+		EQ(then, fs_places[1]);
+	}
+}
+
+CASE(fs_base_amid_signals)
+{
+	const struct itimerval often = { { 0, 700 }, { 0, 700 } };
+	void *own = own_fs();
+	uint64_t wrong = 0;
+
+	fs_handled = 1; /* so that only what is wrong is noted */
+	fs_in_handler = 1;
+	signal(SIGALRM, look_at_fs);
+	OK(setitimer(ITIMER_REAL, &often, NULL));
+	for (int i = 0; fs_handled < 200; i++) {
+		set_fs(&fs_places[i % 3]);
+		wrong |= at_fs() ^ fs_places[i % 3];
+		wrong |= after_other_calls() ^ fs_places[i % 3];
+	}
+	set_fs(own);
+	OK(setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL));
+	EQ(wrong, 0);
+	EQ(fs_in_handler, 1);
+}
+
+CASE(fs_base_goes_along_to_a_child)
+{
+	void *own = own_fs();
+
+	for (int i = 0; i < 20; i++) {
+		long p;
+
+		set_fs(&fs_places[i % 3]);
+		p = raw(SYS_fork, 0, 0);
+		if (!p)
+			raw(SYS_exit_group, at_fs() == fs_places[i % 3] && set_fs(&fs_places[0]) == 0 && after_other_calls() == fs_places[0] ? 0 : 1, 0);
+		set_fs(own);
+		EXITED(p, 0);
+	}
+}
+
+CASE(fs_base_nowhere)
+{
+	static const uint64_t bad[] = { 0x7ffffffff000, 0x800000000000, 1ul << 63, ~0ul };
+	void *own = own_fs();
+
+	for (int i = 0; i < 40; i++) {
+		ERR(syscall(SYS_arch_prctl, ARCH_SET_FS, bad[i % 4]), EPERM);
+		EQ(own_fs(), own);
+		ERR(syscall(SYS_arch_prctl, ARCH_GET_FS, bad[i % 4]), EFAULT);
+		ERR(syscall(SYS_arch_prctl, ARCH_GET_FS, 8), EFAULT);
+	}
+}
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static long total;

@@ -685,6 +685,57 @@ CASE(forged_masks)
 	check_well(&b);
 }
 
+static uint64_t own_words[64];
+
+static void *forge_ends(void *arg)
+{
+	static const uint64_t places[] = { 0, 1, 8, 0x10000, 0x60000, STUB_TEXT - 4, STUB_TEXT - 2, STUB_TEXT, STUB_PARAM, CHAN_BASE, CHAN_BASE + SLOT_REGS,
+		1ul << 47, 1ul << 63, ~0ul, ~0ul - 3 };
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (;;) {
+		volatile struct slot *s = (volatile struct slot *)(CHAN_BASE + rand_r(&seed) % 8 * SLOT_BYTES);
+		const uint64_t own = (uintptr_t)own_words + rand_r(&seed) % sizeof own_words, place = places[rand_r(&seed) % (sizeof places / sizeof *places)];
+
+		own_words[rand_r(&seed) % 64] = rand_r(&seed) % 2 ? own : place;
+		s->clear_tid = rand_r(&seed) % 2 ? own : place;
+		s->robust_list = rand_r(&seed) % 2 ? own : place;
+	}
+	return arg;
+}
+
+static int ends(void *arg)
+{
+	return 0;
+}
+
+/* Whatever the ends of its threads are to look at: it is the process's own business. */
+CASE(forged_ends)
+{
+	enum { STACKS = 64, STACK = 1 << 14 };
+	struct bystander b = stand_by();
+
+	for (unsigned seed = 1; seed <= 6; seed++)
+		ATTACK(&b, 300, {
+			char *stacks = malloc(STACKS * STACK);
+			pthread_t t;
+
+			pthread_create(&t, NULL, forge_ends, (void *)(uintptr_t)seed);
+			for (int i = 1;; i++) {
+				char *top = stacks + (i % STACKS + 1) * STACK;
+
+				if (i % 4)
+					clone(ends, top, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID, NULL, NULL, NULL,
+					      own_words);
+				else
+					waitpid(clone(ends, top, CLONE_VM | SIGCHLD, NULL), NULL, 0);
+				syscall(SYS_set_tid_address, own_words);
+				sched_yield();
+			}
+		});
+	check_well(&b);
+}
+
 /* Every other one makes up actions that the process lives with for a while. */
 static void *forge_actions(void *arg)
 {

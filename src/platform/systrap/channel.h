@@ -287,6 +287,7 @@ struct slot {
 	// the next event, the line would travel more than once.
 	struct slot_call call __attribute__((aligned(64)));
 	uint64_t posted; // the stub's own: when its last event was
+	uint64_t clear_tid; // as robust_list: what set_tid_address said
 	// Of paths that were asked about; the stub's own (stub/names.c), but for born.
 	struct {
 		uint32_t born; // the sentry's: a number that no other context has
@@ -468,7 +469,7 @@ struct stub_param {
 	uint32_t patching; // call sites may be patched
 	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
 	uint32_t limited;  // somebody's files may not become long: it must see each write
-	uint32_t robust;   // the stub answers set_robust_list
+	uint32_t answers;  // the stub answers set_robust_list and arch_prctl
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;

@@ -118,19 +118,24 @@ static void count_up(uint32_t index)
 	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
 }
 
-static void keep_robust_lists(void)
+static void may_answer(void)
 {
-	stub_param->robust = 1;
+	stub_param->answers = 1;
 }
 
-static uaddr_t robust_list(struct platform_ctx *ctx)
+static uint64_t *at_end_place(struct platform_ctx *ctx, enum platform_at_end what)
 {
-	return __atomic_load_n(&ctx->slot->robust_list, __ATOMIC_RELAXED);
+	return what == PLATFORM_ROBUST_LIST ? &ctx->slot->robust_list : &ctx->slot->clear_tid;
 }
 
-static void set_robust_list(struct platform_ctx *ctx, uaddr_t head)
+static uaddr_t at_end(struct platform_ctx *ctx, enum platform_at_end what)
 {
-	__atomic_store_n(&ctx->slot->robust_list, head, __ATOMIC_RELAXED);
+	return __atomic_load_n(at_end_place(ctx, what), __ATOMIC_RELAXED);
+}
+
+static void set_at_end(struct platform_ctx *ctx, enum platform_at_end what, uaddr_t addr)
+{
+	__atomic_store_n(at_end_place(ctx, what), addr, __ATOMIC_RELAXED);
 }
 
 static uint32_t path_count(uint32_t index)
@@ -268,9 +273,9 @@ const struct platform_ops systrap_ops = {
 	.path_count = path_count,
 	.path_count_up = path_count_up,
 	.futex_note = futex_note,
-	.keep_robust_lists = keep_robust_lists,
-	.robust_list = robust_list,
-	.set_robust_list = set_robust_list,
+	.may_answer = may_answer,
+	.at_end = at_end,
+	.set_at_end = set_at_end,
 	.futex_word = futex_word,
 	.parks = systrap_parks,
 	.in_the_way = systrap_in_the_way,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "abi/types.h"
+#include "platform/platform.h"
 
 struct task;
 
@@ -15,8 +16,9 @@ struct task;
 int futex_init(void);
 // How many were woken, or -errno. bitset: those whose own has a bit in common.
 long futex_wake(struct task *t, uaddr_t addr, bool shared, int max, uint32_t bitset);
-uaddr_t futex_robust_list(struct task *t); // where it is, as the application says. Another task's: tasks_mu is held
-void futex_set_robust_list(struct task *t, uaddr_t head); // of the task being handled
-// At t's end: its robust list is walked, clear_child_tid written and woken. Its context is still there.
+// What t's end looks at, as the application says; 0: nothing. Another task's: tasks_mu is held.
+uaddr_t futex_at_end(struct task *t, enum platform_at_end what);
+void futex_set_at_end(struct task *t, enum platform_at_end what, uaddr_t addr); // of the task being handled, or one that didn't run yet
+// At t's end: its robust list is walked, the word that set_tid_address said cleared and woken. Its context is still there.
 void futex_task_exit(struct task *t);
 void futex_task_exec(struct task *t); // likewise, before t leaves its memory for another

@@ -1,4 +1,4 @@
-// What a thread's end means to those who wait for it: its robust list, its locks with an owner, clear_child_tid.
+// What a thread's end means to those who wait for it: its robust list, its locks with an owner, the word that holds its number.
 //
 // The list is the application's: any link may be bad, lead elsewhere, or in a circle, so it is followed for a bounded number of steps,
 // as on Linux, and the first address that can't be read ends the walk.
@@ -38,16 +38,16 @@ static int owner_died(struct task *t, uaddr_t addr, bool pi, bool pending)
 	return err;
 }
 
-uaddr_t futex_robust_list(struct task *t)
+uaddr_t futex_at_end(struct task *t, enum platform_at_end what)
 {
-	return platform->robust_list && t->ctx ? platform->robust_list(t->ctx) : t->robust_list;
+	return platform->at_end && t->ctx ? platform->at_end(t->ctx, what) : t->at_end[what];
 }
 
-void futex_set_robust_list(struct task *t, uaddr_t head)
+void futex_set_at_end(struct task *t, enum platform_at_end what, uaddr_t addr)
 {
-	t->robust_list = head;
-	if (platform->set_robust_list)
-		platform->set_robust_list(t->ctx, head);
+	t->at_end[what] = addr;
+	if (platform->set_at_end)
+		platform->set_at_end(t->ctx, what, addr);
 }
 
 // Entries are addresses whose low bit says that the lock is a FUTEX_LOCK_PI.
@@ -58,7 +58,7 @@ static void walk_robust_list(struct task *t)
 		int64_t offset;
 		uaddr_t pending;
 	} head;
-	uaddr_t list = futex_robust_list(t), entry, next;
+	uaddr_t list = futex_at_end(t, PLATFORM_ROBUST_LIST), entry, next;
 
 	_Static_assert(sizeof(head) == sizeof(struct robust_list_head), "as the application has it");
 	if (!list || copy_in_obj(t, &head, list) < 0)
@@ -81,7 +81,7 @@ static void walk_robust_list(struct task *t)
 static void clear_tid(struct task *t)
 {
 	const uint32_t zero = 0;
-	uaddr_t addr = t->clear_child_tid;
+	uaddr_t addr = futex_at_end(t, PLATFORM_CLEAR_TID);
 
 	if (!addr || t->mm->users <= 1)
 		return;
@@ -104,6 +104,6 @@ void futex_task_exec(struct task *t)
 {
 	walk_robust_list(t);
 	clear_tid(t);
-	futex_set_robust_list(t, 0);
-	t->clear_child_tid = 0;
+	futex_set_at_end(t, PLATFORM_ROBUST_LIST, 0);
+	futex_set_at_end(t, PLATFORM_CLEAR_TID, 0);
 }

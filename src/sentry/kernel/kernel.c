@@ -63,8 +63,8 @@ int kernel_create(const struct kernel_config *config)
 
 int kernel_run(void)
 {
-	if (platform->keep_robust_lists && !kernel()->strace)
-		platform->keep_robust_lists();
+	if (platform->may_answer && !kernel()->strace)
+		platform->may_answer();
 	return sched_run();
 }
 

@@ -103,8 +103,7 @@ struct task {
 	bool asks_ids; // it asked who it is, or its maker did: see task_ids_publish
 	struct cred *cred; // replaced under tasks_mu, read by others under it
 	char comm[TASK_COMM_LEN]; // Guarded by tasks_mu.
-	uaddr_t clear_child_tid, set_child_tid;
-	uaddr_t robust_list; // to be had by futex_robust_list()
+	uaddr_t at_end[PLATFORM_AT_ENDS]; // to be had by futex_at_end()
 	_Atomic bool pi_waited, futexes_left; // a lock of its is waited for; it is past its last look at that (futex_pi.c)
 	uint64_t vfork_done; // see task_clone.c
 	struct task *vfork_parent; // waits for this task's exec or exit; a reference

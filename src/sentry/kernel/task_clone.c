@@ -14,6 +14,7 @@
 #include "sentry/kernel/container_int.h"
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task_int.h"
@@ -121,7 +122,7 @@ static void inherit(struct task *t, struct task *child, const struct clone_spec 
 	child->maker_tid = t->tid;
 	child->uts_ns = uts_ns_get(t->uts_ns);
 	if (s->flags & CLONE_CHILD_CLEARTID)
-		child->clear_child_tid = s->child_tid;
+		futex_set_at_end(child, PLATFORM_CLEAR_TID, s->child_tid);
 }
 
 static void child_undo(struct task *child)

@@ -328,11 +328,12 @@ static void install_cred(struct task *t, struct cred *c, bool secure, struct fil
 	remember_rights(c);
 	mutex_lock(&kernel()->tasks_mu);
 	t->cred = c;
-	task_ids_withdraw_locked(t);
 	t->tg->dumpable = c->euid == c->uid && c->egid == c->gid && readable;
 	if (secure)
 		t->pdeath_signal = 0;
 	mutex_unlock(&kernel()->tasks_mu);
+	if (t->asks_ids)
+		task_ids_publish(t);
 	cred_put(old);
 }
 

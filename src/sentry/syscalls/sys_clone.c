@@ -10,6 +10,7 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "platform/platform.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_clone.h"
@@ -115,7 +116,8 @@ long sys_vfork(struct task *t, const struct sysargs *args)
 
 long sys_set_tid_address(struct task *t, const struct sysargs *args)
 {
-	t->clear_child_tid = args->a[0];
+	task_ids_publish(t);
+	futex_set_at_end(t, PLATFORM_CLEAR_TID, args->a[0]);
 	return t->tid;
 }
 

@@ -197,7 +197,7 @@ long sys_set_robust_list(struct task *t, const struct sysargs *args)
 {
 	if (args->a[1] != sizeof(struct robust_list_head))
 		return -EINVAL;
-	futex_set_robust_list(t, args->a[0]);
+	futex_set_at_end(t, PLATFORM_ROBUST_LIST, args->a[0]);
 	return 0;
 }
 
@@ -212,7 +212,7 @@ long sys_get_robust_list(struct task *t, const struct sysargs *args)
 {
 	const uint64_t len = sizeof(struct robust_list_head);
 	int pid = (int)args->a[0];
-	uaddr_t head = futex_robust_list(t);
+	uaddr_t head = futex_at_end(t, PLATFORM_ROBUST_LIST);
 	struct task *other;
 	int err = 0;
 
@@ -221,7 +221,7 @@ long sys_get_robust_list(struct task *t, const struct sysargs *args)
 		other = task_find_locked(pid);
 		err = !other ? -ESRCH : may_see(t, other) ? 0 : -EPERM;
 		if (!err)
-			head = futex_robust_list(other);
+			head = futex_at_end(other, PLATFORM_ROBUST_LIST);
 		mutex_unlock(&kernel()->tasks_mu);
 	}
 	if (err)

@@ -10,6 +10,7 @@
 #include "abi/errno.h"
 #include "platform/platform.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -192,6 +193,13 @@ static long set_timer_slack(struct task *t, uint64_t ns)
 	return 0;
 }
 
+static long get_tid_address(struct task *t, uaddr_t at)
+{
+	const uaddr_t addr = futex_at_end(t, PLATFORM_CLEAR_TID);
+
+	return copy_out_obj(t, at, &addr);
+}
+
 long sys_prctl(struct task *t, const struct sysargs *args)
 {
 	const uint64_t *a = args->a;
@@ -213,7 +221,7 @@ long sys_prctl(struct task *t, const struct sysargs *args)
 	case PR_SET_TIMING: return a[1] == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
 	case PR_GET_TSC: return put_int(t, a[1], PR_TSC_ENABLE);
 	case PR_SET_TSC: return a[1] == PR_TSC_ENABLE ? 0 : -EINVAL;
-	case PR_GET_TID_ADDRESS: return copy_out_obj(t, a[1], &t->clear_child_tid);
+	case PR_GET_TID_ADDRESS: return get_tid_address(t, a[1]);
 	case PR_SET_MM: return cred_has_cap(t->cred, CAP_SYS_RESOURCE) ? -EINVAL : -EPERM;
 	case PR_GET_SPECULATION_CTRL:
 	case PR_SET_SPECULATION_CTRL: return -ENODEV; // the host's business

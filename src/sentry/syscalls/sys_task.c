@@ -1,5 +1,5 @@
 // A task's numbers: getpid(2), gettid(2), getppid(2). Who asks once is given them all, so that the platform can answer the next time;
-// so is who is made by one that did.
+// so is who is made by one that did, and the program that either becomes.
 #include "platform/platform.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"

@@ -1,4 +1,5 @@
-// Calls that never leave the stub: those whose answer is a constant of the task, which the sentry keeps in the slot, and sched_yield.
+// Calls that never leave the stub: those whose answer is a constant of the task, which the sentry keeps in the slot; those that only say something,
+// which is kept there for the sentry, or to the processor; and sched_yield.
 //
 // Of futex calls only those that need no waiter: a wake of nobody, a wait that has come too late. A waiter in the stub would be one that the
 // sentry doesn't know: it couldn't requeue it, wake it for a robust list or the end of a thread, or count it in FUTEX_WAKE's answer, and a
@@ -6,6 +7,7 @@
 // than it was asked for, so that threads that take turns meet here awake.
 #include "platform/systrap/stub/stub.h"
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <linux/futex.h> // struct robust_list_head, too
 #include <stdbool.h>
@@ -170,6 +172,29 @@ static bool own_epoll_wait(struct slot *s)
 	return true;
 }
 
+// fs_base is live meanwhile, as the stub doesn't use it: the short way back doesn't load it.
+static bool own_fs_base(struct slot *s)
+{
+	const uint64_t addr = s->call.args[1];
+
+	switch ((int)s->call.args[0]) {
+	case ARCH_SET_FS:
+		if (addr >= STUB_TEXT)
+			return false;
+		asm volatile("wrfsbase %0" : : "r"(addr));
+		s->regs.fs_base = addr;
+		break;
+	case ARCH_GET_FS:
+		if (addr > STUB_TEXT - sizeof(s->regs.fs_base) || stub_copy8((void *)addr, &s->regs.fs_base) < 0)
+			return false;
+		break;
+	default:
+		return false;
+	}
+	s->regs.rax = 0;
+	return true;
+}
+
 // By itself, so that a transfer's way is short: it takes no more than two registers to the stack.
 static bool __attribute__((noinline)) own_rare(struct slot *s)
 {
@@ -197,10 +222,18 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 	case SYS_epoll_pwait:
 		return own_epoll_wait(s);
 	case SYS_set_robust_list:
-		if (!PARAM->robust || s->call.args[1] != sizeof(struct robust_list_head))
+		if (!PARAM->answers || s->call.args[1] != sizeof(struct robust_list_head))
 			return false;
 		s->robust_list = s->call.args[0];
 		s->regs.rax = 0;
+		return true;
+	case SYS_arch_prctl:
+		return PARAM->answers && own_fs_base(s);
+	case SYS_set_tid_address:
+		if (!s->ids.valid)
+			return false;
+		s->clear_tid = s->call.args[0];
+		s->regs.rax = s->ids.tid;
 		return true;
 	case SYS_sched_yield:
 		if (!s->ids.valid)
