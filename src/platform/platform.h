@@ -208,6 +208,8 @@ struct platform_ops {
 
 	// May be NULL. From now on the platform may answer set_robust_list itself, and arch_prctl where it is about fs_base.
 	void (*may_answer)(void);
+	// May be NULL. This call isn't built: from now on the platform may answer it with ENOSYS itself.
+	void (*not_built)(uint64_t nr);
 	// May be NULL, both. What is to be looked at when a context ends, 0: nothing, lies with the platform in any case: the application may say anything.
 	uaddr_t (*at_end)(struct platform_ctx *ctx, enum platform_at_end what);
 	void (*set_at_end)(struct platform_ctx *ctx, enum platform_at_end what, uaddr_t addr);

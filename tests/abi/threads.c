@@ -612,6 +612,18 @@ CASE(getcpu_and_rseq)
 	OK(syscall(SYS_getcpu, &cpu, &node, NULL));
 	CHECK(cpu < 4096 && node < 1024);
 	CHECK(sched_getcpu() >= 0);
+	/* Whether there are restartable sequences or not: the same each time, and to everybody. */
+	errno = 0;
+	EQ(syscall(SYS_rseq, NULL, 0, 0x80, 0), -1);
+	for (int i = 0, first = errno; i < 20; i++) {
+		pid_t p;
+
+		ERR(syscall(SYS_rseq, NULL, 0, 0x80, 0), first);
+		p = CHILD({
+			ERR(syscall(SYS_rseq, NULL, 0, 0x80, 0), first);
+		});
+		EXITED(p, 0);
+	}
 }
 
 CASE(membarrier)

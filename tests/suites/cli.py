@@ -680,6 +680,19 @@ def case_log(ctx, where):
     assert any("exit_group(0)" in open(debug + n).read() for n in os.listdir(debug))
 
 
+def case_each_call_is_logged(ctx, where):
+    """What a platform could answer alone, of each program; but what isn't built is told of once."""
+    hull, debug, often = runtime(ctx, where), ctx.folder("debug"), 4
+    words = ("do", "--", *sh("/bin/true; " * (often - 1) + "exec /bin/true"))
+    good(hull(*words, flags=["--strace", f"--debug-log={debug}/strace"]))
+    good(hull(*words, flags=["--debug", f"--debug-log={debug}/plain"]))
+    with open(f"{debug}/strace") as strace, open(f"{debug}/plain") as plain:
+        traced, told = strace.read(), plain.read()
+    for call in ("set_tid_address(", "arch_prctl(ARCH_SET_FS", "set_robust_list(", "rseq(", "prlimit64(0, RLIMIT_STACK, NULL"):
+        assert traced.count(call) > often, f"{call}: {traced.count(call)} times"
+    assert told.count("rseq (call 334) is not built") == 1, told
+
+
 def case_profile_start(ctx, where):
     """Phases of all three processes, in the order of time; nothing without the flag."""
     hull = runtime(ctx, where)

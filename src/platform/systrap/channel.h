@@ -470,6 +470,7 @@ struct stub_param {
 	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
 	uint32_t limited;  // somebody's files may not become long: it must see each write
 	uint32_t answers;  // the stub answers set_robust_list and arch_prctl
+	uint32_t no_rseq;  // and rseq, with ENOSYS
 	uint32_t has_rdpid;
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;

@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "abi/errno.h"
 #include "host/cputime.h"
@@ -121,6 +122,13 @@ static void count_up(uint32_t index)
 static void may_answer(void)
 {
 	stub_param->answers = 1;
+}
+
+// The one that every program asks for, and goes without.
+static void not_built(uint64_t nr)
+{
+	if (nr == SYS_rseq)
+		stub_param->no_rseq = 1;
 }
 
 static uint64_t *at_end_place(struct platform_ctx *ctx, enum platform_at_end what)
@@ -274,6 +282,7 @@ const struct platform_ops systrap_ops = {
 	.path_count_up = path_count_up,
 	.futex_note = futex_note,
 	.may_answer = may_answer,
+	.not_built = not_built,
 	.at_end = at_end,
 	.set_at_end = set_at_end,
 	.futex_word = futex_word,

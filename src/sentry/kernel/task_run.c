@@ -60,8 +60,11 @@ static void call_end(struct task *t)
 
 static long log_missing(struct task *t, uint64_t nr)
 {
-	if (nr < SYS_TABLE_LEN && !atomic_exchange(&kernel()->missing_logged[nr], true))
+	if (nr < SYS_TABLE_LEN && !atomic_exchange(&kernel()->missing_logged[nr], true)) {
 		log_info("%s: %s (call %lu) is not built: ENOSYS", t->comm, sys_table[nr].name ?: "?", (unsigned long)nr);
+		if (platform->not_built && !kernel()->strace)
+			platform->not_built(nr);
+	}
 	return -ENOSYS;
 }
 

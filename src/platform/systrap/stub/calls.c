@@ -235,6 +235,11 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		s->clear_tid = s->call.args[0];
 		s->regs.rax = s->ids.tid;
 		return true;
+	case SYS_rseq:
+		if (!PARAM->no_rseq)
+			return false;
+		s->regs.rax = (uint64_t)-ENOSYS;
+		return true;
 	case SYS_sched_yield:
 		if (!s->ids.valid)
 			return false;
