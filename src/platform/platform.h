@@ -15,6 +15,7 @@
 // platform_interrupt() and platform_ops_pending(). as and ctx handles of different contexts are independent.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -71,6 +72,7 @@ struct platform_event {
 // What a task's calls for its own numbers answer.
 struct platform_ids {
 	uint32_t tgid, tid, ppid, uid, euid, gid, egid;
+	const struct rlimit64 *rlimits; // RLIM_NLIMITS of them, read during the call
 };
 
 // What a process may do with a descriptor without an event.
@@ -158,8 +160,9 @@ struct platform_ops {
 	// resumed, its next resume comes back at once so (a spurious interruption is harmless). Any thread.
 	void (*interrupt)(struct platform_ctx *ctx);
 
-	// May be NULL. From now on the platform may answer getpid, gettid, getppid, getuid, geteuid, getgid, getegid, sched_yield and set_tid_address itself;
-	// ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders the calls on one ctx.
+	// May be NULL. From now on the platform may answer getpid, gettid, getppid, getuid, geteuid, getgid, getegid, sched_yield and set_tid_address itself, and
+	// getrlimit and prlimit64 of the task itself; ids NULL: no longer (they are about to change, or the calls must be seen). Any thread; the caller orders
+	// the calls.
 	void (*set_ids)(struct platform_ctx *ctx, const struct platform_ids *ids);
 
 	// May be NULL, all three. While a task is with the application its signal mask lies with the platform: set_sigmask says it before resume,

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <pthread.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -236,6 +237,133 @@ CASE(limits_get_and_set)
 	ERR(syscall(SYS_getrlimit, RLIMIT_NOFILE, 8), EFAULT);
 	OK(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &now));
 	ERR(syscall(SYS_prlimit64, 0x3ffffff, RLIMIT_STACK, NULL, &now), ESRCH);
+}
+
+/* By every call that tells it, the first time and later. The numbers are asked for, too: they may come from where the limits do. */
+static uint64_t soft_limit(int resource)
+{
+	uint64_t soft[3][2] = { { 0 } };
+
+	OK(getpid());
+	OK(syscall(SYS_getrlimit, resource, soft[0]));
+	OK(syscall(SYS_prlimit64, 0, resource, NULL, soft[1]));
+	OK(syscall(SYS_prlimit64, getpid(), resource, NULL, soft[2]));
+	for (int i = 1; i < 3; i++) {
+		EQ(soft[i][0], soft[0][0]);
+		EQ(soft[i][1], soft[0][1]);
+	}
+	return soft[0][0];
+}
+
+static void set_soft_limit(pid_t pid, int resource, uint64_t soft)
+{
+	struct rlimit rl;
+
+	OK(prlimit(pid, resource, NULL, &rl));
+	rl.rlim_cur = soft;
+	OK(prlimit(pid, resource, &rl, NULL));
+}
+
+static void *sets_limits(void *pipes)
+{
+	int *p = pipes;
+
+	for (int i = 0; i < 20; i++) {
+		hear(p[0]);
+		set_soft_limit(0, RLIMIT_NOFILE, 200 + i);
+		tell(p[3]);
+	}
+	return NULL;
+}
+
+CASE(limits_are_never_what_they_were)
+{
+	const uint64_t first = soft_limit(RLIMIT_NOFILE), core = soft_limit(RLIMIT_CORE), stack = soft_limit(RLIMIT_STACK);
+	pthread_t thread;
+	int pipes[4];
+
+	OK(pipe(pipes));
+	OK(pipe(pipes + 2));
+	/* by itself, and in what it forks */
+	for (int i = 0; i < 20; i++) {
+		EQ(soft_limit(RLIMIT_NOFILE), i ? 99 + i : first);
+		set_soft_limit(i % 2 ? 0 : getpid(), RLIMIT_NOFILE, 100 + i);
+		EQ(soft_limit(RLIMIT_NOFILE), 100 + i);
+		pid_t p = CHILD({
+			EQ(soft_limit(RLIMIT_NOFILE), 100 + i);
+			set_soft_limit(0, RLIMIT_NOFILE, 77);
+			EQ(soft_limit(RLIMIT_NOFILE), 77);
+		});
+		EXITED(p, 0);
+		EQ(soft_limit(RLIMIT_NOFILE), 100 + i);
+	}
+	/* by another thread */
+	EQ(pthread_create(&thread, NULL, sets_limits, pipes), 0);
+	for (int i = 0; i < 20; i++) {
+		set_soft_limit(0, RLIMIT_NOFILE, first);
+		EQ(soft_limit(RLIMIT_NOFILE), first);
+		tell(pipes[1]);
+		hear(pipes[2]);
+		EQ(soft_limit(RLIMIT_NOFILE), 200 + i);
+	}
+	EQ(pthread_join(thread, NULL), 0);
+	/* by another process */
+	set_soft_limit(0, RLIMIT_NOFILE, first);
+	pid_t p = CHILD({
+		for (int i = 0; i < 20; i++) {
+			EQ(soft_limit(RLIMIT_NOFILE), i ? 299 + i : first);
+			tell(pipes[3]);
+			hear(pipes[0]);
+			EQ(soft_limit(RLIMIT_NOFILE), 300 + i);
+		}
+	});
+	for (int i = 0; i < 20; i++) {
+		hear(pipes[2]);
+		set_soft_limit(p, RLIMIT_NOFILE, 300 + i);
+		EQ(soft_limit(RLIMIT_NOFILE), first);
+		tell(pipes[1]);
+	}
+	EXITED(p, 0);
+	EQ(soft_limit(RLIMIT_CORE), core);
+	EQ(soft_limit(RLIMIT_STACK), stack);
+}
+
+CASE(a_limit_that_raises_itself_is_seen)
+{
+	struct rlimit rl = { 1, 30 };
+	pid_t p = CHILD({
+		signal(SIGXCPU, SIG_IGN);
+		OK(setrlimit(RLIMIT_CPU, &rl));
+		while (rl.rlim_cur == 1) {
+			OK(getpid());
+			OK(getrlimit(RLIMIT_CPU, &rl));
+		}
+		EQ(rl.rlim_cur, 2);
+	});
+
+	EXITED(p, 0);
+}
+
+CASE(limits_asked_for_in_vain)
+{
+	struct rlimit rl;
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	OK(munmap(page + 4096, 4096));
+	for (int i = 0; i < 20; i++) {
+		OK(getpid());
+		OK(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, NULL));
+		ERR(syscall(SYS_prlimit64, 0, RLIM_NLIMITS, NULL, &rl), EINVAL);
+		ERR(syscall(SYS_prlimit64, 0, -1, NULL, &rl), EINVAL);
+		ERR(syscall(SYS_prlimit64, 0, RLIMIT_STACK, 8, &rl), EFAULT);
+		ERR(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, 8), EFAULT);
+		ERR(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, page + 4088), EFAULT);
+		ERR(syscall(SYS_prlimit64, -1, RLIMIT_STACK, NULL, &rl), ESRCH);
+		ERR(syscall(SYS_getrlimit, RLIM_NLIMITS, &rl), EINVAL);
+		ERR(syscall(SYS_getrlimit, RLIMIT_STACK, NULL), EFAULT);
+		ERR(syscall(SYS_getrlimit, RLIMIT_STACK, ~0ul - 7), EFAULT);
+		OK(syscall(SYS_prlimit64, 1ul << 32, RLIMIT_STACK | 1ul << 40, NULL, &rl)); /* an int, and an unsigned one */
+	}
 }
 
 CASE(hard_limit_needs_capability)

@@ -229,6 +229,27 @@ CASE(number_is_cleared_where_exec_leaves_from)
 	}
 }
 
+CASE(limits_survive)
+{
+	char soft[24];
+	struct rlimit rl;
+
+	find_self();
+	OK(getrlimit(RLIMIT_NOFILE, &rl));
+	for (int i = 0; i < 10; i++) {
+		pid_t p = CHILD({
+			if (i % 3) {
+				rl.rlim_cur = 100 + i;
+				OK(setrlimit(RLIMIT_NOFILE, &rl));
+			}
+			sprintf(soft, "%lu", (unsigned long)rl.rlim_cur);
+			execl(self, "name", "--limits", soft, NULL);
+			_exit(125);
+		});
+		EXITED(p, 0);
+	}
+}
+
 static bool cmdline_is(pid_t p, const char *want, int len)
 {
 	char path[64], buf[256];
@@ -647,6 +668,12 @@ void abi_helper(int argc, char **argv)
 		WANT(!stat("/proc/self/task", &st) && st.st_nlink == 3);	/* one thread */
 	} else if (!strcmp(argv[1], "--comm")) {
 		WANT(!prctl(PR_GET_NAME, buf, 0, 0, 0) && !strcmp(buf, argv[2]));
+	} else if (!strcmp(argv[1], "--limits")) {
+		struct rlimit rl;
+		for (int i = 0; i < 20; i++)
+			WANT(!getrlimit(RLIMIT_NOFILE, &rl) && rl.rlim_cur == strtoul(argv[2], NULL, 10));
+		rl.rlim_cur = 50;
+		WANT(!setrlimit(RLIMIT_NOFILE, &rl) && !syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &rl) && rl.rlim_cur == 50);
 	} else if (!strcmp(argv[1], "--exit")) {
 		_exit(atoi(argv[2]));
 	} else if (!strcmp(argv[1], "--script one  two")) {

@@ -162,6 +162,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "abi/sigaction.h"
 
@@ -277,6 +278,7 @@ struct slot {
 	uint32_t actions; // the sentry's: the slot where the thread's struct chan_actions is, and 1; 0: none
 	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
 		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
+		uint32_t limits; // 1: the process's limits are stub_param's
 	} ids;
 	uint64_t robust_list; // where it is, as the thread says; the sentry looks when it ends
 	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
@@ -472,6 +474,8 @@ struct stub_param {
 	uint32_t answers;  // the stub answers set_robust_list and arch_prctl
 	uint32_t no_rseq;  // and rseq, with ENOSYS
 	uint32_t has_rdpid;
+	uint32_t limits_set; // limits has them
+	struct rlimit64 limits[RLIM_NLIMITS]; // of most processes: see slot_ids. Once they are set they stay
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;
 	uint32_t ncpuids; // what the processor says of itself, whichever of them it is; sub CPUID_ANY: ecx doesn't count

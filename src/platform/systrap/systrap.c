@@ -59,6 +59,15 @@ static void set_ret(struct platform_ctx *ctx, uint64_t rax)
 	ctx->ret_set = true;
 }
 
+// Most processes have the limits of the first that asks.
+static bool has_common_limits(const struct rlimit64 *limits)
+{
+	if (!stub_param->limits_set)
+		memcpy(stub_param->limits, limits, sizeof(stub_param->limits));
+	stub_param->limits_set = 1;
+	return memcmp(stub_param->limits, limits, sizeof(stub_param->limits)) == 0;
+}
+
 static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
 {
 	struct slot_ids *shared = &ctx->slot->ids;
@@ -73,6 +82,7 @@ static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
 	shared->euid = ids->euid;
 	shared->gid = ids->gid;
 	shared->egid = ids->egid;
+	shared->limits = has_common_limits(ids->rlimits);
 	__atomic_store_n(&shared->valid, 1, __ATOMIC_RELEASE);
 }
 

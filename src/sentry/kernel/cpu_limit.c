@@ -54,6 +54,7 @@ static void look(struct ktimer *timer)
 			siginfo_kernel(&info, SIGXCPU);
 			signal_send_locked(tg, NULL, SIGXCPU, &info, false);
 			l->rlim_cur = MAX(l->rlim_cur, (uint64_t)1) + 1; // as Linux does, visibly
+			group_ids_withdraw_locked(tg);
 		}
 		arm_locked(tg, now);
 	}

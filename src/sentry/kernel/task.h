@@ -179,7 +179,7 @@ struct thread_group {
 	bool zombie;
 	int wait_status;
 
-	struct rlimit64 rlimits[RLIM_NLIMITS];
+	struct rlimit64 rlimits[RLIM_NLIMITS]; // who changes one calls group_ids_withdraw_locked
 	struct ktimer cpu_limit; // RLIMIT_CPU; once cpu_limited is set
 	bool cpu_limited;
 	unsigned cpu_limit_idle;
@@ -213,9 +213,10 @@ struct session {
 
 struct task *task_get(struct task *t);
 void task_put(struct task *t);
-// Lets the platform answer for t's own numbers until one of them changes (sys_task.c).
+// Lets the platform answer for t's own numbers, and its process's limits, until one of them changes (sys_task.c).
 void task_ids_publish(struct task *t);
 void task_ids_withdraw_locked(struct task *t); // one changes; holds tasks_mu
+void group_ids_withdraw_locked(struct thread_group *tg); // one of all its tasks, or a limit
 struct task *task_find(int tid); // with a reference; NULL. Takes tasks_mu
 struct thread_group *group_find(int tgid); // with a reference; NULL. Zombies too
 struct thread_group *group_get(struct thread_group *tg);

@@ -235,8 +235,7 @@ static void adopt(struct thread_group *child, struct thread_group *old, struct t
 
 	TAILQ_REMOVE(&old->children, child, sibling);
 	child->parent = reaper;
-	for (struct task *t = any; t; t = TAILQ_NEXT(t, tg_link))
-		task_ids_withdraw_locked(t);
+	group_ids_withdraw_locked(child);
 	if (any && any->pdeath_signal) {
 		siginfo_kernel(&info, any->pdeath_signal);
 		info.si_code = SI_USER;

@@ -27,6 +27,7 @@ static int change_locked(struct task *t, struct thread_group *tg, unsigned resou
 	if (l->rlim_max > tg->rlimits[resource].rlim_max && !cred_has_cap(t->cred, CAP_SYS_RESOURCE))
 		return -EPERM;
 	tg->rlimits[resource] = *l;
+	group_ids_withdraw_locked(tg);
 	if (resource == RLIMIT_FSIZE && l->rlim_cur != RLIM64_INFINITY && platform->lent_limit)
 		platform->lent_limit();
 	if (resource == RLIMIT_CPU)

@@ -18,6 +18,7 @@ void task_ids_publish(struct task *t)
 	mutex_lock(&k->tasks_mu); // against task_ids_withdraw_locked
 	ids.tgid = t->tg->tgid;
 	ids.ppid = t->tg->parent ? t->tg->parent->tgid : 0;
+	ids.rlimits = t->tg->rlimits;
 	platform->set_ids(t->ctx, &ids);
 	mutex_unlock(&k->tasks_mu);
 }
@@ -27,6 +28,14 @@ void task_ids_withdraw_locked(struct task *t)
 	mutex_assert_held(&kernel()->tasks_mu);
 	if (platform->set_ids && t->ctx)
 		platform->set_ids(t->ctx, NULL);
+}
+
+void group_ids_withdraw_locked(struct thread_group *tg)
+{
+	struct task *t;
+
+	TAILQ_FOREACH(t, &tg->tasks, tg_link)
+		task_ids_withdraw_locked(t);
 }
 
 long sys_getpid(struct task *t, const struct sysargs *args)

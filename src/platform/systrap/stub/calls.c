@@ -172,6 +172,26 @@ static bool own_epoll_wait(struct slot *s)
 	return true;
 }
 
+// True for a question about a limit of the process's own.
+static bool own_limit(struct slot *s)
+{
+	const bool get = s->call.nr == SYS_getrlimit; // else prlimit64
+	const uint32_t resource = s->call.args[get ? 0 : 1];
+	const uint64_t to = s->call.args[get ? 1 : 3];
+	struct rlimit64 limit;
+
+	if (!s->ids.valid || !s->ids.limits || resource >= RLIM_NLIMITS || to > STUB_TEXT - sizeof(limit))
+		return false;
+	if (!get && ((uint32_t)s->call.args[0] || s->call.args[2]))
+		return false;
+	limit.rlim_cur = PARAM->limits[resource].rlim_cur;
+	limit.rlim_max = PARAM->limits[resource].rlim_max;
+	if (stub_copy((void *)to, &limit, sizeof(limit)) < 0)
+		return false;
+	s->regs.rax = 0;
+	return true;
+}
+
 // fs_base is live meanwhile, as the stub doesn't use it: the short way back doesn't load it.
 static bool own_fs_base(struct slot *s)
 {
@@ -235,6 +255,9 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		s->clear_tid = s->call.args[0];
 		s->regs.rax = s->ids.tid;
 		return true;
+	case SYS_getrlimit:
+	case SYS_prlimit64:
+		return own_limit(s);
 	case SYS_rseq:
 		if (!PARAM->no_rseq)
 			return false;
