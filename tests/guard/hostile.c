@@ -3,7 +3,7 @@
  * a child do its worst and then asks that whoever looks on is well: a bystander that was there before still answers, and new processes,
  * files and pipes still work. What becomes of the attacker doesn't matter, as long as it can be killed.
  *
- * The addresses are the systrap platform's. Elsewhere, and on the host, nothing lies there, and the cases pass the more easily.
+ * The addresses are the systrap platform's. Elsewhere little lies there, on the host nothing, and the cases pass the more easily.
  */
 #include "../abi/abi.h"
 
@@ -41,7 +41,7 @@ static unsigned long text_bytes(void)
 {
 	volatile unsigned long *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid = CHILD({
-		for (unsigned long n = 0; n < 1 << 20; n += 4096) {
+		for (unsigned long n = 0; n < STUB_PARAM - STUB_TEXT; n += 4096) {
 			*(volatile char *)(STUB_TEXT + n);
 			*shared = n + 4096;
 		}
@@ -117,7 +117,7 @@ CASE(host_calls_on_the_stubs_memory)
 {
 	struct bystander b = stand_by();
 
-	call_from_stub(&b, 50, SYS_munmap, STUB_TEXT, 0x100000, 0, 0, 0);
+	call_from_stub(&b, 50, SYS_munmap, STUB_TEXT, STUB_PARAM - STUB_TEXT, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_munmap, CHAN_BASE, CHAN_BYTES, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_munmap, 0, STUB_END, 0, 0, 0);
 	call_from_stub(&b, 50, SYS_mprotect, STUB_TEXT, 0x1000, PROT_READ | PROT_WRITE | PROT_EXEC, 0, 0);

@@ -10,12 +10,13 @@
 // brings is sent for at once with it. Included by the stub (freestanding) and by assembler.
 #pragma once
 
-// Above APP_MAX, at the same places in every address space.
-#define STUB_TEXT 0x7fff00000000   // the blob, read-only and executable
-#define STUB_PARAM 0x7fff00100000  // struct stub_param, read-only
-#define STUB_VDSO 0x7fff00200000   // the host's vvar pages and vdso, moved here
-#define STUB_SITES 0x7fff01000000  // struct sites: the patched call sites, the stub's own
-#define CHAN_BASE 0x7fff40000000   // the channel
+// Above APP_MAX, at the same places in every address space: all in its first 2 MiB, of the channel the first slots. For these the host needs one
+// table of page entries, which each fork makes and each end unmakes.
+#define STUB_TEXT 0x7fff00000000   // the blob, read-only and executable; up to STUB_PARAM (stub/stub.lds)
+#define STUB_PARAM 0x7fff00020000  // struct stub_param, read-only
+#define STUB_VDSO 0x7fff00060000   // the host's vvar pages and vdso, moved here; up to STUB_SITES (template.c)
+#define STUB_SITES 0x7fff000a0000  // struct sites: the patched call sites, the stub's own
+#define CHAN_BASE 0x7fff00100000   // the channel
 #define CHAN_SHIFT 30
 #define SLOT_SHIFT 18
 #define SLOT_BYTES (1 << SLOT_SHIFT)
@@ -535,4 +536,6 @@ struct sites {
 _Static_assert(sizeof(struct site) == SITE_BYTES && offsetof(struct site, ret) == SITE_RET && offsetof(struct site, after) == SITE_AFTER &&
 	       offsetof(struct site, nr) == SITE_NR && offsetof(struct site, imm) == SITE_IMM && offsetof(struct site, kind) == SITE_KIND &&
 	       offsetof(struct sites, site) == SITES_HEAD && SITES_MAX * 8 <= SITE_TABLE_BYTES, "site layout");
+_Static_assert(STUB_PARAM + sizeof(struct stub_param) <= STUB_VDSO && STUB_SITES + SITES_BYTES <= CHAN_BASE && CHAN_BASE % SLOT_BYTES == 0,
+	       "the stub's places"); // a signal handler finds its slot by its stack
 #endif

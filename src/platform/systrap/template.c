@@ -77,8 +77,16 @@ static int find_vdso(struct vdso *v)
 	return 0;
 }
 
+static uint64_t vdso_bytes(const struct vdso *v)
+{
+	return v->n ? v->range[v->n - 1].end - v->range[0].start : 0;
+}
+
+// And unmaps what else is in its place.
 static bool move_vdso(const struct vdso *v)
 {
+	const uaddr_t end = STUB_VDSO + vdso_bytes(v);
+
 	for (unsigned i = 0; i < v->n; i++) {
 		uint64_t len = v->range[i].end - v->range[i].start;
 		void *to = (void *)(STUB_VDSO + (v->range[i].start - v->range[0].start));
@@ -86,7 +94,7 @@ static bool move_vdso(const struct vdso *v)
 		if (mremap((void *)v->range[i].start, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
 			return false;
 	}
-	return true;
+	return end == STUB_SITES || munmap((void *)end, STUB_SITES - end) == 0;
 }
 
 // The host's own signal action, with our restorer: libc's would put its own in.
@@ -266,7 +274,13 @@ int systrap_template_create(struct platform_as **out_as)
 	stub_doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (stub_doorbell < 0)
 		return -errno;
-	err = find_vdso(&st.vdso) ?: create_param(&st.param_fd) ?: as_create_empty(NULL, &st.as);
+	err = find_vdso(&st.vdso);
+	if (!err && vdso_bytes(&st.vdso) > STUB_SITES - STUB_VDSO) {
+		log_error("systrap: the host's vDSO has %lu KiB, %lu at most are expected; use --platform=ptrace", vdso_bytes(&st.vdso) >> 10,
+			  (STUB_SITES - STUB_VDSO) >> 10);
+		return -ENOTSUP;
+	}
+	err = err ?: create_param(&st.param_fd) ?: as_create_empty(NULL, &st.as);
 	st.param = stub_param;
 	err = err ?: start_process(&st);
 	if (err)

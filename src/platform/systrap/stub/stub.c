@@ -298,17 +298,18 @@ void stub_process_born(long chan_fd, long sock_fd)
 	begin((struct slot *)CHAN_BASE);
 }
 
+// What of the sentry's memory is left goes; that in the vdso's place has gone before.
 void stub_template_born(struct slot *s);
 void stub_template_born(struct slot *s)
 {
-	static const struct {
+	const struct {
 		uint64_t start, end;
 	} sentrys[] = {
 		{0, SITE_TABLE},
 		{SITE_TABLE + SITE_TABLE_BYTES, SITE_FAR},
 		{SITE_FAR + SITE_FAR_BYTES, STUB_TEXT},
+		{(((const struct stub_header *)STUB_TEXT)->text_end + 4095) & ~4095ul, STUB_PARAM},
 		{STUB_PARAM + sizeof(struct stub_param), STUB_VDSO},
-		{STUB_VDSO + 0x100000, STUB_SITES},
 		{STUB_SITES + SITES_BYTES, CHAN_BASE},
 		{CHAN_BASE + CHAN_BYTES, 0x7ffffffff000},
 	};
