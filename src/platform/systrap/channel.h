@@ -536,6 +536,18 @@ struct sites {
 _Static_assert(sizeof(struct site) == SITE_BYTES && offsetof(struct site, ret) == SITE_RET && offsetof(struct site, after) == SITE_AFTER &&
 	       offsetof(struct site, nr) == SITE_NR && offsetof(struct site, imm) == SITE_IMM && offsetof(struct site, kind) == SITE_KIND &&
 	       offsetof(struct sites, site) == SITES_HEAD && SITES_MAX * 8 <= SITE_TABLE_BYTES, "site layout");
+// The address of the far table's entry n, of SITES_FAR: bytes of which none is the beginning of an instruction that an application may use; the low
+// ones leave room for an entry each.
+static inline uint32_t site_far_entry(unsigned n)
+{
+	enum { LOW = 16 };
+	static const uint8_t high[SITES_FAR / LOW] = {0x16, 0x17, 0x1e, 0x1f, 0x60, 0x61, 0x6c, 0x6d, 0x6e, 0x6f, 0xe4, 0xe5,
+						      0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, 0x06, 0x07, 0x0e, 0xf4, 0xfa, 0xfb};
+	static const uint8_t low[LOW] = {0x06, 0x0e, 0x16, 0x1e, 0x27, 0x2f, 0x37, 0x60, 0x6c, 0x82, 0x9a, 0xce, 0xd6, 0xe4, 0xec, 0xf4};
+
+	return SITE_FAR | high[n / LOW] << 8 | low[n % LOW];
+}
+
 _Static_assert(STUB_PARAM + sizeof(struct stub_param) <= STUB_VDSO && STUB_SITES + SITES_BYTES <= CHAN_BASE && CHAN_BASE % SLOT_BYTES == 0,
 	       "the stub's places"); // a signal handler finds its slot by its stack
 #endif

@@ -146,15 +146,30 @@ static int map_fixed(uaddr_t at, uint64_t len, int prot, int flags, int fd)
 	return mmap((void *)at, len, prot, flags | MAP_FIXED, fd, 0) == (void *)at ? 0 : -errno;
 }
 
-// The table that patched call sites jump through, and the records of the sites. A host that keeps the table's low addresses to itself
+// The far table: pages of a file, of which a fork copies nothing. Most processes need none; one that begins a program needs some, which are there.
+static int map_far(const struct stub_header *h)
+{
+	const int fd = memfd_create("sites", MFD_CLOEXEC);
+	uint8_t *at;
+
+	if (fd < 0 || ftruncate(fd, SITE_FAR_BYTES) < 0)
+		return -errno;
+	at = mmap(NULL, SITE_FAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0); // goes with all that is the sentry's, as the descriptor does
+	if (at == MAP_FAILED)
+		return -errno;
+	for (unsigned n = 0; n < SITES_FAR; n++)
+		*(uint64_t *)(at + (site_far_entry(n) - SITE_FAR)) = h->trampolines + (SITES_MAX - SITES_FAR + n) * SITE_TRAMPOLINE_BYTES;
+	return map_fixed(SITE_FAR, SITE_FAR_BYTES, PROT_READ, MAP_PRIVATE, fd); // who writes there has a copy
+}
+
+// The tables that patched call sites jump through, and the records of the sites. A host that keeps the one's low addresses to itself
 // makes every call come by signal.
 static int map_sites(const struct stub_header *h, const struct start *st)
 {
 	uint64_t *table = (uint64_t *)SITE_TABLE;
 
-	if (map_fixed(SITE_TABLE, SITE_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0 &&
-	    map_fixed(SITE_FAR, SITE_FAR_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0) {
-		for (unsigned i = 0; i < SITES_MAX; i++)
+	if (map_fixed(SITE_TABLE, SITE_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1) == 0 && map_far(h) == 0) {
+		for (unsigned i = 0; i < SITES_MAX - SITES_FAR; i++)
 			table[i] = h->trampolines + i * SITE_TRAMPOLINE_BYTES;
 		if (mprotect(table, SITE_TABLE_BYTES, PROT_READ) < 0)
 			return -errno;

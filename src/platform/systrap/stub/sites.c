@@ -16,11 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PATCH_AFTER = 4, /* calls by signal */ PAGE_BYTES = 4096, BLOCK_BYTES = 8 * PAGE_BYTES, LOW = 16 };
-
-#pragma GCC visibility push(hidden)
-extern const char stub_trampolines[];
-#pragma GCC visibility pop
+enum { PATCH_AFTER = 4, /* calls by signal */ PAGE_BYTES = 4096, BLOCK_BYTES = 8 * PAGE_BYTES };
 
 static const struct {
 	uint16_t first, len;
@@ -30,35 +26,9 @@ static const struct {
 		       {SITE_FIRST_FAR, SITES_FAR - SITES_CPUID},
 		       {SITES_MAX - SITES_CPUID, SITES_CPUID}};
 
-// Bytes of which none is the beginning of an instruction that an application may use; the low ones leave room for an entry each.
-static uint32_t far_entry(unsigned n)
-{
-	static const uint8_t high[SITES_FAR / LOW] = {0x16, 0x17, 0x1e, 0x1f, 0x60, 0x61, 0x6c, 0x6d, 0x6e, 0x6f, 0xe4, 0xe5,
-						      0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, 0x06, 0x07, 0x0e, 0xf4, 0xfa, 0xfb};
-	static const uint8_t low[LOW] = {0x06, 0x0e, 0x16, 0x1e, 0x27, 0x2f, 0x37, 0x60, 0x6c, 0x82, 0x9a, 0xce, 0xd6, 0xe4, 0xec, 0xf4};
-
-	return SITE_FAR | high[n / LOW] << 8 | low[n % LOW];
-}
-
 static uint32_t entry_of(unsigned number)
 {
-	return number < SITE_FIRST_FAR ? SITE_TABLE + 8 * number : far_entry(number - SITE_FIRST_FAR);
-}
-
-// The far table's entries lead nowhere before a site is made that needs one in the same page. False: the host doesn't let us.
-static bool set_far_entries(unsigned number)
-{
-	const uint64_t page = entry_of(number) & -PAGE_BYTES;
-
-	if (*(const uint64_t *)(uint64_t)entry_of(number))
-		return true;
-	if (stub_call3(SYS_mprotect, page, PAGE_BYTES, PROT_READ | PROT_WRITE) < 0)
-		return false;
-	for (unsigned i = SITE_FIRST_FAR; i < SITES_MAX; i++)
-		if ((entry_of(i) & -PAGE_BYTES) == page)
-			*(uint64_t *)(uint64_t)entry_of(i) = (uint64_t)stub_trampolines + i * SITE_TRAMPOLINE_BYTES;
-	stub_call3(SYS_mprotect, page, PAGE_BYTES, PROT_READ);
-	return true;
+	return number < SITE_FIRST_FAR ? SITE_TABLE + 8 * number : site_far_entry(number - SITE_FIRST_FAR);
 }
 
 static unsigned part_of(const struct site *s)
@@ -117,8 +87,6 @@ static struct site *record(const struct site *like)
 	if (*used >= parts[n].len || (!in_page && t->nstraddling == SITES_STRADDLING))
 		return 0;
 	number = parts[n].first + *used;
-	if (number >= SITE_FIRST_FAR && !set_far_entries(number))
-		return 0;
 	s = &t->site[number];
 	*s = *like;
 	if (!in_page)
