@@ -16,6 +16,7 @@
 #pragma once
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -201,6 +202,12 @@ struct platform_ops {
 	void (*names_apart)(void);
 	uint32_t (*path_count)(uint32_t index);
 	void (*path_count_up)(uint32_t index);
+
+	// May be NULL, both; path_counts as above. asks_stat: the open of this stopped context is likely to be followed by an fstat. keep_stat, once its
+	// result is known to be a descriptor of a table that ctx shares with nobody: the platform may answer the fstat itself, with *st, until one of the counts that it
+	// rests on has changed or ctx makes a call that may change the descriptor or share the table.
+	bool (*asks_stat)(struct platform_ctx *ctx);
+	void (*keep_stat)(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
 
 	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
 	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its

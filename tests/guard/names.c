@@ -27,11 +27,15 @@ static int questions(const char *folder)
 {
 	char path[256], target[64];
 	struct stat st;
+	int fd;
 
 	for (int i = 0; i < OFTEN; i++) {
 		snprintf(path, sizeof path, "%s/there", folder);
 		if (stat(path, &st) < 0 || st.st_size != BELOW_SIZE || (st.st_mode & 07777) != 0644 || access(path, R_OK) < 0)
 			return 1;
+		fd = open(path, O_RDONLY);
+		if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != BELOW_SIZE || (st.st_mode & 07777) != 0644 || close(fd) < 0)
+			return 4;
 		snprintf(path, sizeof path, "%s/not-there", folder);
 		if (stat(path, &st) == 0 || access(path, F_OK) == 0 || open(path, O_RDONLY) >= 0 || readlink(path, target, sizeof target) >= 0)
 			return 2;
@@ -55,12 +59,20 @@ static void turn_around(void)
 {
 	if (access((const char *)CHAN_BASE, F_OK) < 0 && errno == EFAULT)
 		return; // nothing is
-	for (int s = 0; s < SLOTS; s++)
+	for (int s = 0; s < SLOTS; s++) {
+		struct slot *slot = (struct slot *)(CHAN_BASE + (size_t)s * SLOT_BYTES);
+
+		memset(slot->opened_stat, 0x77, sizeof slot->opened_stat);
+		slot->opened.fd_1 = 4 + s;
+		slot->opened.born = slot->names.born;
+		for (int i = 0; i < SLOT_RESTS; i++)
+			slot->opened.on[i].count = ((const struct stub_param *)STUB_PARAM)->path_counts[slot->opened.on[i].index % PARAM_PATH_COUNTS];
 		for (int i = 0; i < SLOT_NAMES_LEN; i++) {
 			kept(s)[i].ret = kept(s)[i].ret ? 0 : -ENOENT;
 			memset(kept(s)[i].bytes, 0x77, sizeof kept(s)[i].bytes);
 			kept(s)[i].born += i % 3;
 		}
+	}
 }
 
 void abi_helper(int argc, char **argv)
@@ -110,7 +122,7 @@ static void *make_up(void *arg)
 		struct slot *s = (struct slot *)(CHAN_BASE + rand_r(&seed) % SLOTS * SLOT_BYTES);
 		struct slot_name *n = &kept(rand_r(&seed) % SLOTS)[rand_r(&seed) % SLOT_NAMES_LEN];
 
-		switch (rand_r(&seed) % 8) {
+		switch (rand_r(&seed) % 12) {
 		case 0:
 			s->names.asks = rand_r(&seed);
 			break;
@@ -130,7 +142,19 @@ static void *make_up(void *arg)
 			s->rests.on[rand_r(&seed) % SLOT_RESTS].index = rand_r(&seed);
 			break;
 		case 6:
-			s->kind |= KIND_ASKS;
+			s->kind |= rand_r(&seed) % 2 ? KIND_ASKS : KIND_STAT;
+			break;
+		case 7:
+			s->opened.fd_1 = rand_r(&seed) % 8;
+			break;
+		case 8:
+			s->opened.born = s->names.born;
+			break;
+		case 9:
+			s->opened.on[rand_r(&seed) % SLOT_RESTS].index = rand_r(&seed);
+			break;
+		case 10:
+			memset(s->opened_stat, rand_r(&seed), sizeof s->opened_stat);
 			break;
 		default:
 			memset(s->names.seen, 1, sizeof s->names.seen);

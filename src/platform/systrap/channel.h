@@ -102,7 +102,7 @@
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
-#define STATE_KEEP 1024 // never with operations: the answer holds as long as line 0's rests do (KIND_ASKS)
+#define STATE_KEEP 1024 // never with operations: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so does opened_stat
 // Above them: of an event, how much later the stub begins to look for the answer (8 bits); of either, when it was written, by the time-stamp counter
 // (13 bits). Hints: nothing but the time of a look hangs on them.
 #define STATE_DUE_SHIFT 11
@@ -127,6 +127,7 @@
 #define KIND_SEG0_ARG_SHIFT 18
 #define KIND_SEG0_ARG_MASK 7
 #define KIND_ASKS 0x400000 // with KIND_SYSCALL: the path has been asked about before; the stub would keep the answer
+#define KIND_STAT 0x800000 // with KIND_SYSCALL, of an open: what is opened will be asked about; the stub would keep that
 
 #define ADVICE_ALONE 1  // no other thread is about
 #define ADVICE_SHARED 2
@@ -151,6 +152,7 @@
 #define SLOT_NAMES_SEEN 256
 #define SLOT_NAME_BYTES 128
 #define SLOT_RESTS 3
+#define STAT_WORDS 18
 #define DUE_CALLS 480
 
 // Offsets that the assembler needs; checked below.
@@ -258,6 +260,7 @@ struct slot {
 		uint64_t what, data;
 	} quiet;
 	struct slot_seg segs[SLOT_SEGS];
+	uint64_t opened_stat[STAT_WORDS] __attribute__((aligned(64))); // the sentry's: a struct stat of what was opened
 	// From here on what the sentry seldom looks at: in another page, since a processor fetches ahead within one. What the sentry's got hold of by
 	// that would have to come back.
 	struct stub_regs regs __attribute__((aligned(4096))); // of the application, while it is stopped
@@ -291,11 +294,17 @@ struct slot {
 	struct slot_call call __attribute__((aligned(64)));
 	uint64_t posted; // the stub's own: when its last event was
 	uint64_t clear_tid; // as robust_list: what set_tid_address said
+	struct { // the stub's own (stub/opened.c): the descriptor, and 1, that opened_stat is about; 0: none
+		uint32_t fd_1;
+		uint32_t born; // as names.born was
+		uint32_t unasked; // files that were opened since one was asked about
+		struct slot_rest on[SLOT_RESTS];
+	} opened;
 	// Of paths that were asked about; the stub's own (stub/names.c), but for born.
 	struct {
 		uint32_t born; // the sentry's: a number that no other context has
 		uint32_t len;  // of the call under way: its path, with the NUL, is where the data area begins; 0: it isn't
-		uint32_t asks; // KIND_ASKS or 0
+		uint32_t asks; // KIND_ASKS, KIND_STAT
 		uint64_t hash; // of it
 		uint32_t what, next; // next: how many answers were kept
 		uint16_t seen[SLOT_NAMES_SEEN]; // of the last ones, by a hash: another
@@ -358,7 +367,7 @@ struct slot_name {
 	int64_t ret;
 	struct slot_rest on[SLOT_RESTS];
 	uint64_t path[SLOT_NAME_BYTES / 8]; // zeros behind it
-	uint64_t bytes[18]; // for the application's memory: a struct stat, or a link's target
+	uint64_t bytes[STAT_WORDS]; // for the application's memory: a struct stat, or a link's target
 };
 
 _Static_assert(SLOT_NAMES_LEN * sizeof(struct slot_name) <= SLOT_SCRATCH - SLOT_NAMES && offsetof(struct slot, rests) + sizeof(((struct slot *)0)->rests) <= 64 &&

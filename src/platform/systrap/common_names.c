@@ -80,7 +80,7 @@ static struct common_name *room_locked(uint64_t hash)
 		if (set[i].name.hash == hash)
 			return &set[i];
 	for (unsigned i = 0; i < PARAM_COMMON_WAYS; i++)
-		if (!set[i].seq || !answer_still_so(&set[i].name, stub_param->path_counts))
+		if (!set[i].seq || !rests_hold(set[i].name.on, stub_param->path_counts))
 			return &set[i];
 	return ++refused % PATIENCE ? NULL : &set[refused / PATIENCE % PARAM_COMMON_WAYS];
 }

@@ -217,6 +217,8 @@ static void fetch_ahead(struct platform_ctx *ctx)
 	for (uint32_t i = 0; i < ctx->out_ahead && ctx->data_used + i < SLOT_DATA_BYTES; i += 64)
 		asm volatile("prefetchw %0" : : "m"(data[i]));
 	ctx->out_ahead = 0;
+	for (uint32_t i = 0; i < STAT_WORDS && ctx->asks_stat; i += 8)
+		asm volatile("prefetchw %0" : : "m"(ctx->slot->opened_stat[i]));
 }
 
 // How soon it came after the answer was seen, and when its stub will look for the next.
@@ -251,6 +253,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		learn_wake(ctx);
 	ctx->nsegs = ctx->data_used = 0;
 	ctx->asks_rests = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_ASKS);
+	ctx->asks_stat = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_STAT);
 	ctx->rests_set = false;
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
@@ -620,6 +623,20 @@ static void slot_answer(struct platform_ctx *ctx, uint32_t state)
 		ev.way_for = ctx;
 		ev.give_way = true;
 	}
+}
+
+bool systrap_asks_stat(struct platform_ctx *ctx)
+{
+	return ctx->asks_stat;
+}
+
+void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st)
+{
+	_Static_assert(sizeof(ctx->slot->opened_stat) == sizeof(*st), "struct stat");
+
+	memcpy(ctx->slot->opened_stat, st, sizeof(*st));
+	ctx->rests = *rests;
+	ctx->rests_set = true;
 }
 
 // What the answer that is in the slot rests on, if nothing else comes along but a copy from the data area.

@@ -107,11 +107,11 @@ static inline uint64_t answer_bytes(const struct slot_name *n)
 	return 0;
 }
 
-// What it rests on is as it was. The counts are the parameter pages'.
-static inline bool answer_still_so(const struct slot_name *n, const volatile uint32_t counts[PARAM_PATH_COUNTS])
+// What an answer rests on is as it was. The counts are the parameter pages'.
+static inline bool rests_hold(const struct slot_rest on[SLOT_RESTS], const volatile uint32_t counts[PARAM_PATH_COUNTS])
 {
 	for (unsigned i = 0; i < SLOT_RESTS; i++)
-		if (__atomic_load_n(&counts[n->on[i].index % PARAM_PATH_COUNTS], __ATOMIC_RELAXED) != n->on[i].count)
+		if (__atomic_load_n(&counts[on[i].index % PARAM_PATH_COUNTS], __ATOMIC_RELAXED) != on[i].count)
 			return false;
 	return true;
 }

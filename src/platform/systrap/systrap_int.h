@@ -7,6 +7,7 @@
 
 #include <bsd/sys/queue.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "lib/mutex.h"
@@ -99,7 +100,7 @@ struct platform_ctx {
 	_Atomic uint64_t used_ns; // CPU time, while it is stopped at the call that ends the thread, or may; else 0. Anybody asks.
 	bool ret_set, regs_set;
 	uint32_t born;          // a number that no other has, nor it once it forgot its names
-	bool asks_rests;        // its call did
+	bool asks_rests, asks_stat; // its call did
 	bool rests_set;         // the answer may be kept, see rests
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it
@@ -231,6 +232,8 @@ int systrap_reset_xstate(struct platform_ctx *ctx);
 void op_patch(struct platform_ctx *ctx, uint64_t after);
 
 // common_names.c: answers about paths
+bool systrap_asks_stat(struct platform_ctx *ctx);
+void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
 bool systrap_asks_rests(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], const char *path, size_t len);
 void systrap_keep_answer(struct platform_ctx *ctx, const struct platform_rests *rests, long ret, const void *answer, size_t len);
 void systrap_names_apart(void);

@@ -40,7 +40,10 @@ static long finish_open(struct task *t, struct file *f, int flags)
 		file_put(f);
 		return ret;
 	}
-	return fd_install(t, f, flags & O_CLOEXEC, 0);
+	ret = fd_install(t, f, flags & O_CLOEXEC, 0);
+	if (ret >= 0)
+		remember_opened(t, f);
+	return ret;
 }
 
 static long do_open(struct task *t, int dirfd, uaddr_t upath, int flags, uint32_t mode, uint64_t resolve)

@@ -18,27 +18,7 @@
 
 static long put_stat(struct task *t, const struct path *p, uaddr_t dst, struct stat *st)
 {
-	struct inode_attr a;
-	int err = vfs_getattr(p, &a);
-
-	if (err)
-		return err;
-	*st = (struct stat){
-		.st_dev = p->dentry->sb->dev,
-		.st_ino = a.ino,
-		.st_mode = a.mode,
-		.st_nlink = a.nlink,
-		.st_uid = a.uid,
-		.st_gid = a.gid,
-		.st_rdev = a.rdev,
-		.st_size = (off_t)a.size,
-		.st_blksize = a.blksize,
-		.st_blocks = (blkcnt_t)a.blocks,
-		.st_atim = a.atime,
-		.st_mtim = a.mtime,
-		.st_ctim = a.ctime,
-	};
-	return copy_out(t, dst, st, sizeof(*st));
+	return vfs_stat(p, st) ?: copy_out(t, dst, st, sizeof(*st));
 }
 
 static long stat_at(struct task *t, int dirfd, uaddr_t upath, unsigned flags, uaddr_t dst)

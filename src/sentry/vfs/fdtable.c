@@ -88,6 +88,11 @@ struct fdtable *fdtable_get(struct fdtable *ft)
 	return ft;
 }
 
+bool fdtable_alone(const struct fdtable *ft)
+{
+	return atomic_load(&ft->ref.count) == 1;
+}
+
 // What closing a descriptor does beside dropping the reference.
 static int close_file(struct file *f, struct fdtable *ft, struct task *t)
 {

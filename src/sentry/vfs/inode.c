@@ -168,6 +168,31 @@ int vfs_getattr(const struct path *p, struct inode_attr *out)
 	return err;
 }
 
+int vfs_stat(const struct path *p, struct stat *out)
+{
+	struct inode_attr a;
+	int err = vfs_getattr(p, &a);
+
+	if (err)
+		return err;
+	*out = (struct stat){
+		.st_dev = p->dentry->sb->dev,
+		.st_ino = a.ino,
+		.st_mode = a.mode,
+		.st_nlink = a.nlink,
+		.st_uid = a.uid,
+		.st_gid = a.gid,
+		.st_rdev = a.rdev,
+		.st_size = (off_t)a.size,
+		.st_blksize = a.blksize,
+		.st_blocks = (blkcnt_t)a.blocks,
+		.st_atim = a.atime,
+		.st_mtim = a.mtime,
+		.st_ctim = a.ctime,
+	};
+	return 0;
+}
+
 const struct fs_type *fs_type_find(const char *name)
 {
 	for (int i = 0; fs_types[i]; i++)

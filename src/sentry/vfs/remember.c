@@ -1,12 +1,14 @@
 #include "sentry/vfs/remember.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "abi/errno.h"
 #include "platform/platform.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/fdtable.h"
 
 // The first count is that of everything rare; it has a line to itself.
 enum { ALL = 0, FIRST = 16 };
@@ -22,12 +24,17 @@ static void rest_on(struct task *t, unsigned i, uint32_t index)
 	t->remember.rests.on[i].count = platform->path_count(index);
 }
 
+static void rest_on_rare(struct task *t)
+{
+	for (unsigned i = 0; i < PLATFORM_RESTS; i++)
+		rest_on(t, i, ALL);
+}
+
 void remember_begin(struct task *t, const char *path)
 {
 	if (!platform->asks_rests || kernel()->strace || !platform->asks_rests(t->ctx, t->call.nr, t->call.args, path, strlen(path) + 1))
 		return;
-	for (unsigned i = 0; i < PLATFORM_RESTS; i++)
-		rest_on(t, i, ALL);
+	rest_on_rare(t);
 	t->remember.state = REMEMBER_ASKED;
 }
 
@@ -50,18 +57,24 @@ void remember_crossed_locked(struct task *t, struct dentry *link)
 		link->remembered = true;
 }
 
-void remember_attr(struct task *t, struct inode *inode)
+// False: that can't be, since they change unseen.
+static bool rest_on_attr(struct task *t, struct inode *inode)
 {
 	const uint32_t index = index_of(inode);
 	bool keep;
 
-	if (t->remember.state != REMEMBER_WALKED)
-		return;
+	if (!inode->ops->remember)
+		return false;
 	rest_on(t, 2, index);
 	mutex_lock(&inode->mu);
-	keep = inode->ops->remember && inode->ops->remember(inode, (uint16_t)index);
+	keep = inode->ops->remember(inode, (uint16_t)index);
 	mutex_unlock(&inode->mu);
-	if (!keep)
+	return keep;
+}
+
+void remember_attr(struct task *t, struct inode *inode)
+{
+	if (t->remember.state == REMEMBER_WALKED && !rest_on_attr(t, inode))
 		t->remember.state = REMEMBER_NOT;
 }
 
@@ -101,6 +114,17 @@ long remember_end(struct task *t, long ret, const void *answer, size_t len)
 void remember_none(struct task *t)
 {
 	t->remember.state = REMEMBER_NOT;
+}
+
+void remember_opened(struct task *t, const struct file *f)
+{
+	struct stat st;
+
+	if (!platform->asks_stat || !platform->asks_stat(t->ctx) || kernel()->strace || !fdtable_alone(t->files))
+		return;
+	rest_on_rare(t);
+	if (rest_on_attr(t, dentry_inode(f->path.dentry)) && vfs_stat(&f->path, &st) == 0)
+		platform->keep_stat(t->ctx, &t->remember.rests, &st);
 }
 
 void remember_all_anew(void)

@@ -22,6 +22,9 @@ void remember_link(struct task *t, const struct inode *inode); // instead, where
 long remember_end(struct task *t, long ret, const void *answer, size_t len);
 void remember_none(struct task *t); // instead
 
+// t's open gave it f, which t's table has now: if an fstat is likely to follow, its answer goes along.
+void remember_opened(struct task *t, const struct file *f);
+
 // What one process was told others are told, too, as long as all are the same user's with the same rights, of one root and one view of the mounts.
 void remember_apart(void); // before that ends
 void remember_rights(struct cred *c); // before a process runs with c: if it does by that

@@ -234,6 +234,7 @@ enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 int inode_permission(struct inode *inode, const struct cred *cred, int mask); // 0, -EACCES, -EROFS
 int inode_permission_mode(const struct inode *inode, const struct cred *cred, int mask); // by mode bits and capabilities alone
 int vfs_getattr(const struct path *p, struct inode_attr *out);
+int vfs_stat(const struct path *p, struct stat *out); // likewise, as stat(2) tells it
 int vfs_setattr(struct task *t, const struct path *p, const struct setattr *set); // with all permission checks
 
 // --- open files

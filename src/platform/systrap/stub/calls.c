@@ -232,12 +232,15 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 	case SYS_lstat:
 	case SYS_access:
 	case SYS_openat:
-	case SYS_newfstatat:
 	case SYS_faccessat:
 	case SYS_faccessat2:
 	case SYS_readlink:
 	case SYS_readlinkat:
 		return own_name(s);
+	case SYS_newfstatat:
+		return own_fstat(s) || own_name(s);
+	case SYS_fstat:
+		return own_fstat(s);
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
 		return own_epoll_wait(s);
@@ -286,7 +289,7 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 
 bool own_call(struct slot *s)
 {
-	enum { NO_TRANSFERS = 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask | 1 << SYS_open | 1 << SYS_stat | 1 << SYS_lstat };
+	enum { NO_TRANSFERS = 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask | 1 << SYS_open | 1 << SYS_stat | 1 << SYS_fstat | 1 << SYS_lstat };
 
 	return s->lent && s->call.nr <= SYS_pwrite64 && !(NO_TRANSFERS >> s->call.nr & 1) ? own_transfer(s) : own_rare(s);
 }

@@ -41,7 +41,7 @@ static bool give(struct slot *s, const struct slot_name *n, const struct questio
 {
 	uint64_t len;
 
-	if (n->hash != hash || n->what != q->what || !same(n, path_of(s), words) || !answer_still_so(n, PARAM->path_counts))
+	if (n->hash != hash || n->what != q->what || !same(n, path_of(s), words) || !rests_hold(n->on, PARAM->path_counts))
 		return false;
 	len = answer_bytes(n);
 	if (len && (q->dst > STUB_TEXT - sizeof(n->bytes) || stub_copy((void *)q->dst, n->bytes, len) < 0))
@@ -89,9 +89,9 @@ bool own_name(struct slot *s)
 	uint16_t mark;
 	long len;
 
-	s->names.asks = 0;
 	if (!question_of(&s->call, &q))
 		return false;
+	s->names.asks = (q.what & ASK_KIND) == ASK_OPEN ? opened_asks(s) : 0;
 	len = stub_copy_str(path, (const void *)q.path, SLOT_NAME_BYTES);
 	if (len < 0)
 		return false;
@@ -105,7 +105,7 @@ bool own_name(struct slot *s)
 		if (s->names.seen[at] == mark) {
 			if (answer(s, s->names.place_1[at], &q, hash, words))
 				return true;
-			s->names.asks = KIND_ASKS;
+			s->names.asks |= KIND_ASKS;
 			s->names.hash = hash;
 			s->names.what = q.what;
 		} else {
@@ -119,7 +119,7 @@ bool own_name(struct slot *s)
 	return false;
 }
 
-// The path and what came with the answer are in the data area still.
+// Of an open that fails, too. The path and what came with the answer are in the data area still.
 void name_keep(struct slot *s)
 {
 	uint8_t *place_1 = &s->names.place_1[seen_at(s->names.hash)];

@@ -52,7 +52,7 @@ struct area {
 	struct slot *s;
 	uint32_t nsegs, used;
 	uint32_t seg0; // KIND_SEG0 with its argument, or 0
-	uint32_t asks; // KIND_ASKS or 0
+	uint32_t asks; // KIND_ASKS, KIND_STAT
 };
 
 // The length that was copied to the area's end, or 0.

@@ -82,6 +82,8 @@ void slot_post(struct slot *s, uint32_t kind)
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	__atomic_store_n(&s->state, STATE_EVENT | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
 	slot_ring();
+	if ((kind & KIND_MASK) == KIND_SYSCALL)
+		opened_after(s);
 }
 
 // Not too late by a `pause`, which takes long.
@@ -197,6 +199,14 @@ static bool copy_answer(struct slot *s)
 	return stub_copy((void *)s->copy.dst, from, s->copy.len) == 0;
 }
 
+static void answer_keep(struct slot *s)
+{
+	if ((s->call.nr == SYS_open || s->call.nr == SYS_openat) && (long)s->ret >= 0)
+		opened_keep(s);
+	else
+		name_keep(s);
+}
+
 uint32_t slot_turn(struct slot *s)
 {
 	for (;;) {
@@ -209,7 +219,7 @@ uint32_t slot_turn(struct slot *s)
 			continue;
 		}
 		if (state & STATE_KEEP)
-			name_keep(s);
+			answer_keep(s);
 		if (((state & STATE_OP) && !op_run(s)) || ((state & STATE_OPS) && !ops_run(s)) || ((state & STATE_MOVE) && !move_run(s))) {
 			slot_post(s, KIND_OP_FAILED);
 			if (state & STATE_STAY)

@@ -70,6 +70,10 @@ bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
 bool own_sigaction(struct slot *s); // sigaction.c: likewise, rt_sigaction
 bool own_name(struct slot *s); // names.c: likewise, a question about a path. If not, the path may lie in the data area already (prefetch)
 void name_keep(struct slot *s); // likewise: the answer, with STATE_KEEP, to the call under way
+bool own_fstat(struct slot *s); // opened.c: likewise, fstat and what means the same
+uint32_t opened_asks(struct slot *s); // likewise: KIND_STAT, if the open in the slot is likely to be followed by one; or 0
+void opened_keep(struct slot *s); // likewise: what the answer to it, with STATE_KEEP, brought along
+void opened_after(struct slot *s); // likewise: the call in the slot is the sentry's
 bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek
 bool own_advice(struct slot *s);   // advise.c: likewise, an madvise
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
