@@ -22,15 +22,17 @@ static const struct param_cpuid *add(uint32_t leaf, uint32_t sub, uint32_t *n)
 	return c;
 }
 
-static void add_subs(uint32_t leaf, uint32_t max, uint32_t *n)
+// subs: a bit for each.
+static void add_subs(uint32_t leaf, uint32_t subs, uint32_t *n)
 {
-	for (uint32_t sub = 0; sub <= max; sub++)
-		add(leaf, sub, n);
+	for (uint32_t sub = 0; subs >> sub; sub++)
+		if (subs >> sub & 1)
+			add(leaf, sub, n);
 }
 
 static uint32_t ask_all(void)
 {
-	enum { HYBRID = 1 << 15, TYPE = 0x1f, CACHES_MAX = 8, SUBS_MAX = 2 };
+	enum { HYBRID = 1 << 15, TYPE = 0x1f, CACHES_MAX = 8, SUBS_MAX = 2, XSTATES = 0xe00ef /* that ld.so asks about, there or not */ };
 	uint32_t n = 0, max = add(0, CPUID_ANY, &n)->eax;
 
 	if (max >= 7) {
@@ -47,9 +49,9 @@ static uint32_t ask_all(void)
 		if (!(add(4, sub, &n)->eax & TYPE))
 			break;
 	if (max >= 0xd)
-		add_subs(0xd, 1, &n);
+		add_subs(0xd, XSTATES, &n);
 	if (max >= 0x14)
-		add_subs(0x14, 1, &n);
+		add_subs(0x14, 3, &n);
 	if (max >= 0x19)
 		add(0x19, CPUID_ANY, &n);
 	max = add(0x80000000, CPUID_ANY, &n)->eax;

@@ -413,7 +413,8 @@ static void test_what_the_processor_is_is_told_by_the_stub(void **state)
 {
 	static const struct {
 		uint32_t leaf, sub;
-	} asked[] = {{0, 0}, {2, 77}, {4, 0}, {4, 1}, {7, 0}, {0xd, 0}, {0xd, 1}, {0x40000000, 0}, {0x80000000, 5}, {0x80000001, 0}};
+	} asked[] = {{0, 0}, {2, 77}, {4, 0}, {4, 1}, {7, 0}, {0xd, 0}, {0xd, 1}, {0xd, 2}, {0xd, 3}, {0xd, 4}, {0xd, 19}, {0xd, 20},
+		     {0x14, 1}, {0x40000000, 0}, {0x80000000, 5}, {0x80000001, 0}};
 	static const uint64_t flags[] = {0x202, 0xad7, 0x602, 0x246};
 	struct platform_ctx *ctx = load(cpuid_codes, sizeof(cpuid_codes));
 	uint32_t places[ARRAY_LEN(cpuid_codes) + 1];
