@@ -680,6 +680,12 @@ def case_log(ctx, where):
     assert any("exit_group(0)" in open(debug + n).read() for n in os.listdir(debug))
 
 
+def case_a_limit_from_the_start_raises_itself(ctx, where):
+    script = "trap : XCPU; soft=1; while [ $soft = 1 ]; do ulimit -St >/tmp/soft; read soft </tmp/soft; done; echo $soft"
+    spec = spec_of(ctx, sh(script), rlimits=[{"type": "RLIMIT_CPU", "soft": 1, "hard": 30}])
+    assert same(ctx, where, spec) == "2\n"
+
+
 def case_each_call_is_logged(ctx, where):
     """What a platform could answer alone, of each program; but what isn't built is told of once."""
     hull, debug, often = runtime(ctx, where), ctx.folder("debug"), 4
@@ -813,13 +819,13 @@ def case_limits_hold(ctx, where):
 
 
 GROUPS = {
-    "run": [case_exit_status, case_standard_input, case_process_fields, case_home, case_groups, case_capabilities, case_root_readonly,
-            case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_replaced_while_opened, case_preserved_descriptors,
+    "run": [case_exit_status, case_standard_input, case_process_fields, case_a_limit_from_the_start_raises_itself, case_home, case_groups, case_capabilities,
+            case_root_readonly, case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_replaced_while_opened, case_preserved_descriptors,
             case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_exec_names_in_common, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_one_processor, case_do_names_in_common, case_do_offsets, case_do_pipes, case_do_signals],
-    "texts": [case_help, case_spec, case_log, case_profile_start, case_perf_map, case_code_apart],
+    "texts": [case_help, case_spec, case_log, case_each_call_is_logged, case_profile_start, case_perf_map, case_code_apart],
 }
 
 
