@@ -260,7 +260,7 @@ struct slot {
 		uint64_t what, data;
 	} quiet;
 	struct slot_seg segs[SLOT_SEGS];
-	uint64_t opened_stat[STAT_WORDS] __attribute__((aligned(64))); // the sentry's: a struct stat of what was opened
+	uint64_t opened_stat[STAT_WORDS] __attribute__((aligned(64))); // the sentry's: what was opened last after KIND_STAT, a struct stat
 	// From here on what the sentry seldom looks at: in another page, since a processor fetches ahead within one. What the sentry's got hold of by
 	// that would have to come back.
 	struct stub_regs regs __attribute__((aligned(4096))); // of the application, while it is stopped

@@ -7,6 +7,8 @@
 // - one for the names in the directory that the last name was looked up in, and one for the attributes of what was found, both by a hash.
 // Whoever changes something counts up while he holds the lock under which it is looked at. The counts are read before the look, so an answer from
 // before the change is stale at once. To keep changes cheap, a directory or inode is marked while somebody may rest on it.
+// What an fstat would answer goes along with the answer to an open, if the file tells of its changes; that rests on the first and the last of these counts, as a
+// descriptor needs no name.
 // Locks: remember_all_anew() and the marks need none of their own.
 #pragma once
 
@@ -22,7 +24,7 @@ void remember_link(struct task *t, const struct inode *inode); // instead, where
 long remember_end(struct task *t, long ret, const void *answer, size_t len);
 void remember_none(struct task *t); // instead
 
-// t's open gave it f, which t's table has now: if an fstat is likely to follow, its answer goes along.
+// t's open gave it f, of which only the table has a reference now: if an fstat is likely to follow and nobody else uses the table, its answer goes along.
 void remember_opened(struct task *t, const struct file *f);
 
 // What one process was told others are told, too, as long as all are the same user's with the same rights, of one root and one view of the mounts.

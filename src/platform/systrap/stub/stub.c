@@ -82,7 +82,7 @@ void slot_post(struct slot *s, uint32_t kind)
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	__atomic_store_n(&s->state, STATE_EVENT | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
 	slot_ring();
-	if ((kind & KIND_MASK) == KIND_SYSCALL)
+	if ((kind & KIND_MASK) == KIND_SYSCALL) // now that nobody waits for it
 		opened_after(s);
 }
 
