@@ -32,7 +32,7 @@ enum {
 	SPIN_MIN_NS = 2 * NSEC_PER_USEC,
 	SPIN_LOW_NS = 8 * NSEC_PER_USEC,
 	SPIN_MAX_NS = 64 * NSEC_PER_USEC,
-	SPIN_WAKES = 2, // it pays to wait awake for as many times what it takes to wake somebody
+	SPIN_WAKES = 3, // it pays to wait awake for so many times what it takes to wake somebody
 };
 
 // What an epoll event stands for, in its data: one of these, or the number of a watch.
