@@ -157,8 +157,11 @@ static int map_far(const struct stub_header *h)
 	at = mmap(NULL, SITE_FAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0); // goes with all that is the sentry's, as the descriptor does
 	if (at == MAP_FAILED)
 		return -errno;
-	for (unsigned n = 0; n < SITES_FAR; n++)
-		*(uint64_t *)(at + (site_far_entry(n) - SITE_FAR)) = h->trampolines + (SITES_MAX - SITES_FAR + n) * SITE_TRAMPOLINE_BYTES;
+	for (unsigned n = 0; n < SITES_FAR; n++) {
+		const uint64_t to = h->trampolines + (SITES_MAX - SITES_FAR + n) * SITE_TRAMPOLINE_BYTES;
+
+		memcpy(at + (site_far_entry(n) - SITE_FAR), &to, sizeof(to)); // at any place
+	}
 	return map_fixed(SITE_FAR, SITE_FAR_BYTES, PROT_READ, MAP_PRIVATE, fd); // who writes there has a copy
 }
 

@@ -218,8 +218,7 @@ void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t l
 
 	if (!try_begin())
 		return; // the next calls ask again
-	if (alone)
-		open_apart(start, len, prot, after - 1);
+	open_apart(start, len, prot, after - 1);
 	if (site_classify(after, &like)) {
 		s = record(&like);
 		if (s) {
