@@ -229,6 +229,8 @@ struct platform_ops {
 	// May be NULL. The leader asks, when poll has nothing: true if what comes next may need the very processor that it waits awake on, so
 	// that it had better sleep.
 	bool (*in_the_way)(void);
+	// May be NULL. A hint: the next event is likely to come soon, from a context that a transfer of bytes (file_move) is left to.
+	bool (*expects)(void);
 	// May be NULL. A hint: how long it took of late from an event to its being found by a leader who was woken for it, in ns; 0: not known.
 	int64_t (*wake_ns)(void);
 

@@ -53,6 +53,7 @@ static struct {
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
 	_Atomic uint16_t last_cpu_plus_1; // where the stub of the last event ran
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
+	_Atomic bool moving;   // of the answers since the last event one let bytes go between memory and a file
 	struct platform_ctx *_Atomic way_for; // whose that was, last
 	bool gave_way;         // and was left it for a moment
 	uint32_t idle;         // polls since the last event,
@@ -447,7 +448,7 @@ static struct platform_ctx *found(uint32_t id)
 
 	ev.next = (id / 8 + 1) * 8;
 	ev.idle = 0;
-	ev.gave_way = false;
+	ev.gave_way = ev.moving = false;
 	if (ctx == ev.way_for) // it had the processor
 		ev.give_way = false;
 	return ctx;
@@ -524,6 +525,11 @@ bool systrap_in_the_way(void)
 		return false; // a look comes first
 	}
 	return ev.gave_way || (unborn && ev.idle >= UNBORN_SLEEP) || (ev.running >= (unsigned)stub_processors && __rdtsc() - ev.idle_since > CROWD_WAIT);
+}
+
+bool systrap_expects(void)
+{
+	return ev.moving;
 }
 
 void events_watch(int sock, bool on)
@@ -676,6 +682,7 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 		args[3] = ctx->move.offset;
 		args[4] = ctx->move.write;
 		ctx->move.len = 0;
+		ev.moving = true;
 		state |= STATE_MOVE;
 	}
 	return state | keep_put(ctx, state);

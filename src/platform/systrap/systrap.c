@@ -300,6 +300,7 @@ const struct platform_ops systrap_ops = {
 	.futex_word = futex_word,
 	.parks = systrap_parks,
 	.in_the_way = systrap_in_the_way,
+	.expects = systrap_expects,
 	.wake_ns = systrap_wake_ns,
 	.last_cpu = systrap_last_cpu,
 	.get_regs = get_regs,

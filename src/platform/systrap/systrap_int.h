@@ -199,6 +199,7 @@ bool systrap_all_stopped(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);
+bool systrap_expects(void);
 int64_t systrap_wake_ns(void);
 int systrap_last_cpu(void);
 void systrap_interrupt(struct platform_ctx *ctx);

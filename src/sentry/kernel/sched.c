@@ -426,7 +426,7 @@ static void lead(struct sched *s)
 			continue;
 		if (!last)
 			last = now;
-		if (now - last >= s->spin_ns)
+		if (now - last >= (platform->expects && platform->expects() ? SPIN_MAX_NS : s->spin_ns))
 			break;
 	}
 }
