@@ -199,6 +199,8 @@ bool systrap_all_stopped(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);
+bool systrap_asks_stat(struct platform_ctx *ctx);
+void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
 bool systrap_expects(void);
 int64_t systrap_wake_ns(void);
 int systrap_last_cpu(void);
@@ -233,8 +235,6 @@ int systrap_reset_xstate(struct platform_ctx *ctx);
 void op_patch(struct platform_ctx *ctx, uint64_t after);
 
 // common_names.c: answers about paths
-bool systrap_asks_stat(struct platform_ctx *ctx);
-void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
 bool systrap_asks_rests(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], const char *path, size_t len);
 void systrap_keep_answer(struct platform_ctx *ctx, const struct platform_rests *rests, long ret, const void *answer, size_t len);
 void systrap_names_apart(void);

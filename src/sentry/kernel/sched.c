@@ -54,8 +54,7 @@ struct sched {
 	_Atomic bool lent; // the leader waits for the host where nobody needs it: who does may take the lead from it
 	_Atomic int sleepers, nworkers;
 	int nworkers_max;
-	int64_t spin_ns; // the leader's, as are:
-	int64_t spin_max_ns;
+	int64_t spin_ns; // the leader's, as is:
 	int64_t dropped_ns; // when the lead was last laid down
 	bool gave_way; // it was, for the sake of the platform: says nothing about waiting awake
 	_Atomic int64_t timer_deadline_ns; // the earliest timer
@@ -110,10 +109,10 @@ static bool lead_take_over(struct sched *s)
 static void spin_learn(struct sched *s)
 {
 	const int64_t wake_ns = platform->wake_ns ? platform->wake_ns() : 0;
+	const int64_t max_ns = wake_ns ? MAX(MIN(SPIN_WAKES * wake_ns, SPIN_MAX_NS), SPIN_LOW_NS) : SPIN_MAX_NS;
 
-	s->spin_max_ns = wake_ns ? MAX(MIN(SPIN_WAKES * wake_ns, SPIN_MAX_NS), SPIN_LOW_NS) : SPIN_MAX_NS;
-	if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < s->spin_max_ns)
-		s->spin_ns = MIN(s->spin_ns * 2, s->spin_max_ns);
+	if (ktime_now(CLOCK_MONOTONIC) - s->dropped_ns < max_ns)
+		s->spin_ns = MIN(s->spin_ns * 2, max_ns);
 	else
 		s->spin_ns = MAX(s->spin_ns / 2, SPIN_MIN_NS);
 }
