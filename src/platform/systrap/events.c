@@ -46,10 +46,7 @@ static struct {
 	bool slept;
 	bool woken;    // by a stub, whose event is still to be found
 	uint64_t wake; // cycles from an event to its being found by one who slept, a running mean; 0: not known
-	struct {
-		uint64_t tsc;
-		int64_t ns;
-	} start;       // when it was, by both clocks
+	struct moment start;
 	_Atomic uint32_t cpu; // the poller's, as it told the stubs
 	_Atomic uint16_t last_cpu_plus_1; // where the stub of the last event ran
 	_Atomic bool give_way; // a stub got its answer that needs this very processor
@@ -592,13 +589,23 @@ void systrap_after_sleep(void)
 	look_for_children();
 }
 
-// By what share of the time since the start it is: that takes no knowledge of the counter's speed.
+struct moment moment_now(void)
+{
+	return (struct moment){__rdtsc(), host_now_ns()};
+}
+
+// That takes no knowledge of the counter's speed.
+int64_t moment_ns(const struct moment *since, uint64_t cycles)
+{
+	const struct moment now = moment_now();
+	const int64_t ns = now.ns - since->ns;
+
+	return ns > 0 && now.tsc > since->tsc ? (int64_t)((unsigned __int128)cycles * (uint64_t)ns / (now.tsc - since->tsc)) : 0;
+}
+
 int64_t systrap_wake_ns(void)
 {
-	const int64_t ns = host_now_ns() - ev.start.ns;
-	const uint64_t cycles = __rdtsc() - ev.start.tsc;
-
-	return ns > 0 && cycles ? (int64_t)((unsigned __int128)ev.wake * (uint64_t)ns / cycles) : 0;
+	return moment_ns(&ev.start, ev.wake);
 }
 
 int systrap_wait_fd(void)
@@ -907,8 +914,7 @@ int systrap_events_init(void)
 		return -errno;
 	ev.children_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	ev.wait_fd = epoll_create1(EPOLL_CLOEXEC);
-	ev.start.tsc = __rdtsc();
-	ev.start.ns = host_now_ns();
+	ev.start = moment_now();
 	if (ev.children_fd < 0 || ev.wait_fd < 0)
 		return -errno;
 	return 0;

@@ -9,7 +9,7 @@
 #include <x86intrin.h>
 
 #include "abi/errno.h"
-#include "host/cputime.h"
+#include "lib/container_of.h"
 
 static struct chan_lent *entry(struct platform_as *as, int fd)
 {
@@ -59,8 +59,7 @@ static void let_write_locked(struct platform_as *as, int fd, uint64_t limit)
 {
 	__atomic_store_n(&entry(as, fd)->limit, limit, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&entry(as, fd)->written, 0, __ATOMIC_SEQ_CST);
-	as->lent.since[fd].tsc = __rdtsc();
-	as->lent.since[fd].ns = host_now_ns();
+	as->lent.since[fd] = moment_now();
 }
 
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as)
@@ -147,17 +146,15 @@ bool systrap_lent_stop(struct platform_as *as, int fd)
 	return writes;
 }
 
-// By what share of the time since it was lent lies behind: that takes no knowledge of the counter's speed.
 int64_t systrap_lent_written(struct platform_as *as, int fd)
 {
-	const uint64_t at = __atomic_exchange_n(&entry(as, fd)->written, 0, __ATOMIC_SEQ_CST), now = __rdtsc(), from = as->lent.since[fd].tsc;
-	const int64_t ns = host_now_ns() - as->lent.since[fd].ns;
+	const uint64_t at = __atomic_exchange_n(&entry(as, fd)->written, 0, __ATOMIC_SEQ_CST);
+	const struct moment *since = &as->lent.since[fd];
+	const uint64_t now = __rdtsc();
 
 	if (!at)
 		return -1;
-	if (at >= now || now <= from || ns <= 0)
-		return 0;
-	return at <= from ? ns : (int64_t)((unsigned __int128)(now - at) * (uint64_t)ns / (now - from));
+	return at >= now || now <= since->tsc ? 0 : moment_ns(since, now - MAX(at, since->tsc));
 }
 
 void lent_forget_place_locked(struct platform_as *as, uint32_t place)

@@ -8,12 +8,12 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 
-// Bytes of the call's arguments that the stub brought along: where [src, src+len) lies, or NULL. *out_left: how many follow there.
 static bool in_seg(const struct platform_ctx *ctx, uint32_t n, uaddr_t src, size_t len)
 {
 	return n < ctx->nsegs && src - ctx->segs[n].addr < ctx->segs[n].len && len <= ctx->segs[n].len - (src - ctx->segs[n].addr);
 }
 
+// Bytes of the call's arguments that the stub brought along: where [src, src+len) lies, or NULL. *out_left: how many follow there.
 // Who reads an array of strings asks for the array and for the next string in turns: so what was found last, and before that, is looked at first, and
 // what is behind these.
 static const uint8_t *find_seg(struct platform_ctx *ctx, uaddr_t src, size_t len, size_t *out_left)

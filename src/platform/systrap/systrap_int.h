@@ -14,6 +14,12 @@
 #include "platform/platform.h"
 #include "platform/systrap/channel.h"
 
+// By the time-stamp counter and the monotonic clock.
+struct moment {
+	uint64_t tsc;
+	int64_t ns;
+};
+
 struct platform_as {
 	struct mutex mu;
 	uint8_t *chan;  // the channel, CHAN_BYTES long
@@ -48,10 +54,7 @@ struct platform_as {
 		uint64_t number; // of the last change
 		uint16_t kinds[CHAN_LENT]; // LENT_* of those on loan
 		bool on_loan[CHAN_LENT];
-		struct {
-			uint64_t tsc;
-			int64_t ns;
-		} since[CHAN_LENT]; // of those that may be written to: when they were lent
+		struct moment since[CHAN_LENT]; // of those that may be written to: when they were lent
 	} lent;
 	bool advice_lent; // to some context; the caller orders what is about it
 	uint32_t cache_clock;
@@ -203,6 +206,8 @@ bool systrap_asks_stat(struct platform_ctx *ctx);
 void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
 bool systrap_expects(void);
 int64_t systrap_wake_ns(void);
+struct moment moment_now(void);
+int64_t moment_ns(const struct moment *since, uint64_t cycles); // how long so many cycles take, by what has gone by since then
 int systrap_last_cpu(void);
 void systrap_interrupt(struct platform_ctx *ctx);
 void systrap_ops_begin(struct platform_ctx *ctx);

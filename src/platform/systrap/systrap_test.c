@@ -564,6 +564,8 @@ static void test_who_is_not_born_yet_may_need_the_leaders_processor(void **state
 	systrap_ops.ctx_destroy(ctx);
 }
 
+static const uint8_t getpid_for_ever[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xf7};
+
 // Asleep, until ctx has its next event.
 static void sleep_for(struct platform_ctx *ctx)
 {
@@ -580,7 +582,6 @@ static void sleep_for(struct platform_ctx *ctx)
 
 static void test_learns_how_long_waking_takes(void **state)
 {
-	static const uint8_t getpid_for_ever[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xf7};
 	struct platform_ctx *ctx = load(getpid_for_ever, sizeof(getpid_for_ever));
 	const int64_t most_ns = 1000000000;
 
@@ -593,7 +594,6 @@ static void test_learns_how_long_waking_takes(void **state)
 static void test_copies_of_all_sizes_go_along_in_order(void **state)
 {
 	static const size_t sizes[] = {1, 8, 31, 32, 33, 64, 1000};
-	static const uint8_t getpid_for_ever[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xf7};
 	struct platform_ctx *ctx = load(getpid_for_ever, sizeof(getpid_for_ever));
 	struct platform_event ev;
 	uint8_t bytes[1000], other[1000];

@@ -218,13 +218,11 @@ void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t l
 
 	if (!try_begin())
 		return; // the next calls ask again
-	open_apart(start, len, prot, after - 1);
-	if (site_classify(after, &like)) {
-		s = record(&like);
-		if (s) {
-			s->prot = prot;
-			poke(s, true, alone);
-		}
+	s = site_classify(after, &like) ? record(&like) : 0;
+	if (s) {
+		open_apart(start, len, prot, after - 1);
+		s->prot = prot;
+		poke(s, true, alone);
 	}
 	end();
 }
