@@ -52,6 +52,7 @@ enum platform_event_kind {
 
 struct platform_event {
 	enum platform_event_kind kind;
+	bool late; // before it the platform answered calls that late_calls() tells of; with none but SYSCALL, FAULT and INTERRUPTED
 	union {
 		struct {
 			uint64_t nr;
@@ -90,6 +91,9 @@ struct platform_loan {
 		PLATFORM_LEND_SEMAPHORE = 64, // with COUNT: reading takes 1
 		PLATFORM_LEND_BYTES = 128, // a pipe's end that is read; pos: how many bytes, at most PLATFORM_BYTES_MAX, and above 8 bits these
 		PLATFORM_LEND_FEEDS = 256, // a pipe's end that is written; the other one is the descriptor feeds, which is lent first and taken back first
+		PLATFORM_LEND_MAP = 512, // a late call may map file privately, to be read, executed, or written to
+		PLATFORM_LEND_CLOSE = 1024, // a late call may close it; it is a regular file or a directory
+		PLATFORM_LEND_END = 2048, // with PREAD or POS: the host's file ends where the file does
 	} kinds;
 	int64_t pos;
 	uint64_t limit;
@@ -97,6 +101,21 @@ struct platform_loan {
 };
 
 #define PLATFORM_BYTES_MAX 7
+
+// A call that the platform carried out by itself, and what it answered, as the application's process says.
+struct platform_late {
+	uint64_t nr, args[6], ret;
+};
+
+#define PLATFORM_LATE_MAX 32
+#define PLATFORM_RANDOM_BYTES 32
+
+// Where a process may change its mappings by late calls. All addresses are multiples of the page size but brk's.
+struct platform_room {
+	uaddr_t brk_start, brk, brk_limit; // it may grow up to there, with a free page behind it
+	uaddr_t bottom, top; // a hole: what is mapped without an address ends at its top, if it is longer than hole; top 0: nothing is
+	uint64_t hole;
+};
 
 // What an answer about a path rests on: none of these counts has changed.
 struct platform_rests {
@@ -216,8 +235,19 @@ struct platform_ops {
 	// With it: the word that the call of this context waits for, after PLATFORM_FUTEX_WAITS. False: it must be read.
 	bool (*futex_word)(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word);
 
-	// May be NULL. From now on the platform may answer set_robust_list itself, and arch_prctl where it is about fs_base.
+	// May be NULL, all three. Late calls: a process's only thread, whose memory and descriptors are nobody else's, may close what is lent for that, and, with
+	// room, call mmap, munmap, mprotect and brk where that takes no more than a look at room and the host's doing so, and nothing becomes
+	// executable but a file's private mapping that can't be written to. The platform carries them out and tells of them with the next event.
+	// set_late, of a stopped context: so it may from now on, or no longer (also at spawn).
+	void (*set_late)(struct platform_ctx *ctx, bool may, const struct platform_room *room);
+	// Those that came before the event, in their order; each is told once. The application may say anything.
+	unsigned (*late_calls)(struct platform_ctx *ctx, struct platform_late out[PLATFORM_LATE_MAX]);
+	bool (*late_untold)(struct platform_ctx *ctx); // there are some by now; any thread
+
+	// May be NULL. From now on the platform may answer set_robust_list itself, arch_prctl where it is about fs_base, and with futex_note what that says.
 	void (*may_answer)(void);
+	// May be NULL. Random bytes, which a stopped context's getrandom may give, each once; none that are left of others.
+	void (*give_random)(struct platform_ctx *ctx, const uint8_t bytes[PLATFORM_RANDOM_BYTES]);
 	// May be NULL. This call isn't built: from now on the platform may answer it with ENOSYS itself.
 	void (*not_built)(uint64_t nr);
 	// May be NULL, both. What is to be looked at when a context ends, 0: nothing, lies with the platform in any case: the application may say anything.
@@ -274,6 +304,8 @@ struct platform_ops {
 	// none may be pending for another context. What it keeps the application can use for all that the descriptor allows, whatever the
 	// sentry thinks. 0 or -errno.
 	int (*file_keep)(struct platform_ctx *ctx, struct hostfd *file);
+	// May be NULL. Queued: the process has file, as if it had mapped it lately, so that it can be lent with MAP, PREAD or POS at once. 0 or -errno.
+	int (*file_foresee)(struct platform_ctx *ctx, struct hostfd *file);
 	// Queued: it keeps none. Who calls it does so where a process becomes another one: with other credentials, or else with another program.
 	void (*files_drop)(struct platform_ctx *ctx, bool cred_changed);
 

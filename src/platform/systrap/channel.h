@@ -93,6 +93,7 @@
 // state, written by the stub
 #define STATE_EVENT 1 // an event is there
 #define STATE_SLEEP 2 // with STATE_EVENT: wake me by futex
+#define STATE_LATE 8  // with STATE_EVENT: there are late calls to be told (struct slot_late)
 // state, written by the sentry
 #define STATE_GO 4     // with any of:
 #define STATE_RET 8    // ret goes to rax
@@ -102,7 +103,7 @@
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
-#define STATE_KEEP 1024 // never with operations: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so does opened_stat
+#define STATE_KEEP 1024 // never with STATE_OP: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so does opened_stat
 // Above them: of an event, how much later the stub begins to look for the answer (8 bits); of either, when it was written, by the time-stamp counter
 // (13 bits). Hints: nothing but the time of a look hangs on them.
 #define STATE_DUE_SHIFT 11
@@ -135,7 +136,8 @@
 #define SLOT_FUTEX 0x3000 // offsets in a slot; in that of the first context only: struct chan_futexes,
 #define SLOT_LENT 0x4000  // and struct chan_lent[CHAN_LENT]
 #define SLOT_ACTIONS 0x3880 // struct chan_actions, in that of any context
-#define SLOT_STACK 0x5000
+#define SLOT_LATE 0x5000    // struct slot_late, of any context
+#define SLOT_STACK 0x5900
 #define SLOT_DATA 0xc000 // with what precedes it, its first page lies in 64 KiB that the host maps at one fault (channel.c)
 #define SLOT_SCRATCH (SLOT_BYTES - 0x4000) // the stub's own, for extended state
 #define SLOT_NAMES (SLOT_SCRATCH - 0x5000) // struct slot_name[SLOT_NAMES_LEN], the stub's own; no page of it is touched before there is one
@@ -152,8 +154,12 @@
 #define SLOT_NAMES_SEEN 256
 #define SLOT_NAME_BYTES 128
 #define SLOT_RESTS 3
+#define LATE_MAX 32 // likewise: PLATFORM_LATE_MAX
 #define STAT_WORDS 18
 #define DUE_CALLS 480
+#ifndef PLATFORM_RANDOM_BYTES
+#define PLATFORM_RANDOM_BYTES 32
+#endif
 
 // Offsets that the assembler needs; checked below.
 #define SLOT_REGS 4096
@@ -194,7 +200,7 @@ enum slot_op_kind {
 	OP_CMPXCHG,  // addr, expected, desired; the old value is left in op_result
 	OP_PATCH,    // the call site before this address, its page's protection, whether no other thread is about, its mapping's addr and len; never fails
 	OP_PATCH_ALL, // in this range, addr and len, of this protection, all sites before the places that offset says, in the data area: n offsets of 32 bits; never fails
-	OP_DROP,     // closes the files of STUB_FD_FILES
+	OP_DROP,     // closes the files of STUB_FD_FILES; a[0]: and those of STUB_FD_CACHE
 	OP_EXIT,     // the thread ends
 };
 
@@ -294,6 +300,10 @@ struct slot {
 	struct slot_call call __attribute__((aligned(64)));
 	uint64_t posted; // the stub's own: when its last event was
 	uint64_t clear_tid; // as robust_list: what set_tid_address said
+	struct slot_random { // so many of the bytes may yet be given to who asks for random ones, from the end on
+		uint32_t left;
+		uint8_t bytes[PLATFORM_RANDOM_BYTES];
+	} random;
 	struct { // the stub's own (stub/opened.c): the descriptor, and 1, that opened_stat is about; 0: none
 		uint32_t fd_1;
 		uint32_t born; // as names.born was
@@ -376,7 +386,6 @@ _Static_assert(SLOT_NAMES_LEN * sizeof(struct slot_name) <= SLOT_SCRATCH - SLOT_
 // What is known of the futexes on an address space's own memory, by a hash of their addresses. Who wakes counts that first, and looks for
 // waiters then; who waits becomes a waiter first, and looks then whether wakes were counted since the word was read.
 struct chan_futexes {
-	uint32_t on; // the stub may answer a wake of nobody
 	struct chan_futex {
 		uint32_t wakes, waiters;
 	} of[CHAN_FUTEXES] __attribute__((aligned(64)));
@@ -401,7 +410,7 @@ struct chan_lent {
 } __attribute__((aligned(16)));
 
 enum {
-	LENT_PLACE = 0xff, // which of STUB_FD_FILES it is
+	LENT_PLACE = 0xff, // which of the descriptors from STUB_FD_CACHE on it is
 	LENT_PREAD = 0x100, // pread from there
 	LENT_POS = 0x200,  // read and lseek, too
 	LENT_ZEROS = 0x400, // reading gives zeros
@@ -410,7 +419,10 @@ enum {
 	LENT_COUNT = 0x2000, // it is an eventfd; place 1: a semaphore
 	LENT_BYTES = 0x4000, // the end of a pipe that is read from
 	LENT_FEEDS = 0x8000, // the other one; the place is the number of the descriptor with LENT_BYTES
-	LENT_SHIFT = 16,
+	LENT_MAP = 0x10000, // late calls may map it privately
+	LENT_CLOSE = 0x20000, // a late call may close it
+	LENT_END = 0x40000, // with LENT_PREAD: what isn't there when it is read is beyond the file's end
+	LENT_SHIFT = 19,
 	LENT_BYTES_MAX = 7,
 };
 
@@ -471,6 +483,26 @@ static inline bool action_restorer(struct chan_actions *all, uint64_t restorer)
 	return !restorer || __atomic_compare_exchange_n(&all->restorer, &old, restorer, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) || old == restorer;
 }
 
+// Calls that the stub carries out by itself and tells of with the next event (stub/late.c), of a process with a single thread, whose memory and
+// descriptors are nobody else's. Where mappings may go the sentry says, whenever it has changed them, and the stub keeps that up to date.
+struct slot_late {
+	uint32_t memory; // the sentry's: mmap, munmap, mprotect and brk may be late
+	uint32_t close;  // likewise: close, of what is lent with LENT_CLOSE
+	uint32_t n;      // the stub's, until the sentry has been told: so many of calls
+	uint64_t brk_start, brk, brk_limit; // brk may grow up to the limit
+	uint64_t bottom, top; // a hole; what is mapped anywhere ends at its top,
+	uint64_t hole;        // if it is longer than all the holes above, of which the largest is no longer than this
+	struct late_call {
+		uint64_t nr, args[6], ret;
+	} calls[LATE_MAX] __attribute__((aligned(64)));
+};
+
+static inline struct slot_late *slot_late(struct slot *s)
+{
+	return (struct slot_late *)((uint8_t *)s + SLOT_LATE);
+}
+
+_Static_assert(SLOT_LATE + sizeof(struct slot_late) <= SLOT_STACK, "slot layout");
 _Static_assert(SLOT_FUTEX + sizeof(struct chan_futexes) <= SLOT_ACTIONS && SLOT_ACTIONS + sizeof(struct chan_actions) <= SLOT_LENT &&
 	       SLOT_LENT + CHAN_LENT * sizeof(struct chan_lent) <= SLOT_STACK, "slot layout");
 
@@ -481,7 +513,7 @@ struct stub_param {
 	uint32_t patching; // call sites may be patched
 	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
 	uint32_t limited;  // somebody's files may not become long: it must see each write
-	uint32_t answers;  // the stub answers set_robust_list and arch_prctl
+	uint32_t answers;  // the stub answers set_robust_list and arch_prctl, and private futex calls that need no waiter
 	uint32_t no_rseq;  // and rseq, with ENOSYS
 	uint32_t has_rdpid;
 	uint32_t limits_set; // limits has them

@@ -304,6 +304,7 @@ static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 	ctx->slot = (struct slot *)(as->chan + (size_t)index * SLOT_BYTES);
 	memset(ctx->slot, 0, offsetof(struct slot, segs));
 	memset(&ctx->slot->regs, 0, offsetof(struct slot, due) - offsetof(struct slot, regs));
+	memset(slot_late(ctx->slot), 0, offsetof(struct slot_late, calls));
 	ctx->slot->self = CHAN_BASE + (uint64_t)index * SLOT_BYTES;
 	ctx->slot->state = STATE_EVENT; // as if it had come to us
 	ctx->slot->cpu = CPU_UNBORN;
@@ -467,6 +468,7 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 	op->a[0] = child->index;
 	ctx->as->spawned = true;
 	copy_regs(ctx, child);
+	systrap_set_late(ctx, false, NULL);
 	if (ctx->as->advice_lent) { // it may have been alone; and the child's thread is likely to need it for its stack's end
 		__atomic_store_n(&ctx->slot->advice, ADVICE_SHARED, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&child->slot->advice, ADVICE_SHARED, __ATOMIC_SEQ_CST);

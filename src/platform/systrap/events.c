@@ -256,6 +256,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	atomic_store_explicit(&ev.last_cpu_plus_1, ctx->cpu + 1, memory_order_relaxed);
+	out->late = state & STATE_LATE;
 	switch (kind & KIND_MASK) {
 	case KIND_SYSCALL:
 		out->kind = PLATFORM_SYSCALL;
@@ -283,6 +284,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		break;
 	case KIND_COPY_FAILED:
 		out->kind = PLATFORM_OP_FAILED;
+		out->late = false; // between an event and what its answer brought there was none
 		out->failed.moved = 0;
 		out->failed.err = EFAULT;
 		out->failed.op_tag = PLATFORM_TAG_COPY;
@@ -291,6 +293,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		int err = s->fail_err;
 
 		out->kind = PLATFORM_OP_FAILED;
+		out->late = false; // between an event and what its answer brought there was none
 		out->failed.err = err > 0 && err < 4096 ? err : EIO;
 		out->failed.op_tag = s->fail_tag;
 		out->failed.moved = s->op_result;
@@ -652,11 +655,11 @@ void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *re
 	ctx->rests_set = true;
 }
 
-// What the answer that is in the slot rests on, if nothing else comes along but a copy from the data area.
+// What the answer that is in the slot rests on, if nothing else comes along but a copy from the data area, or with what was opened a file to keep.
 static uint32_t keep_put(struct platform_ctx *ctx, uint32_t state)
 {
-	const bool keep = ctx->rests_set && (state | STATE_COPY) == (STATE_GO | STATE_RET | STATE_COPY) &&
-			  (!(state & STATE_COPY) || ctx->copy.offset != COPY_INLINE);
+	const uint32_t may = STATE_GO | STATE_RET | STATE_COPY | (ctx->asks_stat ? STATE_OPS : 0);
+	const bool keep = ctx->rests_set && (state & STATE_RET) && !(state & ~may) && (!(state & STATE_COPY) || ctx->copy.offset != COPY_INLINE);
 
 	ctx->rests_set = false;
 	for (unsigned i = 0; i < SLOT_RESTS && keep; i++)

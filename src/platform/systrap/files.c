@@ -23,7 +23,7 @@ static void pin_locked(struct platform_ctx *ctx, uint32_t i)
 static void forget_locked(struct platform_as *as, uint32_t i)
 {
 	if (as->files[i].file)
-		lent_forget_place_locked(as, i);
+		lent_forget_place_locked(as, STUB_FD_CACHE_LEN + i);
 	hostfd_put(as->files[i].file);
 	as->files[i].file = NULL;
 	as->files[i].bringer = NULL;
@@ -148,7 +148,7 @@ int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file)
 	i = free_place_locked(as);
 	if (i >= 0)
 		forget_locked(as, (uint32_t)i);
-	err = i < 0 || lent_writes_locked(as, (uint32_t)i) ? -EAGAIN : as_send(as, &file->fd, 1);
+	err = i < 0 || lent_writes_locked(as, STUB_FD_CACHE_LEN + (uint32_t)i) ? -EAGAIN : as_send(as, &file->fd, 1);
 	if (!err) {
 		as->files[i].file = hostfd_get(file);
 		as->files[i].bringer = ctx;
@@ -173,11 +173,14 @@ void systrap_files_drop(struct platform_ctx *ctx, bool cred_changed)
 	kin_leave(as);
 	if (cred_changed)
 		family_leave(as);
-	if (!as->has_files)
+	if (!as->has_files && !cred_changed)
 		return;
 	op = op_queue(ctx, OP_DROP, 0);
 	if (!op)
 		return;
+	op->a[0] = cred_changed;
+	if (cred_changed)
+		op_cache_forget(as);
 	mutex_lock(&as->mu);
 	for (uint32_t i = 0; i < STUB_FD_FILES_LEN; i++) {
 		if (as->files[i].bringer && as->files[i].bringer != ctx) {

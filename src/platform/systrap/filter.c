@@ -150,8 +150,8 @@ static void rules(struct prog *p, uint64_t start, uint64_t end)
 	ret(p, SECCOMP_RET_TRAP);
 	load(p, offsetof(struct seccomp_data, nr));
 
-	at = begin_call(p, SYS_pread64); // what it was given to read
-	need_fd(p, STUB_FD_FILES, STUB_FD_FILES_LEN);
+	at = begin_call(p, SYS_pread64); // what it was given to read, or to map
+	need_fd(p, STUB_FD_CACHE, STUB_FD_CACHE_LEN + STUB_FD_FILES_LEN);
 	end_call(p, at);
 	at = begin_call(p, SYS_pwrite64); // and to write
 	need_fd(p, STUB_FD_FILES, STUB_FD_FILES_LEN);

@@ -17,7 +17,7 @@ static struct chan_lent *entry(struct platform_as *as, int fd)
 }
 
 // What fd's entry says from now on.
-static void say_locked(struct platform_as *as, int fd, uint16_t kinds)
+static void say_locked(struct platform_as *as, int fd, uint32_t kinds)
 {
 	as->lent.kinds[fd] = kinds;
 	__atomic_store_n(&entry(as, fd)->what, kinds & ~LENT_PLACE ? ++as->lent.number << LENT_SHIFT | kinds : 0, __ATOMIC_SEQ_CST);
@@ -37,9 +37,11 @@ static void change_table_locked(struct platform_as *as, const void *table)
 	as->lent.table = table;
 }
 
-static uint16_t kinds_of(const struct platform_loan *loan)
+static uint32_t kinds_of(const struct platform_loan *loan)
 {
-	return (loan->kinds & PLATFORM_LEND_PREAD ? LENT_PREAD : 0) | (loan->kinds & PLATFORM_LEND_POS ? LENT_POS : 0) |
+	return (loan->kinds & PLATFORM_LEND_MAP ? LENT_MAP : 0) | (loan->kinds & PLATFORM_LEND_CLOSE ? LENT_CLOSE : 0) |
+	       (loan->kinds & PLATFORM_LEND_END ? LENT_END : 0) |
+	       (loan->kinds & PLATFORM_LEND_PREAD ? LENT_PREAD : 0) | (loan->kinds & PLATFORM_LEND_POS ? LENT_POS : 0) |
 	       (loan->kinds & PLATFORM_LEND_ZEROS ? LENT_ZEROS : 0) | (loan->kinds & PLATFORM_LEND_AWAY ? LENT_AWAY : 0) |
 	       (loan->kinds & PLATFORM_LEND_PWRITE ? LENT_PWRITE : 0) | (loan->kinds & PLATFORM_LEND_COUNT ? LENT_COUNT : 0) |
 	       (loan->kinds & PLATFORM_LEND_BYTES ? LENT_BYTES : 0) | (loan->kinds & PLATFORM_LEND_FEEDS ? LENT_FEEDS : 0);
@@ -48,11 +50,19 @@ static uint16_t kinds_of(const struct platform_loan *loan)
 // What stands in LENT_PLACE; -errno.
 static int place_locked(struct platform_as *as, const struct platform_loan *loan)
 {
+	int place;
+
 	if (loan->kinds & PLATFORM_LEND_FEEDS)
 		return loan->feeds < 0 || loan->feeds >= CHAN_LENT ? -EBUSY : loan->feeds;
 	if (loan->kinds & PLATFORM_LEND_SEMAPHORE)
 		return 1;
-	return loan->file ? file_place_locked(as, loan->file) : 0;
+	if (!loan->file)
+		return 0;
+	place = file_place_locked(as, loan->file);
+	if (place != -ENOENT)
+		return place < 0 ? place : STUB_FD_CACHE_LEN + place;
+	// What it keeps to map it isn't pinned, so it is only for those that look at the loan after they have used it.
+	return loan->kinds & PLATFORM_LEND_PWRITE || as->nctx > 1 ? -ENOENT : cache_place_locked(as, loan->file);
 }
 
 static void let_write_locked(struct platform_as *as, int fd, uint64_t limit)
@@ -93,7 +103,8 @@ int64_t systrap_lent_take_pos(struct platform_as *as, int fd)
 	int64_t pos;
 
 	mutex_lock(&as->mu);
-	say_locked(as, fd, as->lent.kinds[fd] & ~LENT_POS);
+	if (__atomic_load_n(&entry(as, fd)->what, __ATOMIC_RELAXED))
+		say_locked(as, fd, as->lent.kinds[fd] & ~LENT_POS);
 	pos = position(as, fd);
 	mutex_unlock(&as->mu);
 	return pos;
@@ -135,7 +146,7 @@ bool lent_writes_locked(struct platform_as *as, uint32_t place)
 
 bool systrap_lent_stop(struct platform_as *as, int fd)
 {
-	uint16_t kinds;
+	uint32_t kinds;
 	bool writes;
 
 	mutex_lock(&as->mu);
@@ -160,7 +171,7 @@ int64_t systrap_lent_written(struct platform_as *as, int fd)
 void lent_forget_place_locked(struct platform_as *as, uint32_t place)
 {
 	for (int fd = 0; fd < CHAN_LENT && as->lent.n; fd++)
-		if ((as->lent.kinds[fd] & (LENT_PREAD | LENT_POS | LENT_PWRITE)) && (as->lent.kinds[fd] & LENT_PLACE) == place)
+		if ((as->lent.kinds[fd] & (LENT_PREAD | LENT_POS | LENT_PWRITE | LENT_MAP)) && (as->lent.kinds[fd] & LENT_PLACE) == place)
 			say_locked(as, fd, 0);
 }
 

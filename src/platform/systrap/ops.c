@@ -106,12 +106,14 @@ int as_send(struct platform_as *as, const int *fds, int n)
 
 // --- what a stub holds
 
-static int cache_find(struct platform_as *as, struct hostfd *file)
+int cache_place_locked(struct platform_as *as, struct hostfd *file)
 {
 	for (int i = 0; i < STUB_FD_CACHE_LEN; i++)
-		if (as->cache[i].file == file)
+		if (as->cache[i].file == file) {
+			as->cache[i].used_at = ++as->cache_clock;
 			return i;
-	return -1;
+		}
+	return -ENOENT;
 }
 
 // Programs and libraries stay for longer than what else is mapped: whoever is forked from here is likely to map them again.
@@ -147,6 +149,23 @@ void op_cache_drop(struct platform_as *as)
 		hostfd_put(as->cache[i].file);
 }
 
+static void forget_locked(struct platform_as *as, int index)
+{
+	if (!as->cache[index].file)
+		return;
+	lent_forget_place_locked(as, (uint32_t)index);
+	hostfd_put(as->cache[index].file);
+	as->cache[index].file = NULL;
+}
+
+void op_cache_forget(struct platform_as *as)
+{
+	mutex_lock(&as->mu);
+	for (int i = 0; i < STUB_FD_CACHE_LEN; i++)
+		forget_locked(as, i);
+	mutex_unlock(&as->mu);
+}
+
 // The index under which the stub will have file when it comes to the next op, or -errno.
 static int pass_file(struct platform_ctx *ctx, struct hostfd *file, bool code)
 {
@@ -155,7 +174,7 @@ static int pass_file(struct platform_ctx *ctx, struct hostfd *file, bool code)
 	int index, err = 0;
 
 	mutex_lock(&as->mu);
-	index = cache_find(as, file);
+	index = cache_place_locked(as, file);
 	mutex_unlock(&as->mu);
 	if (index < 0) {
 		op = op_queue(ctx, OP_RECV, 0);
@@ -173,7 +192,7 @@ static int pass_file(struct platform_ctx *ctx, struct hostfd *file, bool code)
 	mutex_lock(&as->mu);
 	if (index < 0) {
 		index = cache_oldest(as);
-		hostfd_put(as->cache[index].file);
+		forget_locked(as, index);
 		as->cache[index].file = hostfd_get(file);
 		as->cache[index].code = false;
 		op->a[0] = index;
@@ -189,8 +208,7 @@ static void forget_file(struct platform_ctx *ctx, int index)
 	struct platform_as *as = ctx->as;
 
 	mutex_lock(&as->mu);
-	hostfd_put(as->cache[index].file);
-	as->cache[index].file = NULL;
+	forget_locked(as, index);
 	mutex_unlock(&as->mu);
 }
 
@@ -256,6 +274,13 @@ int systrap_map_file(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, ui
 		forget_file(ctx, index);
 	}
 	return err;
+}
+
+int systrap_file_foresee(struct platform_ctx *ctx, struct hostfd *file)
+{
+	const int index = ctx->op_err ? -EAGAIN : pass_file(ctx, file, false);
+
+	return index < 0 ? index : 0;
 }
 
 int systrap_unmap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len)

@@ -168,7 +168,6 @@ static void path_count_up(uint32_t index)
 
 static void futex_note(struct platform_ctx *ctx, uaddr_t addr, enum platform_futex_note note)
 {
-	struct chan_futexes *all = (struct chan_futexes *)(ctx->as->chan + SLOT_FUTEX);
 	struct chan_futex *f = chan_futex(ctx->as->chan, addr);
 
 	if (note == PLATFORM_FUTEX_WAITS)
@@ -177,8 +176,6 @@ static void futex_note(struct platform_ctx *ctx, uaddr_t addr, enum platform_fut
 		__atomic_fetch_sub(&f->waiters, 1, __ATOMIC_SEQ_CST);
 	else
 		__atomic_fetch_add(&f->wakes, 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&all->on, __ATOMIC_RELAXED))
-		__atomic_store_n(&all->on, 1, __ATOMIC_SEQ_CST);
 }
 
 static bool futex_word(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_word)
@@ -191,6 +188,12 @@ static bool futex_word(struct platform_ctx *ctx, uaddr_t addr, uint32_t *out_wor
 		return false;
 	*out_word = s->futex.word;
 	return true;
+}
+
+static void give_random(struct platform_ctx *ctx, const uint8_t bytes[PLATFORM_RANDOM_BYTES])
+{
+	memcpy(ctx->slot->random.bytes, bytes, PLATFORM_RANDOM_BYTES);
+	ctx->slot->random.left = PLATFORM_RANDOM_BYTES;
 }
 
 static void set_owner(struct platform_ctx *ctx, void *owner)
@@ -298,6 +301,7 @@ const struct platform_ops systrap_ops = {
 	.at_end = at_end,
 	.set_at_end = set_at_end,
 	.futex_word = futex_word,
+	.give_random = give_random,
 	.parks = systrap_parks,
 	.in_the_way = systrap_in_the_way,
 	.expects = systrap_expects,
@@ -320,6 +324,7 @@ const struct platform_ops systrap_ops = {
 	.cmpxchg32 = systrap_cmpxchg32,
 	.file_move = systrap_file_move,
 	.file_keep = systrap_file_keep,
+	.file_foresee = systrap_file_foresee,
 	.files_drop = systrap_files_drop,
 	.lend = systrap_lend,
 	.lent_take_pos = systrap_lent_take_pos,
@@ -330,6 +335,9 @@ const struct platform_ops systrap_ops = {
 	.lent_limit = systrap_lent_limit,
 	.lent_leave = systrap_lent_leave,
 	.lent_watch = systrap_lent_watch,
+	.set_late = systrap_set_late,
+	.late_calls = systrap_late_calls,
+	.late_untold = systrap_late_untold,
 	.map_anon = systrap_map_anon,
 	.map_file = systrap_map_file,
 	.unmap = systrap_unmap,

@@ -52,7 +52,7 @@ struct platform_as {
 		const void *table; // whose they are
 		uint32_t n;
 		uint64_t number; // of the last change
-		uint16_t kinds[CHAN_LENT]; // LENT_* of those on loan
+		uint32_t kinds[CHAN_LENT]; // LENT_* of those on loan
 		bool on_loan[CHAN_LENT];
 		struct moment since[CHAN_LENT]; // of those that may be written to: when they were lent
 	} lent;
@@ -221,9 +221,12 @@ uint32_t ops_put(struct platform_ctx *ctx); // into the slot: STATE_OP, STATE_OP
 int as_send(struct platform_as *as, const int *fds, int n); // descriptors for an op. 0 or -errno
 void op_cache_inherit(struct platform_as *from, struct platform_as *to);
 void op_cache_drop(struct platform_as *as);
+void op_cache_forget(struct platform_as *as); // what is there is about to be closed
+int cache_place_locked(struct platform_as *as, struct hostfd *file); // where the stub has it, or will at the next op; -ENOENT
 int systrap_map_anon(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool noreserve);
 int systrap_map_file(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot, bool shared, struct hostfd *file,
 		     uint64_t offset);
+int systrap_file_foresee(struct platform_ctx *ctx, struct hostfd *file);
 int systrap_unmap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len);
 int systrap_protect(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, int prot);
 int systrap_remap(struct platform_ctx *ctx, uint32_t op_tag, uaddr_t addr, uint64_t len, uaddr_t new_addr, uint64_t new_len, int flags);
@@ -271,6 +274,7 @@ void systrap_files_drop(struct platform_ctx *ctx, bool cred_changed);
 int file_place_locked(struct platform_as *as, struct hostfd *file); // that any context can use. -ENOENT, -EBUSY: just being brought
 
 // lend.c
+// A place is one of the stub's descriptors from STUB_FD_CACHE on.
 void lent_forget_place_locked(struct platform_as *as, uint32_t place); // as->mu is held: another file comes there
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd);
@@ -283,6 +287,11 @@ int64_t systrap_lent_written(struct platform_as *as, int fd);
 void systrap_lent_limit(void);
 void systrap_lent_leave(struct platform_ctx *ctx);
 void systrap_lent_watch(bool on);
+
+// late.c
+void systrap_set_late(struct platform_ctx *ctx, bool may, const struct platform_room *room);
+unsigned systrap_late_calls(struct platform_ctx *ctx, struct platform_late out[PLATFORM_LATE_MAX]);
+bool systrap_late_untold(struct platform_ctx *ctx);
 
 // actions.c
 uint64_t systrap_lend_actions(struct platform_ctx *home, const struct ksigaction actions[NSIG_MAX], uint64_t which, bool first);

@@ -354,7 +354,8 @@ void task_set_mm(struct task *t, struct mm *mm)
 	t->mm = mm;
 	mutex_unlock(&kernel()->tasks_mu);
 	if (old) {
-		atomic_fetch_sub(&old->users, 1);
+		if (atomic_fetch_sub(&old->users, 1) == 2)
+			old->late_stale = true; // who is left may be alone now
 		mm_put(old);
 	}
 }

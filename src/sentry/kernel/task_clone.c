@@ -16,6 +16,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/kernel/task_run.h"
@@ -307,6 +308,8 @@ long task_clone(struct task *t, const struct clone_spec *s)
 	err = check_flags(t, s) ?: mm_ops_begin(t);
 	if (err)
 		return err;
+	if (s->flags & (CLONE_VM | CLONE_FILES))
+		late_end(t);
 	tid = choose_number(t, s);
 	if (tid < 0)
 		return tid;

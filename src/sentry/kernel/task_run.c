@@ -2,12 +2,14 @@
 #include "sentry/kernel/task_run.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "lib/log.h"
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/kernel/task_wait.h"
@@ -42,6 +44,7 @@ static void task_return(struct task *t, long ret, bool in_call)
 		restart = in_call = false;
 		signal_mask_goes(t);
 	}
+	late_lend(t);
 	platform->resume(t->ctx);
 }
 
@@ -158,6 +161,11 @@ void task_event(struct task *t, const struct platform_event *ev)
 {
 	t->came = true;
 	signal_mask_came(t);
+	// Nobody looks any more at the books of who ends as a whole.
+	if (ev->late && !(ev->kind == PLATFORM_SYSCALL && ev->call.nr == SYS_exit_group) && !late_hear(t)) {
+		task_exit_group(t, SIGKILL);
+		return;
+	}
 	switch (ev->kind) {
 	case PLATFORM_SYSCALL:
 		call_begin(t, ev->call.nr, ev->call.args);

@@ -43,6 +43,7 @@ enum {
 struct randoms {
 	uint32_t stack, mmap, exe, brk;
 	uint8_t at_random[16];
+	uint8_t platforms[PLATFORM_RANDOM_BYTES];
 };
 
 // Where the parts of the new program lie.
@@ -129,6 +130,8 @@ static int map_program(struct task *t, struct image *img, struct layout *l)
 
 	if (getrandom(&l->random, sizeof(l->random), 0) != sizeof(l->random))
 		log_warning("no random numbers for a new program");
+	else if (platform->give_random && !kernel()->strace)
+		platform->give_random(t->ctx, l->random.platforms);
 	l->stack_top = APP_MAX - PAGE_SIZE - random_pages(l->random.stack, STACK_RANDOM_PAGES);
 	l->stack_bottom = l->stack_top - (stack_len & PAGE_MASK);
 	mm->mmap_top = l->stack_top - MAX(STACK_TO_MMAP_GAP, stack_len + (1 << 20)) - random_pages(l->random.mmap, MMAP_RANDOM_PAGES);

@@ -32,6 +32,7 @@ struct mm *mm_create(void)
 	RB_INIT(&mm->vmas);
 	waitq_init(&mm->ops_done);
 	mm->mmap_top = APP_MAX;
+	mm->late_stale = true;
 	return mm;
 }
 
@@ -46,6 +47,8 @@ void mm_unlock(struct mm *mm)
 	struct vma *v = mm->dead, *next;
 
 	mm->dead = NULL;
+	if (!mm->told)
+		mm->late_stale = true;
 	mutex_unlock(&mm->mu);
 	for (; v; v = next) {
 		next = v->next_dead;

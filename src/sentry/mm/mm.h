@@ -13,6 +13,7 @@
 struct file;
 struct hostfd;
 struct platform_ctx;
+struct platform_room;
 struct task;
 
 // What a file's mmap answers: the host object behind it. hostfd NULL: anonymous private memory (MAP_PRIVATE of /dev/zero).
@@ -20,6 +21,7 @@ struct vm_backing {
 	struct hostfd *hostfd; // counted; the caller takes it over
 	uint64_t offset; // in hostfd
 	bool deny_shared_write; // MAP_SHARED of a file opened read-only: mprotect can't add PROT_WRITE
+	bool host_denies; // nor could the host, by this descriptor
 };
 
 struct vma {
@@ -34,6 +36,7 @@ struct vma {
 	uint64_t host_offset;
 	const char *name; // "[heap]", "[stack]", "[vdso]"; constant strings
 	int advice; // VMA_*
+	bool ours; // the host doesn't know all there is to know of it: shared memory
 	// Of the subtree that it heads (vma.c): its extent, and the largest hole inside.
 	uaddr_t sub_start, sub_end;
 	uint64_t sub_hole;
@@ -49,7 +52,7 @@ struct mm {
 	// Guarded by mu.
 	RB_HEAD(vma_tree, vma) vmas;
 	struct vma *dead; // out of the tree, freed by mm_unlock
-	uint64_t total_bytes, locked_bytes, data_bytes;
+	uint64_t total_bytes, locked_bytes, data_bytes, our_bytes;
 	uint32_t nvmas;
 	bool lock_future; // mlockall(MCL_FUTURE)
 	_Atomic bool barriers; // registered for mm_barrier
@@ -64,6 +67,9 @@ struct mm {
 	} recent[16];
 	uint32_t next_tag;
 	struct waitq ops_done; // kernel_ops_done wakes it
+	// Its only task's, see kernel/late.c:
+	bool told; // what is changed here has been done by the platform
+	_Atomic bool late_stale; // set_late has yet to be told of a change
 };
 
 struct mm *mm_create(void);
@@ -79,6 +85,8 @@ int mm_find_place(struct mm *mm, uaddr_t hint, uint64_t len, uaddr_t *out_addr);
 int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, struct file *file, uint64_t file_offset,
 	   struct vm_backing *backing, const char *name, uaddr_t *out_addr);
 int mm_unmap(struct task *t, uaddr_t addr, uint64_t len);
+// Where the platform may change mappings by itself. False: nowhere.
+bool mm_room(struct mm *mm, struct platform_room *out);
 // prot: with PROT_GROWSDOWN if so asked. As on Linux, what lies before a hole or a forbidden mapping is changed nevertheless.
 int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot);
 int mm_remap(struct task *t, uaddr_t addr, uint64_t len, uint64_t new_len, int flags, uaddr_t new_addr, uaddr_t *out_addr);

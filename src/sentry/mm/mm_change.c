@@ -56,7 +56,8 @@ int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot)
 		for (v = vma_find(mm, addr); v && v->start < stop; v = vma_next(v))
 			vma_set(mm, v, prot, v->flags);
 		vma_merge_range(mm, addr, stop);
-		err = platform->protect(t->ctx, mm_op_tag(mm, 0, 0), addr, stop - addr, prot);
+		if (!mm->told)
+			err = platform->protect(t->ctx, mm_op_tag(mm, 0, 0), addr, stop - addr, prot);
 	}
 	mm_unlock(mm);
 	return err ?: early;

@@ -103,6 +103,8 @@ int mm_over_limits(struct task *t, uint64_t len, int prot, int flags)
 	struct mm *mm = t->mm;
 	uint64_t as = task_rlimit(t, RLIMIT_AS), data = task_rlimit(t, RLIMIT_DATA);
 
+	if (mm->told)
+		return 0;
 	if (mm->nvmas >= MAPPINGS_MAX)
 		return -ENOMEM;
 	if ((flags & MAP_LOCKED) && !mm_may_lock(t, len))
@@ -116,8 +118,11 @@ int mm_over_limits(struct task *t, uint64_t len, int prot, int flags)
 
 static int queue_map(struct task *t, const struct vma *v)
 {
-	uint32_t tag = mm_op_tag(t->mm, v->start, v->end);
+	uint32_t tag;
 
+	if (t->mm->told)
+		return 0;
+	tag = mm_op_tag(t->mm, v->start, v->end);
 	if (v->hostfd)
 		return platform->map_file(t->ctx, tag, v->start, v->end - v->start, v->prot, v->flags & MAP_SHARED, v->hostfd,
 					  v->host_offset);
@@ -176,6 +181,7 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 
 	if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
 		proto.flags = (proto.flags & ~MAP_TYPE) | MAP_SHARED;
+	proto.ours = proto.flags & MAP_SHARED && !(backing && backing->host_denies);
 	if (backing) {
 		host = backing->hostfd;
 		proto.host_offset = backing->offset;
@@ -212,6 +218,8 @@ int mm_queue_unmap(struct task *t, uaddr_t addr, uaddr_t end)
 	struct mm *mm = t->mm;
 	int err = 0;
 
+	if (mm->told)
+		return 0;
 	addr = MAX(addr, APP_MIN);
 	for (size_t i = 0; i < ARRAY_LEN(reserved) && !err; i++)
 		if (addr < reserved[i].end && end > reserved[i].start) {
@@ -240,6 +248,40 @@ int mm_unmap(struct task *t, uaddr_t addr, uint64_t len)
 		err = vma_clear_range(mm, addr, end) ?: mm_queue_unmap(t, addr, end);
 	mm_unlock(mm);
 	return err;
+}
+
+// A hole to map in is one that is longer than what is usually mapped; of a brk that can't grow the limit is too low.
+static void find_room_locked(struct mm *mm, struct platform_room *out)
+{
+	static const uint64_t hole = 1ull << 32;
+	const uaddr_t old_end = PAGE_ALIGN(mm->brk);
+	struct vma *v = vma_find(mm, old_end);
+	uaddr_t found;
+
+	*out = (struct platform_room){.brk_start = mm->brk_start, .brk = mm->brk, .brk_limit = v ? v->start : APP_MAX};
+	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
+		if (old_end < reserved[i].end)
+			out->brk_limit = MIN(out->brk_limit, reserved[i].start);
+	found = vma_find_gap(mm, hole, reserved[ARRAY_LEN(reserved) - 1].end, mm->mmap_top);
+	if (!found)
+		return;
+	out->top = found + hole;
+	v = vma_find(mm, out->top);
+	v = vma_prev(mm, v);
+	out->bottom = MAX(v ? v->end : 0, reserved[ARRAY_LEN(reserved) - 1].end);
+	out->hole = vma_largest_hole(mm, out->top, mm->mmap_top);
+}
+
+bool mm_room(struct mm *mm, struct platform_room *out)
+{
+	bool may;
+
+	mutex_lock(&mm->mu);
+	may = !mm->our_bytes && !mm->lock_future && mm->nvmas < MAPPINGS_MAX / 2;
+	if (may)
+		find_room_locked(mm, out);
+	mutex_unlock(&mm->mu);
+	return may;
 }
 
 int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk)

@@ -126,6 +126,8 @@ static void count(struct mm *mm, const struct vma *v, int sign)
 		mm->data_bytes += len;
 	if (v->flags & MAP_LOCKED)
 		mm->locked_bytes += len;
+	if (v->ours)
+		mm->our_bytes += len;
 }
 
 void vma_insert(struct mm *mm, struct vma *v)
@@ -207,7 +209,7 @@ int vma_clear_range(struct mm *mm, uaddr_t start, uaddr_t end)
 static bool mergeable(const struct vma *a, const struct vma *b)
 {
 	return a->end == b->start && a->prot == b->prot && a->max_prot == b->max_prot && a->flags == b->flags && a->file == b->file &&
-	       a->hostfd == b->hostfd && a->name == b->name && a->advice == b->advice &&
+	       a->hostfd == b->hostfd && a->ours == b->ours && a->name == b->name && a->advice == b->advice &&
 	       (!a->file || a->file_offset + (a->end - a->start) == b->file_offset) &&
 	       (!a->hostfd || a->host_offset + (a->end - a->start) == b->host_offset);
 }
@@ -253,4 +255,25 @@ static uaddr_t gap_around(const struct vma *v, uint64_t len, uaddr_t lo, uaddr_t
 uaddr_t vma_find_gap(struct mm *mm, uint64_t len, uaddr_t bottom, uaddr_t top)
 {
 	return gap_around(RB_ROOT(&mm->vmas), len, bottom, top);
+}
+
+// The longest part of [lo, hi) that no mapping of v's subtree touches.
+static uint64_t hole_around(const struct vma *v, uaddr_t lo, uaddr_t hi)
+{
+	uint64_t left, right;
+
+	if (lo >= hi)
+		return 0;
+	if (!v || v->sub_end <= lo || v->sub_start >= hi)
+		return hi - lo;
+	if (v->sub_start >= lo && v->sub_end <= hi)
+		return MAX(v->sub_hole, MAX(v->sub_start - lo, hi - v->sub_end));
+	left = hole_around(RB_LEFT(v, node), lo, MIN(hi, v->start));
+	right = hole_around(RB_RIGHT(v, node), MAX(lo, v->end), hi);
+	return MAX(left, right);
+}
+
+uint64_t vma_largest_hole(struct mm *mm, uaddr_t bottom, uaddr_t top)
+{
+	return hole_around(RB_ROOT(&mm->vmas), bottom, top);
 }

@@ -26,4 +26,5 @@ int vma_clear_range(struct mm *mm, uaddr_t start, uaddr_t end); // buries what i
 void vma_merge_range(struct mm *mm, uaddr_t start, uaddr_t end); // joins what is alike around and in it
 // A free range of len bytes below top, as high as possible; 0: none.
 uaddr_t vma_find_gap(struct mm *mm, uint64_t len, uaddr_t bottom, uaddr_t top);
+uint64_t vma_largest_hole(struct mm *mm, uaddr_t bottom, uaddr_t top);
 bool vma_range_free(struct mm *mm, uaddr_t start, uaddr_t end);

@@ -61,6 +61,8 @@ long sys_mmap(struct task *t, const struct sysargs *args)
 	if (!err)
 		err = f->ops->mmap(f, offset, PAGE_ALIGN(len), prot, shared, &backing);
 	if (!err) {
+		if (f->inode)
+			inode_used(f->inode);
 		backing.deny_shared_write |= (f->flags & O_ACCMODE) == O_RDONLY;
 		if (!backing.hostfd) // /dev/zero
 			err = mm_map(t, addr, len, prot, flags | MAP_ANONYMOUS, f, offset, NULL, NULL, &where);

@@ -11,6 +11,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs.h"
 
@@ -41,8 +42,10 @@ static long finish_open(struct task *t, struct file *f, int flags)
 		return ret;
 	}
 	ret = fd_install(t, f, flags & O_CLOEXEC, 0);
-	if (ret >= 0)
+	if (ret >= 0) {
 		remember_opened(t, f);
+		loan_at_open(t, (int)ret, f);
+	}
 	return ret;
 }
 

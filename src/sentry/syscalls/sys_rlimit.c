@@ -4,6 +4,7 @@
 #include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
 
@@ -30,6 +31,8 @@ static int change_locked(struct task *t, struct thread_group *tg, unsigned resou
 	group_ids_withdraw_locked(tg);
 	if (resource == RLIMIT_FSIZE && l->rlim_cur != RLIM64_INFINITY && platform->lent_limit)
 		platform->lent_limit();
+	if (resource == RLIMIT_AS || resource == RLIMIT_DATA)
+		late_recall_locked(tg);
 	if (resource == RLIMIT_CPU)
 		cpu_limit_watch_locked(tg);
 	return 0;

@@ -275,6 +275,17 @@ int fd_close(struct task *t, int fd)
 	return f ? close_file(f, ft, t) : -EBADF;
 }
 
+bool fd_closes_late(struct task *t, int fd)
+{
+	struct fdtable *ft = t->files;
+	bool may;
+
+	mutex_lock(&ft->mu);
+	may = fd >= 0 && fd < ft->nslots && ft->slots[fd].file && ft->slots[fd].file->ops && ft->slots[fd].file->ops->closes_late;
+	mutex_unlock(&ft->mu);
+	return may;
+}
+
 int fd_cloexec(struct task *t, int fd, int set)
 {
 	struct fdtable *ft = t->files;
@@ -335,7 +346,7 @@ void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file 
 	}
 }
 
-bool fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan)
+int fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan)
 {
 	struct fdtable *ft = t->files;
 	int err = -EBADF;
@@ -346,7 +357,7 @@ bool fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *
 		ft->lends |= !err;
 	}
 	mutex_unlock(&ft->mu);
-	return err == -ENOENT;
+	return err;
 }
 
 static bool is_end_locked(const struct fdtable *ft, const struct content_end *end)

@@ -11,5 +11,6 @@ struct task;
 bool fdtable_alone(const struct fdtable *ft); // there is but one reference, a task's of its own: it stays so until that task itself shares it
 int fd_cloexec(struct task *t, int fd, int set); // the flag as it was, or -EBADF; set < 0 leaves it
 int fd_close_range(struct task *t, unsigned first, unsigned last, bool cloexec_only); // both ends included
-// Lends t's process what loan says of fd, if that is still f (loans.h). True: the platform would have to be given the file first.
-bool fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan);
+// Lends t's process what loan says of fd, if that is still f (loans.h). 0 or -errno, as of platform->lend;
+// -ENOENT: the platform would have to be given the file first.
+int fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan);

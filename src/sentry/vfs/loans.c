@@ -14,7 +14,10 @@
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/vfs_int.h"
 
-enum { USES_ENOUGH = 16 }; // of what is in a file
+enum {
+	USES_ENOUGH = 16, // of what is in a file
+	OPENS_USES = 4, // of a file, for who opens it next to have it at once
+};
 
 KMEM_TYPE(loan_type, loan);
 
@@ -76,6 +79,7 @@ int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int 
 	loan->fd = fd;
 	loan->has_pos = spec->kinds & PLATFORM_LEND_POS;
 	loan->writes = spec->kinds & PLATFORM_LEND_PWRITE;
+	loan->closes = spec->kinds & PLATFORM_LEND_CLOSE;
 	mutex_lock(&kernel()->vfs->loans_mu);
 	err = platform->lend(t->ctx, ft, fd, spec, &loan->as);
 	if (!err) {
@@ -165,6 +169,12 @@ static bool may_lend(void)
 	return platform->lend && !kernel()->strace && !kernel()->vfs->nwatches;
 }
 
+// A lock may hang on a close, which others wait for.
+static bool closes_late(const struct task *t, const struct file *f)
+{
+	return f->ops->closes_late && (f->flags & (O_ACCMODE | O_PATH)) == O_RDONLY && !f->inode->locks && platform->set_late && fdtable_alone(t->files);
+}
+
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 {
 	struct platform_loan spec = {0};
@@ -172,12 +182,58 @@ void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 
 	if (!f->ops->lend || !may_lend())
 		return;
+	inode_used(f->inode);
 	mutex_lock(&f->inode->mu);
-	if (f->ops->lend(f, t, wrote, &spec))
-		keep = fdtable_lend(t, fd, f, &spec);
+	if (f->ops->lend(f, t, wrote, &spec)) {
+		if (closes_late(t, f))
+			spec.kinds |= PLATFORM_LEND_CLOSE;
+		keep = fdtable_lend(t, fd, f, &spec) == -ENOENT;
+	}
 	if (keep && mm_ops_try(t))
 		platform->file_keep(t->ctx, spec.file);
 	mutex_unlock(&f->inode->mu);
+}
+
+// What its process doesn't have is brought along if programs use it again and again.
+static int lend_opened(struct task *t, int fd, struct file *f, struct platform_loan *spec)
+{
+	int err = fdtable_lend(t, fd, f, spec);
+
+	if (err == -ENOENT && f->inode->uses >= OPENS_USES && platform->file_foresee && !platform->file_foresee(t->ctx, spec->file))
+		err = fdtable_lend(t, fd, f, spec);
+	return err;
+}
+
+void loan_at_open(struct task *t, int fd, struct file *f)
+{
+	struct platform_loan spec = {0};
+
+	if (!may_lend() || !closes_late(t, f))
+		return;
+	mutex_lock(&f->inode->mu);
+	if (f->ops->lend && !f->ops->lend(f, t, false, &spec))
+		spec = (struct platform_loan){0};
+	spec.kinds |= PLATFORM_LEND_CLOSE;
+	if (lend_opened(t, fd, f, &spec) == -ENOENT)
+		fdtable_lend(t, fd, f, &(struct platform_loan){.kinds = PLATFORM_LEND_CLOSE});
+	mutex_unlock(&f->inode->mu);
+}
+
+void loans_stop_closes(struct inode *inode)
+{
+	struct mutex *mu = &kernel()->vfs->loans_mu;
+	struct loan *loan, *next;
+
+	if (!inode->nloans)
+		return;
+	mutex_lock(mu);
+	LIST_FOREACH_SAFE(loan, &inode->loans, by_inode, next) {
+		if (!loan->closes)
+			continue;
+		platform->lent_stop(loan->as, loan->fd);
+		unlist_locked(loan);
+	}
+	mutex_unlock(mu);
 }
 
 bool content_make(struct content_loan *c, struct task *t, const struct fdtable *ft, int fd, int feeder, const struct platform_loan *spec)

@@ -25,7 +25,7 @@ struct task;
 struct loan { // Guarded by the table's lock.
 	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
 	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
-	bool has_pos, writes;
+	bool has_pos, writes, closes;
 	bool of_content; // it is a struct content_loan's
 	struct platform_as *as; // to whom
 	int fd;
@@ -44,6 +44,10 @@ struct content_loan {
 
 // After a transfer of t's on descriptor fd, f: lends what may be lent.
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote);
+// t has opened f, which is descriptor fd: what it is likely to be lent, or to close late.
+void loan_at_open(struct task *t, int fd, struct file *f);
+// The inode's files are closed by calls that come here from now on. None of these is written to.
+void loans_stop_closes(struct inode *inode);
 // All that was lent of the inode's files comes to the sentry again from now on. With inode->mu held none is just being made. True: a write that
 // was begun before may still be under way.
 bool loans_stop(struct inode *inode);

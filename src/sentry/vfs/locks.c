@@ -15,6 +15,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/loans.h"
 #include "sentry/vfs/vfs_int.h"
 
 enum { DEADLOCK_DEPTH = 32 };
@@ -203,6 +204,7 @@ static int try_set(struct task *t, struct inode *inode, const struct inode_lock 
 		kmem_free(&lock_type, spare);
 		return -ENOLCK;
 	}
+	loans_stop_closes(inode);
 	mutex_lock(&vfs->locks_mu);
 	fl = locks_of_locked(inode);
 	if (!fl)

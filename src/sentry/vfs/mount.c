@@ -5,6 +5,7 @@
 #include "abi/errno.h"
 #include "lib/kmem.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs_int.h"
 
@@ -249,6 +250,8 @@ int mount_detach(struct mount *m, bool lazy)
 	struct dentry *at;
 	int err;
 
+	if (!lazy)
+		late_await_all(); // somebody may have closed what is open there
 	do {
 		mounts_change_begin();
 		err = !m->ns || !m->parent ? -EINVAL : 0;

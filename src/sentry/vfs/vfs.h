@@ -71,6 +71,7 @@ struct inode {
 	_Atomic uint32_t nloans;
 	_Atomic int64_t lent_written_ns; // when a process wrote last that way, as far as that was asked; loans_written() has yet to tell
 	_Atomic uint16_t remembered; // somebody may have kept what its attributes are: the count that tells of a change (vfs/remember.h); 0: nobody has
+	_Atomic uint8_t uses; // so many reads and mmaps of it were seen, while they are few; about
 	bool linkable; // made by O_TMPFILE without O_EXCL: may get its first name
 	bool uncached; // its name isn't kept, but looked up each time: procfs's of a process, which would outlive it in the cache
 	_Atomic int writers; // open for writing; -n: n executions deny writing (ETXTBSY)
@@ -270,6 +271,14 @@ static inline void poll_wait(struct poll_table *pt, struct waitq *q)
 		pt->add(pt, q, pt->events);
 }
 
+static inline void inode_used(struct inode *inode)
+{
+	const uint8_t uses = atomic_load_explicit(&inode->uses, memory_order_relaxed);
+
+	if (uses < UINT8_MAX)
+		atomic_store_explicit(&inode->uses, uses + 1, memory_order_relaxed);
+}
+
 struct dir_emit { // where readdir puts entries: false: full, stop before this entry
 	bool (*emit)(struct dir_emit *d, const char *name, size_t len, uint64_t ino, unsigned char d_type, int64_t next_pos);
 };
@@ -301,6 +310,7 @@ struct file_ops {
 	const struct content_loan *(*content)(const struct file *f);
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	struct thread_group *(*process)(struct file *f); // whom it stands for to pidfd_send_signal, borrowed from the file; NULL: nobody (nobody)
+	bool closes_late; // of one that is open for reading alone a close does nothing but drop the reference, which has time
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)
 	bool host_backed; // read and write may sleep in the host (regular host files): away is marked by the file
 };
@@ -342,6 +352,7 @@ struct file *fd_file_any(struct task *t, int fd); // O_PATH too
 int fd_install(struct task *t, struct file *f, bool cloexec, int min);
 int fd_install_at(struct task *t, struct file *f, bool cloexec, int fd); // dup2: closes what was there
 int fd_close(struct task *t, int fd); // 0 or -EBADF or flush's error
+bool fd_closes_late(struct task *t, int fd); // it is of a file with file_ops.closes_late
 void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file *f, bool cloexec), void *arg); // fn false: stop
 
 // --- the VFS itself

@@ -9,17 +9,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PAGE_BYTES = 4096, LOW_END = 0x70000, FAR_END = SITE_FAR + SITE_FAR_BYTES }; // as mm_map.c has them
-
-// All of it the application's, with none of the platform's tables between; *out_end is its end.
-static bool good_range(uint64_t addr, uint64_t len, uint64_t *out_end)
-{
-	if (addr % PAGE_BYTES || addr < LOW_END || addr >= STUB_TEXT || !len || len > STUB_TEXT - addr)
-		return false;
-	*out_end = addr + ((len + PAGE_BYTES - 1) & -PAGE_BYTES);
-	return *out_end <= SITE_FAR || addr >= FAR_END;
-}
-
 static uint32_t leave(const struct slot *s)
 {
 	return __atomic_load_n(&s->advice, __ATOMIC_SEQ_CST);
@@ -38,7 +27,7 @@ bool own_advice(struct slot *s)
 	uint64_t end;
 	bool done;
 
-	if (!leave_at_first || (advice != MADV_DONTNEED && advice != MADV_FREE) || !good_range(addr, s->call.args[1], &end))
+	if (!leave_at_first || (advice != MADV_DONTNEED && advice != MADV_FREE) || !range_good(addr, s->call.args[1], &end))
 		return false;
 	if (leave_at_first == ADVICE_ALONE) {
 		done = give_up(addr, end, advice);

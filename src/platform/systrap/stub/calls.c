@@ -7,11 +7,13 @@
 // than it was asked for, so that threads that take turns meet here awake.
 #include "platform/systrap/stub/stub.h"
 
+#include <asm/ioctls.h>
 #include <asm/prctl.h>
 #include <errno.h>
 #include <linux/futex.h> // struct robust_list_head, too
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 
 enum {
@@ -40,11 +42,6 @@ static uint64_t constant(const volatile struct slot_ids *ids, uint64_t nr)
 	}
 }
 
-static bool futexes_on(void)
-{
-	return *(const volatile uint32_t *)(CHAN_BASE + SLOT_FUTEX + offsetof(struct chan_futexes, on));
-}
-
 // True if the call wakes a private futex that nobody waits for.
 static bool wakes_nobody(const struct slot *s)
 {
@@ -54,7 +51,7 @@ static bool wakes_nobody(const struct slot *s)
 
 	if (!(op == FUTEX_WAKE_PRIVATE || (op == FUTEX_WAKE_BITSET_PRIVATE && (uint32_t)s->call.args[5])))
 		return false;
-	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT)
+	if (!PARAM->answers || addr % 4 || addr >= STUB_TEXT)
 		return false;
 	__atomic_fetch_add(&f->wakes, 1, __ATOMIC_SEQ_CST);
 	return !__atomic_load_n(&f->waiters, __ATOMIC_SEQ_CST);
@@ -105,7 +102,7 @@ static bool waits_for_past(struct slot *s)
 
 	if (!((uint32_t)s->call.args[1] == FUTEX_WAIT_PRIVATE || (op == FUTEX_WAIT_BITSET_PRIVATE && (uint32_t)s->call.args[5])))
 		return false;
-	if (!futexes_on() || addr % 4 || addr >= STUB_TEXT || !timeout_good(s->call.args[3]))
+	if (!PARAM->answers || addr % 4 || addr >= STUB_TEXT || !timeout_good(s->call.args[3]))
 		return false;
 	if (stub_copy(&word, (const void *)addr, sizeof(word)) < 0)
 		return false;
@@ -215,6 +212,37 @@ static bool own_fs_base(struct slot *s)
 	return true;
 }
 
+// Whoever opens a file for the C library or an interpreter is asked whether it is a terminal.
+static bool own_ioctl(struct slot *s)
+{
+	const uint32_t fd = s->call.args[0];
+	const struct chan_lent *lent = (struct chan_lent *)(CHAN_BASE + SLOT_LENT);
+
+	if ((uint32_t)s->call.args[1] != TCGETS || !s->lent || fd >= CHAN_LENT || !(__atomic_load_n(&lent[fd].what, __ATOMIC_ACQUIRE) & LENT_CLOSE))
+		return false;
+	s->regs.rax = (uint64_t)-ENOTTY;
+	return true;
+}
+
+// From those that the sentry gave the program when it began, each once.
+static bool own_random(struct slot *s)
+{
+	const uint64_t addr = s->call.args[0], len = s->call.args[1];
+	uint8_t *from = s->random.bytes;
+
+	if (s->random.left > sizeof(s->random.bytes) || !len || len > s->random.left || s->call.args[2] & ~(uint64_t)GRND_NONBLOCK ||
+	    addr > STUB_TEXT - len)
+		return false;
+	from += s->random.left - len;
+	if (stub_copy((void *)addr, from, len) < 0)
+		return false;
+	for (uint64_t i = 0; i < len; i++)
+		from[i] = 0;
+	s->random.left -= len;
+	s->regs.rax = len;
+	return true;
+}
+
 // By itself, so that a transfer's way is short: it takes no more than two registers to the stack.
 static bool __attribute__((noinline)) own_rare(struct slot *s)
 {
@@ -227,6 +255,16 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_sigaction(s);
 	case SYS_madvise:
 		return own_advice(s);
+	case SYS_ioctl:
+		return own_ioctl(s);
+	case SYS_getrandom:
+		return own_random(s);
+	case SYS_close:
+	case SYS_mmap:
+	case SYS_mprotect:
+	case SYS_munmap:
+	case SYS_brk:
+		return own_late(s);
 	case SYS_open:
 	case SYS_stat:
 	case SYS_lstat:
@@ -289,7 +327,10 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 
 bool own_call(struct slot *s)
 {
-	enum { NO_TRANSFERS = 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask | 1 << SYS_open | 1 << SYS_stat | 1 << SYS_fstat | 1 << SYS_lstat };
+	enum {
+		NO_TRANSFERS = 1 << SYS_open | 1 << SYS_close | 1 << SYS_stat | 1 << SYS_fstat | 1 << SYS_lstat | 1 << SYS_mmap |
+			       1 << SYS_mprotect | 1 << SYS_munmap | 1 << SYS_brk | 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask | 1 << SYS_ioctl
+	};
 
 	return s->lent && s->call.nr <= SYS_pwrite64 && !(NO_TRANSFERS >> s->call.nr & 1) ? own_transfer(s) : own_rare(s);
 }

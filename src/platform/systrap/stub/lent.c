@@ -1,5 +1,5 @@
 // Transfers that never leave the stub: those on descriptors that the sentry lent to the process (channel.h), as long as all that is asked for can
-// be moved. Everything else, the end of the file, memory that isn't there, goes to the sentry, as if nothing had been tried.
+// be moved, or all that there is where the host knows that. Everything else, memory that isn't there, goes to the sentry, as if nothing had been tried.
 //
 // It counts only if the descriptor was on loan until the bytes were there, so there is a look at its entry before and after; what came from
 // another file, as the sentry had changed the descriptor meanwhile, is read anew by way of the sentry. With a position the second look is
@@ -45,18 +45,25 @@ static bool good_range(const struct slot *s)
 	return len && len <= MOVE_MAX && addr <= STUB_TEXT - len;
 }
 
-// All that was asked for?
-static bool get(const struct slot *s, uint64_t what, uint64_t pos)
+// How much was got, all that was asked for or all that there is; -1 if that isn't known.
+static long get(const struct slot *s, uint64_t what, uint64_t pos)
 {
-	return (int64_t)pos >= 0 &&
-	       stub_call(SYS_pread64, STUB_FD_FILES + (what & LENT_PLACE), s->call.args[1], s->call.args[2], pos, 0, 0) == (long)s->call.args[2];
+	const long len = s->call.args[2];
+	long n;
+
+	if ((int64_t)pos < 0)
+		return -1;
+	n = stub_call(SYS_pread64, STUB_FD_CACHE + (what & LENT_PLACE), s->call.args[1], len, pos, 0, 0);
+	return n == len || (what & LENT_END && n >= 0) ? n : -1;
 }
 
 static bool __attribute__((noinline)) read_at(struct slot *s, const struct chan_lent *e, uint64_t what)
 {
-	if (!good_range(s) || !get(s, what, s->call.args[3]) || !still(e, what))
+	const long n = good_range(s) ? get(s, what, s->call.args[3]) : -1;
+
+	if (n < 0 || !still(e, what))
 		return false;
-	s->regs.rax = s->call.args[2];
+	s->regs.rax = n;
 	return true;
 }
 
@@ -66,10 +73,12 @@ static bool __attribute__((noinline)) read_on(struct slot *s, struct chan_lent *
 	bool lent = good_range(s);
 
 	for (int i = 0; i < TRIES && lent; i++) {
-		if (!get(s, what, pos) || PARAM->watched)
+		const long n = get(s, what, pos);
+
+		if (n < 0 || PARAM->watched)
 			return false;
-		if (move_on(e, what, &pos, pos + s->call.args[2], &lent)) {
-			s->regs.rax = s->call.args[2];
+		if (move_on(e, what, &pos, pos + n, &lent)) {
+			s->regs.rax = n;
 			return true;
 		}
 	}
@@ -113,7 +122,7 @@ static bool __attribute__((noinline)) write_at(struct slot *s, struct chan_lent 
 	*(volatile uint64_t *)&e->written = spin_clock(); // first, like Linux: who finds the bytes finds the time
 	__atomic_store_n(&s->writes, (what & LENT_PLACE) + 1, __ATOMIC_SEQ_CST);
 	if (still(e, what) && !PARAM->limited)
-		n = stub_call(SYS_pwrite64, STUB_FD_FILES + (what & LENT_PLACE), s->call.args[1], len, at, 0, 0);
+		n = stub_call(SYS_pwrite64, STUB_FD_CACHE + (what & LENT_PLACE), s->call.args[1], len, at, 0, 0);
 	__atomic_store_n(&s->writes, 0, __ATOMIC_RELEASE);
 	if (n != (long)len)
 		return false;

@@ -97,10 +97,10 @@ static long reset_xstate(void)
 	return stub_xrstor(&fresh, PARAM->xfeatures);
 }
 
-static long drop_files(void)
+static long drop_files(bool mapped)
 {
-	for (int i = 0; i < STUB_FD_FILES_LEN; i++)
-		stub_call1(SYS_close, STUB_FD_FILES + i);
+	for (int i = mapped ? STUB_FD_CACHE : STUB_FD_FILES; i < STUB_FD_FILES + STUB_FD_FILES_LEN; i++)
+		stub_call1(SYS_close, i);
 	return 0;
 }
 
@@ -213,7 +213,7 @@ bool ops_run(struct slot *s)
 			ret = stub_call1(SYS_close, STUB_FD_CACHE + op->a[0]);
 			break;
 		case OP_DROP:
-			ret = drop_files();
+			ret = drop_files(op->a[0]);
 			break;
 		case OP_FORK:
 			ret = fork_process(failed);

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { PATCH_AFTER = 4, /* calls by signal */ PAGE_BYTES = 4096, BLOCK_BYTES = 8 * PAGE_BYTES };
+enum { PATCH_AFTER = 4, /* calls by signal */ BLOCK_BYTES = 8 * PAGE_BYTES };
 
 static const struct {
 	uint16_t first, len;

@@ -80,7 +80,7 @@ void slot_post(struct slot *s, uint32_t kind)
 	if ((kind & KIND_MASK) == KIND_SYSCALL)
 		put_call(s);
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
-	__atomic_store_n(&s->state, STATE_EVENT | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
+	__atomic_store_n(&s->state, STATE_EVENT | (slot_late(s)->n ? STATE_LATE : 0) | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
 	slot_ring();
 	if ((kind & KIND_MASK) == KIND_SYSCALL) // now that nobody waits for it
 		opened_after(s);

@@ -76,6 +76,7 @@ void opened_keep(struct slot *s); // likewise: what the answer to it, with STATE
 void opened_after(struct slot *s); // likewise: the call in the slot is the sentry's
 bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek
 bool own_advice(struct slot *s);   // advise.c: likewise, an madvise
+bool own_late(struct slot *s);     // late.c: likewise, an mmap, munmap, mprotect, brk or close, of which the sentry is told with the next event
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 bool op_run(struct slot *s);       // likewise, the one of line 0
@@ -87,6 +88,17 @@ uint32_t slot_turn(struct slot *s);            // waits and serves until the app
 // After spinning in vain, or leaving it out. *spin is how many times not to (or not for long), and above 16 bits how many were last; 0 if it paid.
 void spin_in_vain(uint32_t *spin);
 void slot_ring(void);                          // wakes the sentry, if it sleeps
+
+enum { PAGE_BYTES = 4096, LOW_END = 0x70000, FAR_END = SITE_FAR + SITE_FAR_BYTES }; // as mm_map.c has them
+
+// All of it the application's, with none of the platform's tables between; *out_end is its end.
+static inline bool range_good(uint64_t addr, uint64_t len, uint64_t *out_end)
+{
+	if (addr % PAGE_BYTES || addr < LOW_END || addr >= STUB_TEXT || !len || len > STUB_TEXT - addr)
+		return false;
+	*out_end = addr + ((len + PAGE_BYTES - 1) & -PAGE_BYTES);
+	return *out_end <= SITE_FAR || addr >= FAR_END;
+}
 
 static inline uint64_t spin_clock(void)
 {

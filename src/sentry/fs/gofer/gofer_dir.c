@@ -363,4 +363,4 @@ static int dir_fsync(struct file *f, bool data_only)
 	return AWAY(gofer_fsync(gofer_client(f->inode), node));
 }
 
-const struct file_ops gofer_dir_ops = {.readdir = dir_readdir, .fsync = dir_fsync};
+const struct file_ops gofer_dir_ops = {.readdir = dir_readdir, .fsync = dir_fsync, .closes_late = true};

@@ -149,7 +149,7 @@ static bool file_lend(struct file *f, struct task *t, bool wrote, struct platfor
 	if (wrote || !f->priv_readonly || gofer_sb(f->inode)->shared)
 		return false;
 	loan->file = f->priv;
-	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS;
+	loan->kinds = PLATFORM_LEND_PREAD | PLATFORM_LEND_POS | PLATFORM_LEND_END | PLATFORM_LEND_MAP;
 	return true;
 }
 
@@ -264,7 +264,7 @@ static int file_mmap(struct file *f, uint64_t offset, uint64_t len, int prot, bo
 		mutex_unlock(&f->inode->mu);
 	}
 	out->offset = offset;
-	out->deny_shared_write = readonly;
+	out->deny_shared_write = out->host_denies = readonly;
 	return 0;
 }
 
@@ -297,5 +297,6 @@ const struct file_ops gofer_file_ops = {
 	.fallocate = file_fallocate,
 	.release = file_release,
 	.lend = file_lend,
+	.closes_late = true,
 	.host_backed = true,
 };

@@ -536,4 +536,4 @@ static int bring_up_tree(struct overlay_node *n, int *budget, int depth)
 	return err ?: overlay_set_opaque(n->upper);
 }
 
-const struct file_ops overlay_dir_file_ops = {.readdir = dir_readdir, .release = dir_release};
+const struct file_ops overlay_dir_file_ops = {.readdir = dir_readdir, .release = dir_release, .closes_late = true};

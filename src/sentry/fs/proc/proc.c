@@ -13,6 +13,7 @@
 #include "sentry/fs/proc/proc_int.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/mm/mm.h"
 
 enum { POS_TABLE = 2, POS_PIDS = 1000, STORE_MAX = 4096 };
@@ -122,6 +123,8 @@ struct mm *proc_get_mm(struct proc_node *n)
 {
 	struct mm *mm = NULL;
 
+	if (n->task)
+		late_await(n->task);
 	mutex_lock(&kernel()->tasks_mu);
 	if (n->task && n->task->mm)
 		mm = mm_get(n->task->mm);
@@ -133,6 +136,8 @@ struct fdtable *proc_get_files(struct proc_node *n)
 {
 	struct fdtable *ft = NULL;
 
+	if (n->task)
+		late_await(n->task);
 	mutex_lock(&kernel()->tasks_mu);
 	if (n->task && n->task->files)
 		ft = fdtable_get(n->task->files);

@@ -8,6 +8,7 @@
 #include "lib/kmem.h"
 #include "sentry/fs/tmpfs/tmpfs_int.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/late.h"
 
 enum { POS_FIRST = 2, ENTRY_SIZE_SHOWN = 20 }; // "." and ".." are positions 0 and 1
 
@@ -173,6 +174,13 @@ static int dir_link(struct inode *dir, const char *name, size_t len, struct inod
 	return 0;
 }
 
+// Its memory goes with its last name and descriptor: who has closed that, and hasn't told yet, is to come by.
+static void let_close(const struct inode *gone)
+{
+	if (gone->attr.nlink == 0 && gone->nloans)
+		late_ask_all();
+}
+
 static int dir_unlink(struct inode *dir, const char *name, size_t len, struct inode *victim)
 {
 	struct tmpfs_entry *e = find(tmpfs_node(dir), name, len);
@@ -180,6 +188,7 @@ static int dir_unlink(struct inode *dir, const char *name, size_t len, struct in
 	if (!e || &e->node->inode != victim)
 		return -ENOENT;
 	victim->attr.nlink--;
+	let_close(victim);
 	tmpfs_touch(victim, ATTR_CTIME);
 	inode_put(&leave(tmpfs_node(dir), e)->inode);
 	return 0;
@@ -238,6 +247,7 @@ static int dir_rename(struct inode *old_dir, const char *old_name, size_t old_le
 	err = 0;
 	if (there) {
 		target->attr.nlink -= S_ISDIR(target->attr.mode) ? target->attr.nlink : 1;
+		let_close(target);
 		tmpfs_touch(target, ATTR_CTIME);
 		inode_put(&leave(to, there)->inode);
 	}
@@ -302,4 +312,4 @@ static int dir_readdir(struct file *f, struct dir_emit *d, int64_t *pos)
 	return 0;
 }
 
-const struct file_ops tmpfs_dir_file_ops = {.readdir = dir_readdir};
+const struct file_ops tmpfs_dir_file_ops = {.readdir = dir_readdir, .closes_late = true};

@@ -356,4 +356,5 @@ const struct file_ops tmpfs_file_ops = {
 	.fallocate = file_fallocate,
 	.left_undone = tmpfs_left_undone,
 	.lend = tmpfs_lend,
+	.closes_late = true,
 };
