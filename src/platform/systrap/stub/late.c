@@ -45,14 +45,12 @@ static bool told(struct slot *s, uint64_t ret)
 	return told_as(s, &l->calls[l->n++], ret);
 }
 
-// After it nothing of the last one is left, of which nobody has heard yet, if that was of the same kind and about the same.
-static bool told_instead(struct slot *s, uint64_t ret, unsigned same_args)
+// After it nothing of the last one is left, of which nobody has heard yet, if that was about the same range.
+static bool told_instead(struct slot *s, uint64_t ret)
 {
 	struct late_call *last = last_late(s);
-	bool same = last && last->nr == s->call.nr;
+	const bool same = last && last->nr == s->call.nr && last->args[0] == s->call.args[0] && last->args[1] == s->call.args[1];
 
-	for (unsigned i = 0; i < same_args && same; i++)
-		same = last->args[i] == s->call.args[i];
 	return same ? told_as(s, last, ret) : told(s, ret);
 }
 
@@ -146,7 +144,24 @@ static bool late_protect(struct slot *s)
 	if (prot & ~(uint64_t)(PROT_READ | PROT_WRITE) || !range_good(addr, s->call.args[1], &end))
 		return false;
 	sites_restore(addr, end, (int)prot);
-	return stub_call3(SYS_mprotect, addr, end - addr, prot) == 0 && told_instead(s, 0, 2);
+	return stub_call3(SYS_mprotect, addr, end - addr, prot) == 0 && told_instead(s, 0);
+}
+
+// Two in a row are told of as one, unless what the first gave up the second makes anew: that is no longer what it was.
+static bool told_brk(struct slot *s, uint64_t brk)
+{
+	struct slot_late *l = slot_late(s);
+	struct late_call *last = last_late(s);
+	const uint64_t from = l->brk, since = last && last->nr == SYS_brk ? last->args[1] : UINT64_MAX;
+
+	l->brk = brk;
+	if (since == UINT64_MAX || (brk > from && from < since)) {
+		told(s, brk);
+		last_late(s)->args[1] = from; // which nobody else looks at
+		return true;
+	}
+	last->args[0] = last->ret = s->regs.rax = brk;
+	return true;
 }
 
 static bool late_brk(struct slot *s)
@@ -174,8 +189,7 @@ static bool late_brk(struct slot *s)
 		if (stub_call2(SYS_munmap, new_end, old_end - new_end))
 			return false;
 	}
-	l->brk = brk;
-	return told_instead(s, brk, 0);
+	return told_brk(s, brk);
 }
 
 // The sentry may take it back meanwhile, but not lend it anew.
