@@ -3,6 +3,7 @@
 
 #include "abi/errno.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
@@ -47,6 +48,8 @@ static long compare_files(struct task *const other[2], const uint64_t fd[2])
 	struct fdtable *files[2] = {NULL, NULL};
 	const void *f[2] = {NULL, NULL};
 
+	late_await(other[0]);
+	late_await(other[1]);
 	mutex_lock(&kernel()->tasks_mu);
 	for (int i = 0; i < 2; i++)
 		files[i] = other[i]->files ? fdtable_get(other[i]->files) : NULL;

@@ -3,6 +3,7 @@
 
 #include "abi/errno.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/task_int.h"
@@ -53,7 +54,7 @@ long sys_pidfd_getfd(struct task *t, const struct sysargs *args)
 	struct thread_group *tg = pidfd ? pidfd_group(pidfd) : NULL;
 	struct wanted w = {.fd = (int)args->a[1]};
 	struct fdtable *files = NULL;
-	struct task *member;
+	struct task *member = NULL;
 	long ret = 0;
 
 	if (!tg || args->a[2])
@@ -67,9 +68,13 @@ long sys_pidfd_getfd(struct task *t, const struct sysargs *args)
 			ret = -EPERM;
 		else
 			files = fdtable_get(member->files);
+		if (files)
+			task_get(member);
 		mutex_unlock(&kernel()->tasks_mu);
 	}
 	if (files) {
+		late_await(member);
+		task_put(member);
 		fdtable_each(files, take_file, &w);
 		fdtable_put(files, NULL);
 		ret = w.file ? fd_install(t, w.file, true, 0) : -EBADF;
