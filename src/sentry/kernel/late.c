@@ -5,7 +5,8 @@
 // ask the platform to do what has been done. The leave ends, with the task stopped, before it could have company (late_end), and begins anew
 // when it is alone again, since its mm is marked then (mm->late_stale).
 //
-// From outside a process is looked at by /proc, and at the end of a mount: who does so has it come by first (late_await).
+// From outside a process is looked at by /proc and calls about its descriptors, and all are at the end of a mount and at the first watch: who does so has
+// them come by first (late_await).
 #include "sentry/kernel/late.h"
 
 #include <string.h>

@@ -17,6 +17,7 @@
 #include "lib/kmem.h"
 #include "platform/platform.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/late.h"
 #include "sentry/vfs/vfs_int.h"
 
 enum { QUEUE_MAX = 16384, NAME_ALIGN = sizeof(struct inotify_event) };
@@ -262,6 +263,8 @@ int inotify_add(struct file *f, const struct path *p, uint32_t mask)
 
 	if (!fresh)
 		return -ENOMEM;
+	if (!vfs->nwatches)
+		late_await_all(); // what was closed before isn't told of
 	mutex_lock(&vfs->notify_mu);
 	if (!inode->marks)
 		inode->marks = kmem_alloc(&marks_type);
