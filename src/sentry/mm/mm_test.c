@@ -373,31 +373,56 @@ static void test_a_fork_has_what_it_should(void **state)
 	mm_put(mm);
 }
 
+// Maps some pages of the first 256, or unmaps them, and keeps `used` like that.
+static void change_some(struct mm *mm, bool used[256], bool map)
+{
+	const int at = random() % 250, len = 1 + random() % 6;
+	const struct vma proto = {.start = at * PAGE_SIZE, .end = (at + len) * PAGE_SIZE, .flags = MAP_PRIVATE};
+
+	vma_clear_range(mm, proto.start, proto.end);
+	if (map)
+		vma_insert(mm, vma_copy(&proto));
+	memset(used + at, map, len);
+}
+
 static void test_gaps_are_the_highest_that_fit(void **state)
 {
 	struct mm *mm = mm_create();
 	bool used[256] = {0};
 
 	for (int round = 0; round < 3000; round++) {
-		int at = random() % 250, len = 1 + random() % 6, want = 1 + random() % 20, bottom = random() % 20, top = 100 + random() % 156;
+		int want = 1 + random() % 20, bottom = random() % 20, top = 100 + random() % 156;
 		uaddr_t found, expect = 0;
 
-		if (round % 3) {
-			vma_clear_range(mm, at * PAGE_SIZE, (at + len) * PAGE_SIZE);
-			memset(used + at, 0, len);
-		} else {
-			const struct vma proto = {.start = at * PAGE_SIZE, .end = (at + len) * PAGE_SIZE, .flags = MAP_PRIVATE};
-
-			vma_clear_range(mm, proto.start, proto.end);
-			vma_insert(mm, vma_copy(&proto));
-			memset(used + at, 1, len);
-		}
+		change_some(mm, used, round % 3 == 0);
 		for (int i = top - want; i >= bottom && !expect; i--)
 			if (i > 0 && !memchr(used + i, 1, want))
 				expect = i * PAGE_SIZE;
 		found = vma_find_gap(mm, want * PAGE_SIZE, bottom * PAGE_SIZE, top * PAGE_SIZE);
 		if (found != expect && (bottom || found))
 			fail_msg("gap of %d in [%d, %d): %lx instead of %lx", want, bottom, top, found, expect);
+	}
+	mm_put(mm);
+}
+
+// In crowded trees and in nearly empty ones, between any two addresses.
+static void test_the_largest_hole_is_found(void **state)
+{
+	struct mm *mm = mm_create();
+	bool used[256] = {0};
+
+	for (int round = 0; round < 6000; round++) {
+		const int share = 1 + round / 1000, bottom = random() % 257, top = random() % 257;
+		uint64_t found, expect = 0, len = 0;
+
+		change_some(mm, used, random() % 7 < share);
+		for (int i = bottom; i < top; i++) {
+			len = used[i] ? 0 : len + PAGE_SIZE;
+			expect = MAX(expect, len);
+		}
+		found = vma_largest_hole(mm, bottom * PAGE_SIZE, top * PAGE_SIZE);
+		if (found != expect)
+			fail_msg("in [%d, %d): %lx instead of %lx", bottom, top, found, expect);
 	}
 	mm_put(mm);
 }
@@ -449,6 +474,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gaps_are_the_highest_that_fit),
+		cmocka_unit_test(test_the_largest_hole_is_found),
 		cmocka_unit_test(test_random_calls_do_what_the_host_does),
 		cmocka_unit_test(test_a_fork_has_what_it_should),
 		cmocka_unit_test(test_limits),
