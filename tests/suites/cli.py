@@ -699,6 +699,21 @@ def case_each_call_is_logged(ctx, where):
     assert told.count("rseq (call 334) is not built") == 1, told
 
 
+def calls_of(ctx, where, *words):
+    """How many calls came to the sentry, of a program that makes no other process."""
+    log = os.path.join(ctx.folder("calls"), "log")
+    good(runtime(ctx, where)("do", "--", *words, flags=["--debug", f"--debug-log={log}"]))
+    with open(log) as f:
+        return sum(int(n) for n in re.findall(r"systrap: process \d+ made (\d+) calls", f.read()))
+
+
+def case_late_calls(ctx, where):
+    """Of mmap, munmap, mprotect, brk and close none comes by itself, of a process that is alone: there are some fourteen to each open."""
+    rounds, program = 300, os.path.join(ctx.args.build, "tests/abi-late")
+    few, many = (calls_of(ctx, where, program, "--churn", str(n)) for n in (20, 20 + rounds))
+    assert where == "ptrace" or rounds <= many - few < rounds * 1.2, f"{many - few} calls in {rounds} rounds"
+
+
 def case_profile_start(ctx, where):
     """Phases of all three processes, in the order of time; nothing without the flag."""
     hull = runtime(ctx, where)
@@ -825,7 +840,7 @@ GROUPS = {
     "life": [case_life, case_exec, case_exec_detached, case_exec_names_in_common, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
              case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_one_processor, case_do_names_in_common, case_do_offsets, case_do_pipes, case_do_signals],
-    "texts": [case_help, case_spec, case_log, case_each_call_is_logged, case_profile_start, case_perf_map, case_code_apart],
+    "texts": [case_help, case_spec, case_log, case_each_call_is_logged, case_late_calls, case_profile_start, case_perf_map, case_code_apart],
 }
 
 
