@@ -854,6 +854,290 @@ CASE(forged_actions)
 	check_well(&b);
 }
 
+/* Late calls that it never made, or that nobody may make late; each about something that isn't its, isn't there, or isn't so. */
+static void forge_late(struct slot_late *l, uint64_t nr, unsigned *seed)
+{
+	static const uint64_t values[] = { 0, 1, 2, 3, 4095, 4096, 0x10000, SITE_TABLE, 0x70000, 1 << 20, SITE_FAR, SITE_FAR + SITE_FAR_BYTES, 1ul << 30, 1ul << 46,
+		STUB_TEXT - 4096, STUB_TEXT, STUB_PARAM, STUB_SITES, CHAN_BASE, STUB_END, 1ul << 47, 1ul << 62, 1ul << 63, -4096ul, -22ul, -9ul, ~0ul };
+	enum { VALUES = sizeof values / sizeof *values };
+
+	for (int i = 0; i < LATE_MAX; i++) {
+		struct late_call *c = &l->calls[i];
+
+		c->nr = nr;
+		for (int j = 0; j < 6; j++)
+			c->args[j] = rand_r(seed) % 4 ? values[rand_r(seed) % VALUES] : (uint64_t)rand_r(seed) % 16 * 4096;
+		c->ret = rand_r(seed) % 3 ? values[rand_r(seed) % VALUES] : rand_r(seed) % 2 ? c->args[0] : 0;
+		if (nr == SYS_mmap && rand_r(seed) % 2)
+			c->args[3] = MAP_PRIVATE | (rand_r(seed) % 2 ? MAP_ANONYMOUS : 0);
+		if ((nr == SYS_mmap && rand_r(seed) % 2) || (nr == SYS_mprotect && rand_r(seed) % 2))
+			c->args[2] = rand_r(seed) % 8;
+		if (nr == SYS_mmap && rand_r(seed) % 2)
+			c->args[4] = rand_r(seed) % 8;
+		if (nr == SYS_close)
+			c->args[0] = rand_r(seed) % 20 - 2;
+		if (nr == SYS_munmap && rand_r(seed) % 8 == 0) {
+			c->args[0] = 0x10000;
+			c->args[1] = STUB_TEXT - 0x10000;
+			c->ret = 0;
+		}
+	}
+}
+
+static const uint64_t late_nrs[] = { SYS_mmap, SYS_munmap, SYS_mprotect, SYS_brk, SYS_close, SYS_write, SYS_mremap, SYS_fork, SYS_execve, SYS_exit_group, SYS_rt_sigreturn,
+	SYS_mmap | 1ul << 32, 100000, ~0ul };
+enum { LATE_NRS = sizeof late_nrs / sizeof *late_nrs };
+
+/* What comes next, and looks at what is in the books by then. */
+static void go_on(unsigned how)
+{
+	char *p = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (how % 2 && fork() == 0)
+		_exit(0);
+	if (p != MAP_FAILED)
+		*(volatile char *)p = 1;
+	munmap(p, 4 << 20);
+	close(open("/proc/self/maps", O_RDONLY));
+	close(open("/etc", O_RDONLY));
+	syscall(SYS_brk, syscall(SYS_brk, 0) + 100000);
+	if (how % 4 < 2)
+		waitpid(-1, NULL, WNOHANG);
+	else if (how % 8 < 4)
+		execl("/proc/self/exe", "x", "--list", NULL);
+	else
+		*(volatile char *)STUB_TEXT = 1;
+}
+
+/* It is killed for it, or gets what it said, which is its own business; and of files that others have, too, none is closed for them. */
+CASE(forged_late_calls)
+{
+	static const uint32_t counts[] = { 1, 7, LATE_MAX, LATE_MAX + 1, 1u << 31, ~0u };
+	struct bystander b = stand_by();
+	int down[2], sock[2], file;
+	char c;
+
+	OK(pipe(down));
+	OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
+	put_file("f", "in common", 0644);
+	file = OK(open("f", O_RDWR));
+	for (unsigned i = 0; i < LATE_NRS; i++)
+		for (unsigned j = 0; j < sizeof counts / sizeof *counts; j++)
+			for (unsigned seed = 0; seed < 3; seed++)
+				ATTACK(&b, 200, {
+					struct slot_late *l = slot_late((struct slot *)CHAN_BASE);
+					unsigned at = seed * 1000 + j * 100 + i;
+
+					open("/etc/passwd", O_RDONLY);
+					forge_late(l, late_nrs[i], &at);
+					__atomic_store_n(&l->n, counts[j], __ATOMIC_SEQ_CST);
+					go_on(at);
+					forge_late(l, late_nrs[i], &at);
+					__atomic_store_n(&l->n, counts[j], __ATOMIC_SEQ_CST);
+				});
+	CHECK(write(down[1], "a", 1) == 1 && read(down[0], &c, 1) == 1 && c == 'a');
+	CHECK(write(sock[0], "b", 1) == 1 && read(sock[1], &c, 1) == 1 && c == 'b');
+	CHECK(pread(file, &c, 1, 0) == 1 && c == 'i');
+	check_well(&b);
+}
+
+/* Late calls that could have been made, but weren't: from then on the books are wrong. */
+static void forge_likely(struct slot_late *l, char *window, int fd, unsigned *seed)
+{
+	const int n = 1 + rand_r(seed) % LATE_MAX;
+	uint64_t brk = syscall(SYS_brk, 0);
+
+	for (int i = 0; i < n; i++) {
+		const uint64_t at = (uintptr_t)window + rand_r(seed) % 64 * 4096, len = (1 + rand_r(seed) % 16) * 4096;
+		struct late_call *c = &l->calls[i];
+
+		switch (rand_r(seed) % 7) {
+		case 0:
+		case 1:
+			*c = (struct late_call){ SYS_mmap, { 0, len, rand_r(seed) % 4, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0 }, at };
+			break;
+		case 2:
+			*c = (struct late_call){ SYS_mmap, { at, len, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0 }, at };
+			break;
+		case 3:
+			*c = (struct late_call){ SYS_munmap, { at, len }, 0 };
+			break;
+		case 4:
+			*c = (struct late_call){ SYS_mprotect, { ((uintptr_t)scratch + 4095) & -4096, 4096, rand_r(seed) % 4 }, 0 };
+			break;
+		case 5:
+			brk += rand_r(seed) % 40000;
+			*c = (struct late_call){ SYS_brk, { brk }, brk };
+			break;
+		default:
+			*c = (struct late_call){ SYS_munmap, { (uintptr_t)window, 64 * 4096 }, 0 };
+			if (rand_r(seed) % 64 == 0) /* all there is */
+				*c = (struct late_call){ SYS_munmap, { 0x70000, SITE_FAR - 0x70000 }, 0 };
+		}
+	}
+	__atomic_store_n(&l->n, n, __ATOMIC_SEQ_CST);
+}
+
+static void use_what_isnt_there(char *window, int fd, int zero, unsigned *seed)
+{
+	char *at = window + rand_r(seed) % 64 * 4096;
+	const size_t len = (1 + rand_r(seed) % 16) * 4096;
+	struct iovec v = { at, len };
+	unsigned char in[64];
+
+	switch (rand_r(seed) % 16) {
+	case 0: read(zero, at, len); break;
+	case 1: write(zero, at, len); break;
+	case 2: munmap(at, len); break;
+	case 3: mprotect(at, len, rand_r(seed) % 8); break;
+	case 4: mremap(at, len, len * 2, MREMAP_MAYMOVE); break;
+	case 5: madvise(at, len, rand_r(seed) % 2 ? MADV_DONTNEED : MADV_DONTFORK); break;
+	case 6: mlock(at, len); break;
+	case 7: mincore(at, len, in); break;
+	case 8: syscall(SYS_futex, at, 0, 1, &(struct timespec){ 0, 1 }, NULL, 0); break;
+	case 9: process_vm_readv(getpid(), &v, 1, &v, 1, 0); break;
+	case 10: pread(fd, at, 100, 0); break;
+	case 11: mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0); break;
+	case 12: close(open("/proc/self/maps", O_RDONLY)); break;
+	case 13: open(at, O_RDONLY); break;
+	case 14: syscall(SYS_brk, syscall(SYS_brk, 0) - 5000); break;
+	default:
+		if (fork() == 0) {
+			*(volatile char *)at = 1;
+			_exit(0);
+		}
+		waitpid(-1, NULL, 0);
+	}
+}
+
+static void fault_and_go_on(int sig, siginfo_t *info, void *context)
+{
+	static int often;
+
+	if (++often > 200)
+		_exit(0);
+	mmap((void *)((uintptr_t)info->si_addr & -4096), 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+CASE(forged_books)
+{
+	struct bystander b = stand_by();
+
+	for (unsigned seed = 1; seed <= 60; seed++)
+		ATTACK(&b, 400, {
+			struct sigaction sa = { .sa_sigaction = fault_and_go_on, .sa_flags = SA_SIGINFO | SA_NODEFER };
+			char *window = (char *)(1ul << 20);
+			unsigned at = seed;
+			int fd = open("/etc/passwd", O_RDONLY);
+			int zero = open("/dev/zero", O_RDWR);
+
+			if (seed % 2)
+				sigaction(SIGSEGV, &sa, NULL);
+			for (int i = 0; i < 60; i++) {
+				forge_likely(slot_late((struct slot *)CHAN_BASE), window, fd, &at);
+				for (int j = 0; j < 6; j++)
+					use_what_isnt_there(window, fd, zero, &at);
+				if (i % 4 == 0)
+					window[i * 4096] = 1;
+			}
+			if (seed % 4 < 2)
+				execl("/proc/self/exe", "x", "--list", NULL);
+		});
+	check_well(&b);
+}
+
+/* With each kind of event, however it came about: some can't have such calls before them. */
+CASE(forged_late_events)
+{
+	struct bystander b = stand_by();
+
+	for (unsigned kind = 0; kind < 10; kind++)
+		for (unsigned i = 0; i < 5; i++)
+			ATTACK(&b, 60, {
+				struct slot *s = (struct slot *)CHAN_BASE;
+				unsigned at = kind * 10 + i;
+
+				forge_late(slot_late(s), late_nrs[i], &at);
+				slot_late(s)->n = i % 2 ? 0 : LATE_MAX;
+				for (int j = 0; j < 6; j++)
+					s->args[j] = s->call.args[j] = -j;
+				s->nr = s->call.nr = i % 2 ? SYS_getpgid : SYS_exit_group;
+				s->kind = kind;
+				__atomic_store_n(&s->state, STATE_EVENT | STATE_LATE, __ATOMIC_RELEASE);
+				for (int j = 0; j < 100; j++)
+					sched_yield();
+			});
+	check_well(&b);
+}
+
+/* Takes leave to make such calls, wherever: what the host lets it do then it lets any stub do. */
+static void *forge_leave(void *arg)
+{
+	static unsigned once;
+	unsigned seed = arg ? (unsigned)(uintptr_t)arg : ++once;
+
+	for (;;) {
+		struct slot *s = (struct slot *)(CHAN_BASE + rand_r(&seed) % 4 * SLOT_BYTES);
+		struct slot_late *l = slot_late(s);
+		struct chan_lent *lent = (struct chan_lent *)(CHAN_BASE + SLOT_LENT);
+
+		*(volatile uint32_t *)&l->memory = *(volatile uint32_t *)&l->close = 1;
+		lent[rand_r(&seed) % 16].what = LENT_CLOSE | (rand_r(&seed) % 2 ? LENT_MAP | rand_r(&seed) % 256 : 0);
+		*(volatile uint64_t *)&l->bottom = rand_r(&seed) % 2 ? 0 : ~0ul;
+		*(volatile uint64_t *)&l->hole = rand_r(&seed) % 2 ? 0 : rand_r(&seed);
+		*(volatile uint64_t *)&l->top = rand_r(&seed) % 2 ? STUB_TEXT : rand_r(&seed) % 2 ? CHAN_BASE + CHAN_BYTES : (uint64_t)rand_r(&seed) << 12;
+		*(volatile uint64_t *)&l->brk_start = 0;
+		*(volatile uint64_t *)&l->brk = rand_r(&seed) % 2 ? STUB_TEXT - 4096 : (uint64_t)rand_r(&seed) << 10;
+		*(volatile uint64_t *)&l->brk_limit = ~0ul;
+		if (rand_r(&seed) % 8 == 0)
+			*(volatile uint32_t *)&l->n = rand_r(&seed) % 40;
+		if (!arg) /* once */
+			break;
+	}
+	return NULL;
+}
+
+static void call_wildly(unsigned rounds, unsigned seed)
+{
+	for (unsigned i = 0; i < rounds; i++) {
+		const uint64_t at = (uint64_t)rand_r(&seed) << 12;
+
+		mmap(NULL, 4096 << rand_r(&seed) % 20, rand_r(&seed) % 4, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, rand_r(&seed) % 16, 0);
+		mmap((void *)at, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, rand_r(&seed) % 16, 0);
+		munmap((void *)at, 4096);
+		mprotect((void *)at, 1 << 20, PROT_READ);
+		syscall(SYS_brk, STUB_TEXT - 8192);
+		syscall(SYS_brk, CHAN_BASE);
+		syscall(SYS_brk, at);
+		close(rand_r(&seed) % 16);
+		if (i % 16 == 0)
+			close(open("/etc/passwd", O_RDONLY));
+	}
+}
+
+/* By itself, by a thread of its own, and by another process that lives in the same memory. */
+CASE(forged_leave_for_late_calls)
+{
+	struct bystander b = stand_by();
+
+	for (unsigned seed = 0; seed < 9; seed++)
+		ATTACK(&b, 300, {
+			pthread_t t;
+
+			if (seed % 3 == 1)
+				pthread_create(&t, NULL, forge_leave, (void *)(uintptr_t)(seed + 1));
+			if (seed % 3 == 2 && clone((int (*)(void *))(void *)forge_leave, malloc(1 << 16) + (1 << 16), CLONE_VM, (void *)(uintptr_t)(seed + 1)) < 0)
+				_exit(1);
+			for (unsigned i = 0; i < 1000; i++) {
+				if (seed % 3 == 0)
+					forge_leave(NULL);
+				call_wildly(10, seed * 1000 + i);
+			}
+		});
+	check_well(&b);
+}
+
 /* Complete made-up events, as a stub would post them: every kind, with numbers and lengths of no sense. */
 CASE(made_up_events)
 {
