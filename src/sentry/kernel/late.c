@@ -68,6 +68,7 @@ bool late_hear(struct task *t)
 				 (unsigned long)calls[i].nr, (unsigned long)calls[i].ret);
 	}
 	t->mm->told = false;
+	atomic_store(&t->tells, false);
 	return good;
 }
 
@@ -111,14 +112,19 @@ void late_recall_locked(struct thread_group *tg)
 	}
 }
 
-// Not once it is here: then it has been heard.
+// Whoever comes tells before it isn't in_user any more: that is looked at last.
+static bool untold_locked(struct task *t)
+{
+	return (t->ctx && atomic_load(&t->in_user) && platform->late_untold(t->ctx)) || atomic_load(&t->tells);
+}
+
 static bool untold(struct task *t, bool ask)
 {
 	bool untold;
 
 	mutex_lock(&kernel()->tasks_mu);
-	untold = t->ctx && atomic_load(&t->in_user) && platform->late_untold(t->ctx);
-	if (untold && ask)
+	untold = untold_locked(t);
+	if (untold && ask && t->ctx && atomic_load(&t->in_user))
 		platform->interrupt(t->ctx);
 	mutex_unlock(&kernel()->tasks_mu);
 	return untold;
@@ -160,7 +166,7 @@ static struct task *next_untold(int *inout_tgid)
 	TAILQ_FOREACH(tg, &kernel()->groups, all_link) {
 		struct task *t = TAILQ_FIRST(&tg->tasks);
 
-		if (tg->tgid > *inout_tgid && t && t->ctx && (!found || tg->tgid < found->tg->tgid) && platform->late_untold(t->ctx))
+		if (tg->tgid > *inout_tgid && t && (!found || tg->tgid < found->tg->tgid) && untold_locked(t))
 			found = t;
 	}
 	if (found) {

@@ -116,6 +116,7 @@ struct task {
 	bool restore_blocked; // saved_blocked is put back after the handler (sigsuspend, ppoll, …)
 	stack_t altstack;
 	_Atomic bool in_user; // with the application, or on the way there: a sender must interrupt it (task_kick)
+	_Atomic bool tells; // it has come, and its late calls are being entered (late.c)
 	_Atomic bool signal_wake; // something for signal_pending() to look at; cleared on the way back
 	_Atomic bool exiting; // must die: exit_group of another thread, or SIGKILL
 	int exit_code; // wait status

@@ -159,10 +159,14 @@ static void fault(struct task *t, const struct platform_event *ev)
 
 void task_event(struct task *t, const struct platform_event *ev)
 {
-	t->came = true;
-	signal_mask_came(t);
 	// Nobody looks any more at the books of who ends as a whole.
-	if (ev->late && !(ev->kind == PLATFORM_SYSCALL && ev->call.nr == SYS_exit_group) && !late_hear(t)) {
+	const bool tells = ev->late && !(ev->kind == PLATFORM_SYSCALL && ev->call.nr == SYS_exit_group);
+
+	t->came = true;
+	if (tells)
+		atomic_store(&t->tells, true); // before in_user is cleared: late_await looks for the one or the other
+	signal_mask_came(t);
+	if (tells && !late_hear(t)) {
 		task_exit_group(t, SIGKILL);
 		return;
 	}
