@@ -900,3 +900,22 @@ CASE(reached_when_mapped)
 		OK(close(p[1]));
 	}
 }
+
+/* There is an end to how many mappings there may be, and nobody dies of it. */
+CASE(as_many_as_there_may_be)
+{
+	enum { MOST = 70000 };
+	char *p = mmap(NULL, 2 * (long)MOST * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int n = 0;
+
+	CHECK(p != MAP_FAILED);
+	while (n < MOST && mprotect(p + 2 * (long)n * PAGE, PAGE, PROT_READ) == 0)
+		n++;
+	EQ(errno, ENOMEM);
+	CHECK(n > 30000 && n < 33000); /* two for each, of 65530 */
+	ERR(mprotect(p + 2 * (long)n * PAGE, PAGE, PROT_READ), ENOMEM);
+	OK(munmap(p, 2 * (long)MOST * PAGE));
+	p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED);
+	OK(munmap(p, PAGE));
+}

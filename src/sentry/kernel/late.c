@@ -68,6 +68,8 @@ bool late_hear(struct task *t)
 				 (unsigned long)calls[i].nr, (unsigned long)calls[i].ret);
 	}
 	t->mm->told = false;
+	if (t->mm->nvmas >= MAPPINGS_PLENTY)
+		t->mm->late_stale = true;
 	atomic_store(&t->tells, false);
 	return good;
 }
@@ -84,8 +86,8 @@ void late_lend(struct task *t)
 
 	if (!t->mm->late_stale || !platform->set_late || kernel()->strace)
 		return;
-	t->mm->late_stale = false;
 	may = alone(t);
+	t->mm->late_stale = !may && t->mm->users == 1; // somebody may be looking at its descriptors only just
 	platform->set_late(t->ctx, may,
 			   may && task_rlimit(t, RLIMIT_AS) == RLIM64_INFINITY && task_rlimit(t, RLIMIT_DATA) == RLIM64_INFINITY &&
 					   mm_room(t->mm, &room) ?

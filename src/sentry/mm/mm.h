@@ -45,6 +45,8 @@ struct vma {
 
 enum { VMA_DONTFORK = 1, VMA_WIPEONFORK = 2 };
 
+enum { MAPPINGS_PLENTY = 32768 }; // who has more must ask for each, since there is an end to them
+
 struct mm {
 	struct ref ref; // tasks, and readers (procfs)
 	_Atomic int users; // tasks only

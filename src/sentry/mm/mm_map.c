@@ -103,10 +103,10 @@ int mm_over_limits(struct task *t, uint64_t len, int prot, int flags)
 	struct mm *mm = t->mm;
 	uint64_t as = task_rlimit(t, RLIMIT_AS), data = task_rlimit(t, RLIMIT_DATA);
 
-	if (mm->told)
-		return 0;
 	if (mm->nvmas >= MAPPINGS_MAX)
 		return -ENOMEM;
+	if (mm->told)
+		return 0;
 	if ((flags & MAP_LOCKED) && !mm_may_lock(t, len))
 		return -EAGAIN;
 	if (as != RLIM64_INFINITY && (len > as || mm->total_bytes > as - len))
@@ -277,7 +277,7 @@ bool mm_room(struct mm *mm, struct platform_room *out)
 	bool may;
 
 	mutex_lock(&mm->mu);
-	may = !mm->our_bytes && !mm->lock_future && mm->nvmas < MAPPINGS_MAX / 2;
+	may = !mm->our_bytes && !mm->lock_future && mm->nvmas < MAPPINGS_PLENTY;
 	if (may)
 		find_room_locked(mm, out);
 	mutex_unlock(&mm->mu);
@@ -301,7 +301,7 @@ int mm_brk(struct task *t, uaddr_t brk, uaddr_t *out_brk)
 	old_end = PAGE_ALIGN(mm->brk);
 	new_end = PAGE_ALIGN(brk);
 	if (brk < mm->brk_start || brk > APP_MAX ||
-	    (task_rlimit(t, RLIMIT_DATA) != RLIM64_INFINITY && brk - mm->brk_start > task_rlimit(t, RLIMIT_DATA)))
+	    (!mm->told && task_rlimit(t, RLIMIT_DATA) != RLIM64_INFINITY && brk - mm->brk_start > task_rlimit(t, RLIMIT_DATA)))
 		goto out;
 	if (new_end > old_end) {
 		if (!vma_range_free(mm, old_end, new_end + PAGE_SIZE) ||

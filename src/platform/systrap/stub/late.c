@@ -98,7 +98,7 @@ static bool late_map(struct slot *s)
 		return false;
 	if (a[5] % PAGE_BYTES || a[5] >> 62 || (!anonymous && fd < 0) || !a[1] || a[1] > STUB_TEXT)
 		return false;
-	if (!fixed && (a[0] || len <= l->hole || l->top < l->bottom || len > l->top - l->bottom || l->hole == HOLE_UNKNOWN))
+	if (!fixed && (a[0] || len <= l->hole || l->top < l->bottom || len > l->top - l->bottom))
 		return false;
 	if (!range_good(addr, len, &end))
 		return false;
