@@ -30,7 +30,7 @@ unsigned systrap_late_calls(struct platform_ctx *ctx, struct platform_late out[P
 	const uint32_t n = MIN(*(volatile uint32_t *)&l->n, (uint32_t)LATE_MAX);
 
 	memcpy(out, l->calls, n * sizeof(*out));
-	l->n = 0;
+	__atomic_store_n(&l->n, 0, __ATOMIC_RELEASE);
 	return n;
 }
 

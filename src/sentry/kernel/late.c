@@ -74,9 +74,10 @@ bool late_hear(struct task *t)
 	return good;
 }
 
+// A thread that ends has nothing to do with the memory any more when it isn't one of its users.
 static bool alone(struct task *t)
 {
-	return t->mm->users == 1 && t->tg->ntasks == 1 && fdtable_alone(t->files);
+	return t->mm->users == 1 && fdtable_alone(t->files);
 }
 
 void late_lend(struct task *t)
