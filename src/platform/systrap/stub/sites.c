@@ -198,18 +198,24 @@ static void begin(void)
 
 // A fork copies page by page what lies in a mapping of the host's of which a page was written to, and an exit undoes each: so code that is written to
 // is made a mapping of its own, which the host keeps apart since it isn't for core dumps; so large that those of neighbouring sites are one.
-static void open_apart(uint64_t start, uint64_t len, int prot, uint64_t at)
+// True if nobody else is about, and the jump is written at once.
+static bool open_apart(uint64_t start, uint64_t len, const struct site *s, bool alone)
 {
-	const uint64_t block = at & -BLOCK_BYTES, from = block > start ? block : start;
+	const uint64_t block = s->addr & -BLOCK_BYTES, from = block > start ? block : start;
 	const uint64_t to = block + BLOCK_BYTES < start + len ? block + BLOCK_BYTES : start + len;
-	uint8_t byte;
+	uint8_t jump[SITE_JUMP_BYTES];
 
+	alone = alone && to - s->addr >= SITE_JUMP_BYTES;
 	stub_call3(SYS_madvise, from, to - from, MADV_DONTDUMP);
-	if (stub_call3(SYS_mprotect, from, to - from, prot | PROT_WRITE) < 0)
-		return;
-	if (stub_copy(&byte, (const void *)at, 1) == 0)
-		stub_copy((void *)at, &byte, 1);
-	stub_call3(SYS_mprotect, from, to - from, prot);
+	if (stub_call3(SYS_mprotect, from, to - from, s->prot | PROT_WRITE) < 0)
+		return false;
+	make_jump(s, jump);
+	if (alone)
+		stub_copy((void *)s->addr, jump, sizeof(jump));
+	else
+		stub_copy((void *)s->addr, s->code, 1);
+	stub_call3(SYS_mprotect, from, to - from, s->prot);
+	return alone;
 }
 
 void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t len)
@@ -220,9 +226,9 @@ void site_patch(uint64_t after, int prot, bool alone, uint64_t start, uint64_t l
 		return; // the next calls ask again
 	s = site_classify(after, &like) ? record(&like) : 0;
 	if (s) {
-		open_apart(start, len, prot, after - 1);
 		s->prot = prot;
-		poke(s, true, alone);
+		if (!open_apart(start, len, s, alone))
+			poke(s, true, alone);
 	}
 	end();
 }
