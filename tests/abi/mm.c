@@ -868,3 +868,52 @@ CASE(rewritten_after_fork_many_times)
 		EXITED(c, 0);
 	}
 }
+
+/* What may be written to from now on counts as data, as if it had been mapped so. */
+CASE(data_by_protection)
+{
+	const struct rlimit little = { PG, RLIM_INFINITY }, none = { 0, RLIM_INFINITY };
+	char *p = map(4 * PG, PROT_READ, ANON), *q = map(4 * PG, RW, ANON);
+	int fd;
+
+	put_file("f", "x", 0644);
+	fd = OK(open("f", O_RDWR));
+	OK(setrlimit(RLIMIT_DATA, &little));
+	ERR(mprotect(p + PG, PG, RW), ENOMEM);
+	OK(mprotect(q, 4 * PG, RW));
+	OK(mprotect(q, PG, PROT_READ));
+	ERR(mprotect(q, PG, RW), ENOMEM);
+	OK(mprotect(p, 4 * PG, PROT_NONE));
+	p = mmap(NULL, PG, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	OK(mprotect(p, PG, RW));
+	OK(setrlimit(RLIMIT_DATA, &none)); /* which Linux doesn't take seriously, for valgrind's sake */
+	OK(mprotect(q, PG, RW));
+}
+
+/* As /proc tells it, in pages of 4 KiB. */
+static long locked(void)
+{
+	char line[128];
+	FILE *f = fopen("/proc/self/status", "r");
+	long kb = -1;
+
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "VmLck: %ld", &kb) == 1)
+			break;
+	fclose(f);
+	return kb / 4;
+}
+
+CASE(locked_memory_is_told)
+{
+	char *p = map(4 * PG, RW, ANON);
+	long before = locked();
+
+	OK(mlock(p, 3 * PG));
+	EQ(locked(), before + 3);
+	OK(munlock(p + PG, PG));
+	EQ(locked(), before + 2);
+	OK(munmap(p, 4 * PG));
+	EQ(locked(), before);
+}

@@ -314,3 +314,56 @@ CASE(walks_amid_mounts)
 	passed.over = true;
 	EQ(pthread_join(t, NULL), 0);
 }
+
+/* Nothing of such a mount is executed, by no way: not mapped so either, nor made so, whoever opened it when and however often. */
+CASE(nothing_is_executed)
+{
+	const int any = MAP_PRIVATE, rx = PROT_READ | PROT_EXEC;
+	char *p;
+	int fd;
+
+	own_namespace();
+	OK(mkdir("dir", 0755));
+	put_file("dir/f", "x", 0644);
+	OK(mkdir("no", 0755));
+	OK(mount("dir", "no", NULL, MS_BIND, NULL));
+	OK(mount(NULL, "no", NULL, MS_BIND | MS_REMOUNT | MS_NOEXEC, NULL));
+	for (int i = 0; i < 8; i++) {
+		fd = OK(open("no/f", O_RDONLY));
+		p = mmap(NULL, 4096, PROT_READ, any, fd, 0);
+		CHECK(p != MAP_FAILED);
+		ERR(mprotect(p, 4096, rx), EACCES);
+		ERR((long)mmap(NULL, 4096, rx, any, fd, 0), EPERM);
+		ERR((long)mmap(p, 4096, rx, any | MAP_FIXED, fd, 0), EPERM);
+		ERR((long)mmap(NULL, 4096, rx, MAP_SHARED, fd, 0), EPERM);
+		EQ(p[0], 'x');
+		OK(munmap(p, 4096));
+		OK(close(fd));
+		fd = OK(open("dir/f", O_RDONLY));
+		p = mmap(NULL, 4096, rx, any, fd, 0);
+		CHECK(p != MAP_FAILED);
+		OK(munmap(p, 4096));
+		OK(close(fd));
+	}
+}
+
+/* What lies in the namespace that was left has its path as before; only getcwd says that there is no way from the root. */
+CASE(links_to_another_namespace)
+{
+	char before[4096] = { 0 }, after[4096] = { 0 };
+	ssize_t n = OK(readlink("/proc/self/exe", before, sizeof before));
+
+	own_namespace();
+	EQ(readlink("/proc/self/exe", after, sizeof after), n);
+	CHECK(!memcmp(before, after, n));
+	OK(mkdir("m", 0755));
+	OK(mount("none", "m", "tmpfs", 0, NULL));
+	OK(mkdir("m/d", 0755));
+	OK(chdir("m/d"));
+	OK(umount2("../../m", MNT_DETACH));
+	memset(after, 0, sizeof after);
+	n = OK(readlink("/proc/self/cwd", after, sizeof after));
+	STREQ(after, "/d");
+	OK(syscall(SYS_getcwd, after, sizeof after));
+	STREQ(after, "(unreachable)/d");
+}

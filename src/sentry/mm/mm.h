@@ -22,6 +22,7 @@ struct vm_backing {
 	uint64_t offset; // in hostfd
 	bool deny_shared_write; // MAP_SHARED of a file opened read-only: mprotect can't add PROT_WRITE
 	bool host_denies; // nor could the host, by this descriptor
+	bool deny_exec; // of a mount with noexec: mprotect can't add PROT_EXEC
 };
 
 struct vma {

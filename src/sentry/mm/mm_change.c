@@ -28,6 +28,7 @@ int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot)
 	struct vma *v;
 	uaddr_t end, stop;
 	int err = mm_check_range(addr, len, &end), early = 0;
+	uint64_t more = 0;
 
 	if (err || addr == end)
 		return err;
@@ -45,8 +46,10 @@ int mm_protect(struct task *t, uaddr_t addr, uint64_t len, int prot)
 	if (stop < end)
 		early = -ENOMEM;
 	for (; v && v->start < stop; v = vma_next(v)) {
-		if (prot & ~v->max_prot) {
-			early = -EACCES;
+		if (prot & PROT_WRITE && !(v->prot & PROT_WRITE) && v->flags & MAP_PRIVATE)
+			more += MIN(v->end, stop) - MAX(v->start, addr);
+		if (prot & ~v->max_prot || mm_over_data(t, more)) {
+			early = prot & ~v->max_prot ? -EACCES : -ENOMEM;
 			stop = MAX(v->start, addr);
 		}
 	}

@@ -13,6 +13,7 @@ bool mm_range_reserved(uaddr_t start, uaddr_t end); // some of it is the platfor
 // A free place for len bytes, or hint itself with MAP_FIXED. 0 or the errno that mmap answers.
 int mm_choose_place_locked(struct mm *mm, uaddr_t hint, uint64_t len, int flags, uaddr_t *out);
 bool mm_may_lock(struct task *t, uint64_t len); // RLIMIT_MEMLOCK
+bool mm_over_data(struct task *t, uint64_t len); // len bytes more that may be written to would pass RLIMIT_DATA
 int mm_over_limits(struct task *t, uint64_t len, int prot, int flags); // 0, or the errno of the limit that len more bytes would pass
 // Maps as proto says, at a place as mm_choose_place_locked finds it. 0 or -errno.
 int mm_map_locked(struct task *t, uaddr_t hint, const struct vma *proto, uint64_t len, int place_flags, uaddr_t *out_addr);

@@ -98,10 +98,19 @@ bool mm_may_lock(struct task *t, uint64_t len)
 	return limit == RLIM64_INFINITY || (len <= limit && t->mm->locked_bytes <= limit - len) || cred_has_cap(t->cred, CAP_IPC_LOCK);
 }
 
+bool mm_over_data(struct task *t, uint64_t len)
+{
+	uint64_t limit = task_rlimit(t, RLIMIT_DATA);
+
+	if (limit == 0) // Linux lets valgrind, which sets that, go on
+		limit = t->tg->rlimits[RLIMIT_DATA].rlim_max;
+	return len && limit != RLIM64_INFINITY && !t->mm->told && (len > limit || t->mm->data_bytes > limit - len);
+}
+
 int mm_over_limits(struct task *t, uint64_t len, int prot, int flags)
 {
 	struct mm *mm = t->mm;
-	uint64_t as = task_rlimit(t, RLIMIT_AS), data = task_rlimit(t, RLIMIT_DATA);
+	uint64_t as = task_rlimit(t, RLIMIT_AS);
 
 	if (mm->nvmas >= MAPPINGS_MAX)
 		return -ENOMEM;
@@ -111,9 +120,7 @@ int mm_over_limits(struct task *t, uint64_t len, int prot, int flags)
 		return -EAGAIN;
 	if (as != RLIM64_INFINITY && (len > as || mm->total_bytes > as - len))
 		return -ENOMEM;
-	if (data != RLIM64_INFINITY && (prot & PROT_WRITE) && (flags & MAP_PRIVATE) && (len > data || mm->data_bytes > data - len))
-		return -ENOMEM;
-	return 0;
+	return prot & PROT_WRITE && flags & MAP_PRIVATE && mm_over_data(t, len) ? -ENOMEM : 0;
 }
 
 static int queue_map(struct task *t, const struct vma *v)
@@ -187,6 +194,8 @@ int mm_map(struct task *t, uaddr_t addr, uint64_t len, int prot, int flags, stru
 		proto.host_offset = backing->offset;
 		if (backing->deny_shared_write && (proto.flags & MAP_SHARED))
 			proto.max_prot &= ~PROT_WRITE;
+		if (backing->deny_exec)
+			proto.max_prot &= ~PROT_EXEC;
 	}
 	if (len == 0)
 		err = -EINVAL;

@@ -108,7 +108,7 @@ long sys_getcwd(struct task *t, const struct sysargs *args)
 	cwd = path_get(&t->fs->cwd);
 	root = path_get(&t->fs->root);
 	mutex_unlock(&t->fs->mu);
-	len = vfs_path_string(&cwd, &root, buf, sizeof(buf));
+	len = vfs_path_string(&cwd, &root, true, buf, sizeof(buf));
 	if (len >= 0 && path_is_gone(&cwd))
 		len = -ENOENT;
 	path_put(&cwd);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <linux/mman.h>
 
 #include "abi/errno.h"
@@ -55,7 +56,10 @@ long sys_mmap(struct task *t, const struct sysargs *args)
 	f = fd_file(t, (int)args->a[4]);
 	if (!f)
 		return -EBADF;
+	backing.deny_exec = f->path.mnt && mount_flags(f->path.mnt) & ST_NOEXEC;
 	err = check_file(f, prot, shared);
+	if (!err && backing.deny_exec && prot & PROT_EXEC && !t->mm->told)
+		err = -EPERM;
 	if (!err && offset + PAGE_ALIGN(len) < offset)
 		err = -EOVERFLOW;
 	if (!err)

@@ -2,6 +2,7 @@
 #include "sentry/vfs/loans.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 
 #include "abi/errno.h"
 #include "lib/container_of.h"
@@ -169,6 +170,16 @@ static bool may_lend(void)
 	return platform->lend && !kernel()->strace && !kernel()->vfs->nwatches;
 }
 
+// What is lent of f, or may be.
+static bool terms(struct file *f, struct task *t, bool wrote, struct platform_loan *out)
+{
+	if (!f->ops->lend || !f->ops->lend(f, t, wrote, out))
+		return false;
+	if (mount_flags(f->path.mnt) & ST_NOEXEC)
+		out->kinds &= ~PLATFORM_LEND_MAP;
+	return true;
+}
+
 // A lock may hang on a close, which others wait for.
 static bool closes_late(const struct task *t, const struct file *f)
 {
@@ -184,7 +195,7 @@ void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 		return;
 	inode_used(f->inode);
 	mutex_lock(&f->inode->mu);
-	if (f->ops->lend(f, t, wrote, &spec)) {
+	if (terms(f, t, wrote, &spec)) {
 		if (closes_late(t, f))
 			spec.kinds |= PLATFORM_LEND_CLOSE;
 		keep = fdtable_lend(t, fd, f, &spec) == -ENOENT;
@@ -211,7 +222,7 @@ void loan_at_open(struct task *t, int fd, struct file *f)
 	if (!may_lend() || !closes_late(t, f))
 		return;
 	mutex_lock(&f->inode->mu);
-	if (f->ops->lend && !f->ops->lend(f, t, false, &spec))
+	if (!terms(f, t, false, &spec))
 		spec = (struct platform_loan){0};
 	spec.kinds |= PLATFORM_LEND_CLOSE;
 	if (lend_opened(t, fd, f, &spec) == -ENOENT)

@@ -335,7 +335,7 @@ bool path_is_gone(const struct path *p)
 	return !d->hashed && !dentry_is_root(d) && d != p->mnt->root && !(d->inode && d->inode->uncached);
 }
 
-int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst, size_t cap)
+int64_t vfs_path_string(const struct path *p, const struct path *root, bool tells, char *dst, size_t cap)
 {
 	static const char unreachable[] = "(unreachable)", deleted[] = " (deleted)";
 	char buf[PATH_MAX + 16];
@@ -353,7 +353,7 @@ int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst
 	if (p->mnt == kernel()->vfs->memfd_mnt)
 		reachable = true; // nobody's place, but shown like one
 	gone = path_is_gone(p);
-	n = snprintf(dst, cap, "%s%s%s", reachable ? "" : unreachable, at, gone ? deleted : "");
+	n = snprintf(dst, cap, "%s%s%s", reachable || !tells ? "" : unreachable, at, gone ? deleted : "");
 	return n < (int)cap ? n : -ERANGE;
 }
 
@@ -376,7 +376,7 @@ void vfs_each_mount(struct fs_context *fs, void (*fn)(void *arg, struct mount *m
 	for (int i = 0; i < n; i++) {
 		struct path p = {all[i], all[i]->root};
 
-		if (vfs_path_string(&p, &root, where, sizeof(where)) >= 0 && where[0] == '/')
+		if (vfs_path_string(&p, &root, true, where, sizeof(where)) >= 0 && where[0] == '/')
 			fn(arg, all[i], where);
 		mount_put(all[i]);
 	}

@@ -228,8 +228,9 @@ int vfs_lookup_at(struct task *t, int dirfd, uaddr_t upath, unsigned flags, stru
 int vfs_lookup_from(struct task *t, int dirfd, const char *path, unsigned flags, struct path *out_path); // path is here already
 // Where a *at call starts: out_dir stays empty for AT_FDCWD and absolute paths (pass NULL on then). 0 or -EBADF.
 int vfs_dirfd(struct task *t, int dirfd, const char *path, struct path *out_dir);
-// Absolute path of p as seen from root (for getcwd, /proc links); "(unreachable)" prefix as Linux. Length or -ERANGE.
-int64_t vfs_path_string(const struct path *p, const struct path *root, char *dst, size_t cap);
+// Absolute path of p as seen from root (NULL: from p's own), of what can't be reached from there as seen from where it is mounted: tells, by a prefix
+// "(unreachable)" (getcwd), or not (/proc). Length or -ERANGE.
+int64_t vfs_path_string(const struct path *p, const struct path *root, bool tells, char *dst, size_t cap);
 
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 int inode_permission(struct inode *inode, const struct cred *cred, int mask); // 0, -EACCES, -EROFS

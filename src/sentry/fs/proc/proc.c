@@ -179,7 +179,7 @@ int proc_readlink(struct inode *inode, char *dst, size_t cap)
 		root = path_get(&reader->fs->root);
 		mutex_unlock(&reader->fs->mu);
 	}
-	len = vfs_path_string(&p, reader ? &root : NULL, dst, cap);
+	len = vfs_path_string(&p, reader ? &root : NULL, false, dst, cap);
 	if (reader)
 		path_put(&root);
 	path_put(&p);

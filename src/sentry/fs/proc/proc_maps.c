@@ -56,7 +56,7 @@ static void show_row(struct proc_text *x, const struct row *r, const struct path
 	int len;
 
 	if (r->file) {
-		if (vfs_path_string(&r->file->path, root, path, sizeof(path)) < 0)
+		if (vfs_path_string(&r->file->path, root, false, path, sizeof(path)) < 0)
 			path[0] = 0;
 		dev = r->file->inode->sb->dev;
 		ino = r->file->inode->attr.ino;

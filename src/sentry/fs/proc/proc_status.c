@@ -28,7 +28,7 @@ struct view { // what both files show, taken at one moment
 	ksigset_t pending, shared_pending, blocked, ignored, caught;
 	struct cred *cred; // counted; NULL once it is gone
 	uint64_t utime, stime, cutime, cstime, minflt, majflt, start;
-	uint64_t vsize, data, stack_start, code_start, code_end, rss, shared; // rss, shared: bytes
+	uint64_t vsize, data, locked, stack_start, code_start, code_end, rss, shared; // rss, shared: bytes
 	uint64_t data_start, data_end, brk_start, arg_start, arg_end, env_start, env_end;
 	int nice, policy, rt_priority;
 	uint64_t cpus_allowed;
@@ -85,6 +85,7 @@ static void take_view(struct proc_node *n, struct view *v)
 		return;
 	mutex_lock(&mm->mu);
 	v->vsize = mm->total_bytes;
+	v->locked = mm->locked_bytes;
 	v->data = mm->data_bytes;
 	v->code_start = mm->code_start;
 	v->code_end = mm->code_end;
@@ -190,11 +191,11 @@ int proc_show_status(struct proc_node *n, struct proc_text *x)
 
 		// The peaks aren't kept: what is now stands for them.
 		proc_printf(x,
-			    "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8d kB\nVmPin:\t%8d kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n"
+			    "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t%8d kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n"
 			    "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t%8d kB\nVmData:\t%8lu kB\nVmStk:\t%8d kB\n"
 			    "VmExe:\t%8lu kB\nVmLib:\t%8d kB\nVmPTE:\t%8d kB\nVmSwap:\t%8d kB\nHugetlbPages:\t%8d kB\n"
 			    "CoreDumping:\t0\nTHP_enabled:\t1\n",
-			    kb, kb, 0, 0, rss, rss, rss - shared, shared, 0, data, 132,
+			    kb, kb, (unsigned long)(v.locked / 1024), 0, rss, rss, rss - shared, shared, 0, data, 132,
 			    (unsigned long)((v.code_end - v.code_start) / 1024), 0, 0, 0, 0);
 	}
 	proc_printf(x, "Threads:\t%d\nSigQ:\t0/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\nSigCgt:\t%016lx\n",
