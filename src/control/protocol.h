@@ -9,8 +9,9 @@
 //              maskedPaths, readonlyPaths: [PATH]
 //              descriptor: the gofer's socket
 //   start      container, args, env, cwd, uid, gid, groups, caps: [bounding, effective, inheritable, permitted, ambient], noNewPrivs,
-//              umask (-1: default), oomScoreAdj, rlimits: [[resource, soft, hard]] (-1: none), killable, terminal, terminalFds
+//              umask (-1: default), oomScoreAdj, rlimits: [[resource, soft, hard]] (-1: none), killable, waited, terminal, terminalFds
 //              descriptors: standard input, output, error …      → pid
+//              waited: `wait` will follow, for which the end of the container waits, too
 //              With terminal the first is the host side of one (raw), or its screen; bit n of terminalFds: descriptor n is that
 //              terminal, and isn't sent; bits 3 and 4: CONTROL_TERMINAL_*
 //   prepare    as start, but the process is only kept for:

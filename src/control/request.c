@@ -234,6 +234,7 @@ static const char *parse_start(struct control_request *r, json_t *json)
 	p->umask = umask;
 	p->oom_score_adj = oom;
 	p->no_new_privs = get_bool(json, "noNewPrivs");
+	p->waited = get_bool(json, "waited");
 	p->killable = get_bool(json, "killable");
 	p->terminal = get_bool(json, "terminal");
 	error = parse_caps(json, p) ?: parse_rlimits(json, p) ?: parse_groups(r, json, p);

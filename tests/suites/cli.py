@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 
 from .bundles import config, process_state, root_folder, run_cases, runtime, wait_for
 from .job import Job, descendants, kill_tree
@@ -444,6 +445,22 @@ def case_container_ends_during_exec(ctx, where):
         assert seen[0] == seen[1] == [("", 137)] * 4, f"{end[0]}: runc {seen[0]}, hull {seen[1]}"
 
 
+def case_container_ends_before_exec_waits(ctx, where):
+    """So does whoever comes a little late to ask: here it is held up by the file that it writes the process's number to."""
+    hull = runtime(ctx, where)
+    folder = hull.bundle(spec_of(ctx, SLEEP))
+    assert hull.detached("run", "-d", "-b", folder, "x") == 0
+    argv = hull.argv("exec", "--internal-pid-file", f"{folder}/pid", "x", *sh("echo ready; exec sleep 1000"))
+    p = subprocess.Popen(["sh", "-c", f'mkfifo {folder}/pid.$$ && exec "$@"', "sh", *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "ready\n"
+    hull("kill", "x", "KILL")
+    time.sleep(0.2)
+    assert open(f"{folder}/pid.{p.pid}").read() != ""
+    assert (p.communicate(timeout=30 * ctx.args.slow)[1], p.returncode) == ("", 137)
+    hull("delete", "--force", "x")
+
+
 def case_short_lives(ctx, where):
     """A program that ends, or is killed, at once, with many of its kind on the machine: each command says how it went."""
     hull = runtime(ctx, where)
@@ -838,7 +855,7 @@ GROUPS = {
             case_root_readonly, case_mounts, case_relative_bind, case_protected_paths, case_overlay, case_limits, case_limits_hold, case_replaced_while_opened, case_preserved_descriptors,
             case_warnings],
     "life": [case_life, case_exec, case_exec_detached, case_exec_names_in_common, case_short_exec, case_wait, case_kill_all, case_pause, case_list, case_hooks,
-             case_deleted_while_run, case_container_ends_during_exec, case_short_lives, case_one_of_many, case_signals_to_run],
+             case_deleted_while_run, case_container_ends_during_exec, case_container_ends_before_exec_waits, case_short_lives, case_one_of_many, case_signals_to_run],
     "do": [case_do_status, case_do_surroundings, case_do_one_processor, case_do_names_in_common, case_do_offsets, case_do_pipes, case_do_signals],
     "texts": [case_help, case_spec, case_log, case_each_call_is_logged, case_late_calls, case_profile_start, case_perf_map, case_code_apart],
 }

@@ -169,6 +169,7 @@ static int start_process(const struct options *o, const char *id, const struct o
 	*out_tty = io.tty_fd;
 	if (ret == 0) {
 		args = plan_process(id, p, p->terminal);
+		json_object_set_new(args, "waited", json_boolean(!o->detach));
 		json_object_set_new(args, "terminalFds", json_integer(io.terminal_fds));
 		if (control_call(c, "start", args, io.fds, io.nfds, &reply) < 0) {
 			ret = err_set(err, "%s", c->error);

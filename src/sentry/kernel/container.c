@@ -39,6 +39,8 @@ struct container_started {
 	TAILQ_ENTRY(container_started) link;
 	int pid, wait_status;
 	bool ended;
+	bool waited; // whoever started it is going to ask for its status
+	bool asked, owed; // somebody did, after its end; nobody has yet, and should
 };
 
 enum { ENDED_KEPT_MAX = 256 }; // of those that nobody may ever ask for
@@ -345,6 +347,7 @@ int container_start_process(struct container *c, const struct process_spec *p, i
 		c->nothers++;
 	}
 	*out_pid = record->pid = t->tid;
+	record->waited = p->waited;
 	TAILQ_INSERT_TAIL(&c->started_list, record, link);
 	if (c->paused)
 		atomic_store(&t->signal_wake, true); // stops before its first instruction
@@ -364,9 +367,29 @@ static struct container_started *find_started_locked(struct container *c, int pi
 	return NULL;
 }
 
+static void tell_end(struct container *c, struct thread_group *init);
+
+static struct thread_group *take_ended_init_locked(struct container *c)
+{
+	struct thread_group *init = c->nothers == 0 ? c->ended_init : NULL;
+
+	if (init)
+		c->ended_init = NULL;
+	return init;
+}
+
+// One of those that were started beside the init has ended, and who waits for it knows. Answers what tell_end() is to be called for.
+static struct thread_group *other_told_locked(struct container *c)
+{
+	if (c->nothers)
+		c->nothers--;
+	return take_ended_init_locked(c);
+}
+
 int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_status), void *arg)
 {
 	struct container_waiter *w = kmem_alloc(&waiter_type);
+	struct thread_group *init = NULL;
 	struct container_started *s;
 	bool ended;
 	int status;
@@ -380,6 +403,12 @@ int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_
 	status = ended ? s->wait_status : 0;
 	if (s && !ended)
 		LIST_INSERT_HEAD(&c->waiters, w, link);
+	if (ended && s->owed) {
+		s->owed = false;
+		init = other_told_locked(c);
+	} else if (ended) {
+		s->asked = true;
+	}
 	mutex_unlock(&kernel()->tasks_mu);
 	if (s && !ended)
 		return 0;
@@ -387,6 +416,7 @@ int container_wait(struct container *c, int pid, void (*fn)(void *arg, int wait_
 	if (!s)
 		return -ESRCH;
 	fn(arg, status);
+	tell_end(c, init);
 	return 0;
 }
 
@@ -419,10 +449,11 @@ static void log_live(const char *name, uint64_t count, void *arg)
 	log_debug("alive at the end: %lu %s", (unsigned long)count, name);
 }
 
-// Whoever waits for tg hears of its end. tg is put.
-static void tell_waiters(struct thread_group *tg)
+// Whoever waits for tg hears of its end; true if there was somebody. tg is put.
+static bool tell_waiters(struct thread_group *tg)
 {
 	struct container *c = tg->container;
+	bool told = false;
 	LIST_HEAD(, container_waiter) mine = LIST_HEAD_INITIALIZER(mine);
 	struct container_waiter *w, *next;
 
@@ -431,6 +462,7 @@ static void tell_waiters(struct thread_group *tg)
 		if (w->pid == tg->tgid) {
 			LIST_REMOVE(w, link);
 			LIST_INSERT_HEAD(&mine, w, link);
+			told = true;
 		}
 	mutex_unlock(&kernel()->tasks_mu);
 	LIST_FOREACH_SAFE(w, &mine, link, next) {
@@ -438,6 +470,7 @@ static void tell_waiters(struct thread_group *tg)
 		kmem_free(&waiter_type, w);
 	}
 	group_put(tg);
+	return told;
 }
 
 // The end of a container, which may be that of the sandbox. init NULL: not yet.
@@ -452,15 +485,6 @@ static void tell_end(struct container *c, struct thread_group *init)
 		c->on_exit(c, c->arg);
 	group_put(init); // c->init's
 	group_put(init);
-}
-
-static struct thread_group *take_ended_init_locked(struct container *c)
-{
-	struct thread_group *init = c->nothers == 0 ? c->ended_init : NULL;
-
-	if (init)
-		c->ended_init = NULL;
-	return init;
 }
 
 static void others_take_long(struct ktimer *timer)
@@ -479,9 +503,11 @@ static void others_take_long(struct ktimer *timer)
 // with the init, is told before the sandbox is taken down.
 static void tell_gone(void *arg)
 {
-	struct thread_group *tg = arg, *init;
+	struct thread_group *tg = arg, *init = NULL;
 	struct container *c = tg->container;
-	bool started;
+	const int pid = tg->tgid;
+	struct container_started *s;
+	bool started, told;
 
 	mutex_lock(&kernel()->tasks_mu);
 	started = record_end_locked(c, tg);
@@ -497,13 +523,15 @@ static void tell_gone(void *arg)
 		return;
 	}
 	mutex_unlock(&kernel()->tasks_mu);
-	tell_waiters(tg);
+	told = tell_waiters(tg);
 	if (!started)
 		return;
 	mutex_lock(&kernel()->tasks_mu);
-	if (c->nothers)
-		c->nothers--;
-	init = take_ended_init_locked(c);
+	s = find_started_locked(c, pid);
+	if (s && s->waited && !told && !s->asked)
+		s->owed = true; // it ended sooner than its command could ask
+	else
+		init = other_told_locked(c);
 	mutex_unlock(&kernel()->tasks_mu);
 	tell_end(c, init);
 }

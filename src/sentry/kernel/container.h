@@ -22,6 +22,7 @@ struct process_spec {
 	bool no_new_privs;
 	mode_t umask; // (mode_t)-1: 022
 	int oom_score_adj;
+	bool waited; // container_wait() will be called for it
 	bool killable; // the first process dies of signals like any other, although it is process 1
 	struct rlimit64 rlimits[RLIM_NLIMITS]; // 0/0 with rlimit_set clear: the default
 	uint32_t rlimit_set; // bit per resource
