@@ -157,9 +157,7 @@
 #define LATE_MAX 32 // likewise: PLATFORM_LATE_MAX
 #define STAT_WORDS 18
 #define DUE_CALLS 480
-#ifndef PLATFORM_RANDOM_BYTES
-#define PLATFORM_RANDOM_BYTES 32
-#endif
+#define PLATFORM_RANDOM_BYTES 32 // as platform.h has it
 
 // Offsets that the assembler needs; checked below.
 #define SLOT_REGS 4096

@@ -256,7 +256,6 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	atomic_store_explicit(&ev.last_cpu_plus_1, ctx->cpu + 1, memory_order_relaxed);
-	out->late = state & STATE_LATE;
 	switch (kind & KIND_MASK) {
 	case KIND_SYSCALL:
 		out->kind = PLATFORM_SYSCALL;
@@ -284,7 +283,6 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		break;
 	case KIND_COPY_FAILED:
 		out->kind = PLATFORM_OP_FAILED;
-		out->late = false; // between an event and what its answer brought there was none
 		out->failed.moved = 0;
 		out->failed.err = EFAULT;
 		out->failed.op_tag = PLATFORM_TAG_COPY;
@@ -293,7 +291,6 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		int err = s->fail_err;
 
 		out->kind = PLATFORM_OP_FAILED;
-		out->late = false; // between an event and what its answer brought there was none
 		out->failed.err = err > 0 && err < 4096 ? err : EIO;
 		out->failed.op_tag = s->fail_tag;
 		out->failed.moved = s->op_result;
@@ -302,6 +299,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 	default:
 		out->kind = PLATFORM_INTERRUPTED;
 	}
+	out->late = (state & STATE_LATE) && out->kind != PLATFORM_OP_FAILED; // between an event and what its answer brought there was none
 	if (ctx->pinned)
 		files_settle(ctx, out->kind == PLATFORM_OP_FAILED && !out->failed.moved);
 	if (ctx->interrupted) { // whoever sets it from now on means the next resume

@@ -12,6 +12,12 @@
 _Static_assert(STUB_FD_FILES == STUB_FD_CACHE + STUB_FD_CACHE_LEN, "OP_RECV's indexes go on");
 _Static_assert(STUB_FD_FILES_LEN <= 32, "a bit each");
 
+// Of the stub's descriptors from STUB_FD_CACHE on.
+static uint32_t place_of(uint32_t i)
+{
+	return STUB_FD_CACHE_LEN + i;
+}
+
 static void pin_locked(struct platform_ctx *ctx, uint32_t i)
 {
 	if (ctx->pinned & 1u << i)
@@ -23,7 +29,7 @@ static void pin_locked(struct platform_ctx *ctx, uint32_t i)
 static void forget_locked(struct platform_as *as, uint32_t i)
 {
 	if (as->files[i].file)
-		lent_forget_place_locked(as, STUB_FD_CACHE_LEN + i);
+		lent_forget_place_locked(as, place_of(i));
 	hostfd_put(as->files[i].file);
 	as->files[i].file = NULL;
 	as->files[i].bringer = NULL;
@@ -95,7 +101,7 @@ int file_place_locked(struct platform_as *as, struct hostfd *file)
 			if (as->files[i].bringer)
 				return -EBUSY;
 			as->files[i].used_at = ++as->cache_clock;
-			return i;
+			return (int)place_of((uint32_t)i);
 		}
 	return -ENOENT;
 }
@@ -148,7 +154,7 @@ int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file)
 	i = free_place_locked(as);
 	if (i >= 0)
 		forget_locked(as, (uint32_t)i);
-	err = i < 0 || lent_writes_locked(as, STUB_FD_CACHE_LEN + (uint32_t)i) ? -EAGAIN : as_send(as, &file->fd, 1);
+	err = i < 0 || lent_writes_locked(as, place_of((uint32_t)i)) ? -EAGAIN : as_send(as, &file->fd, 1);
 	if (!err) {
 		as->files[i].file = hostfd_get(file);
 		as->files[i].bringer = ctx;
@@ -159,7 +165,7 @@ int systrap_file_keep(struct platform_ctx *ctx, struct hostfd *file)
 	if (err)
 		return err;
 	op = op_queue(ctx, OP_RECV, PLATFORM_TAG_FILE);
-	op->a[0] = STUB_FD_CACHE_LEN + i;
+	op->a[0] = place_of((uint32_t)i);
 	return 0;
 }
 

@@ -60,7 +60,7 @@ static int place_locked(struct platform_as *as, const struct platform_loan *loan
 		return 0;
 	place = file_place_locked(as, loan->file);
 	if (place != -ENOENT)
-		return place < 0 ? place : STUB_FD_CACHE_LEN + place;
+		return place;
 	// What it keeps to map it isn't pinned, so it is only for those that look at the loan after they have used it.
 	return loan->kinds & PLATFORM_LEND_PWRITE || as->nctx > 1 ? -ENOENT : cache_place_locked(as, loan->file);
 }

@@ -195,9 +195,9 @@ static int pass_file(struct platform_ctx *ctx, struct hostfd *file, bool code)
 		forget_locked(as, index);
 		as->cache[index].file = hostfd_get(file);
 		as->cache[index].code = false;
+		as->cache[index].used_at = ++as->cache_clock;
 		op->a[0] = index;
 	}
-	as->cache[index].used_at = ++as->cache_clock;
 	as->cache[index].code |= code;
 	mutex_unlock(&as->mu);
 	return index;

@@ -80,20 +80,22 @@ static bool alone(struct task *t)
 	return t->mm->users == 1 && fdtable_alone(t->files);
 }
 
+static bool unlimited(struct task *t)
+{
+	return task_rlimit(t, RLIMIT_AS) == RLIM64_INFINITY && task_rlimit(t, RLIMIT_DATA) == RLIM64_INFINITY;
+}
+
 void late_lend(struct task *t)
 {
 	struct platform_room room;
-	bool may;
+	bool may, has_room;
 
 	if (!t->mm->late_stale || !platform->set_late || kernel()->strace)
 		return;
 	may = alone(t);
 	t->mm->late_stale = !may && t->mm->users == 1; // somebody may be looking at its descriptors only just
-	platform->set_late(t->ctx, may,
-			   may && task_rlimit(t, RLIMIT_AS) == RLIM64_INFINITY && task_rlimit(t, RLIMIT_DATA) == RLIM64_INFINITY &&
-					   mm_room(t->mm, &room) ?
-				   &room :
-				   NULL);
+	has_room = may && unlimited(t) && mm_room(t->mm, &room);
+	platform->set_late(t->ctx, may, has_room ? &room : NULL);
 }
 
 void late_end(struct task *t)
@@ -115,10 +117,21 @@ void late_recall_locked(struct thread_group *tg)
 	}
 }
 
+static bool untold_there_locked(struct task *t)
+{
+	return t->ctx && atomic_load(&t->in_user) && platform->late_untold(t->ctx);
+}
+
 // Whoever comes tells before it isn't in_user any more: that is looked at last.
 static bool untold_locked(struct task *t)
 {
-	return (t->ctx && atomic_load(&t->in_user) && platform->late_untold(t->ctx)) || atomic_load(&t->tells);
+	return untold_there_locked(t) || atomic_load(&t->tells);
+}
+
+static void ask_locked(struct task *t)
+{
+	if (untold_there_locked(t))
+		platform->interrupt(t->ctx);
 }
 
 static bool untold(struct task *t, bool ask)
@@ -126,9 +139,9 @@ static bool untold(struct task *t, bool ask)
 	bool untold;
 
 	mutex_lock(&kernel()->tasks_mu);
+	if (ask)
+		ask_locked(t);
 	untold = untold_locked(t);
-	if (untold && ask && t->ctx && atomic_load(&t->in_user))
-		platform->interrupt(t->ctx);
 	mutex_unlock(&kernel()->tasks_mu);
 	return untold;
 }
@@ -149,13 +162,12 @@ void late_ask_all(void)
 {
 	struct thread_group *tg;
 
+	if (!platform->set_late)
+		return;
 	mutex_lock(&kernel()->tasks_mu);
-	TAILQ_FOREACH(tg, &kernel()->groups, all_link) {
-		struct task *t = TAILQ_FIRST(&tg->tasks);
-
-		if (t && platform->set_late && t->ctx && atomic_load(&t->in_user) && platform->late_untold(t->ctx))
-			platform->interrupt(t->ctx);
-	}
+	TAILQ_FOREACH(tg, &kernel()->groups, all_link)
+		if (!TAILQ_EMPTY(&tg->tasks))
+			ask_locked(TAILQ_FIRST(&tg->tasks));
 	mutex_unlock(&kernel()->tasks_mu);
 }
 

@@ -140,7 +140,7 @@ static bool epoll_is_quiet(const struct slot *s)
 // But what is lent to this process. -1: it isn't any more.
 static int epoll_lent(const struct slot *s)
 {
-	const struct chan_lent *e = (struct chan_lent *)(CHAN_BASE + SLOT_LENT) + s->quiet.lent % CHAN_LENT;
+	const struct chan_lent *e = LENT + s->quiet.lent % CHAN_LENT;
 	uint64_t pos;
 
 	if (!s->quiet.what)
@@ -215,10 +215,7 @@ static bool own_fs_base(struct slot *s)
 // Whoever opens a file for the C library or an interpreter is asked whether it is a terminal.
 static bool own_ioctl(struct slot *s)
 {
-	const uint32_t fd = s->call.args[0];
-	const struct chan_lent *lent = (struct chan_lent *)(CHAN_BASE + SLOT_LENT);
-
-	if ((uint32_t)s->call.args[1] != TCGETS || !s->lent || fd >= CHAN_LENT || !(__atomic_load_n(&lent[fd].what, __ATOMIC_ACQUIRE) & LENT_CLOSE))
+	if ((uint32_t)s->call.args[1] != TCGETS || !s->lent || !(lent_of(s->call.args[0]) & LENT_CLOSE))
 		return false;
 	s->regs.rax = (uint64_t)-ENOTTY;
 	return true;

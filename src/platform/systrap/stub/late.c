@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#define LENT ((struct chan_lent *)(CHAN_BASE + SLOT_LENT))
 #define HOLE_UNKNOWN UINT64_MAX
 
 enum {
@@ -75,9 +74,9 @@ static void empty(struct slot_late *l, uint64_t start, uint64_t end)
 }
 
 // The stub's descriptor to map the application's from, which a file may be mapped in by; -1.
-static long lent_file(uint64_t fd)
+static long lent_file(uint32_t fd)
 {
-	const uint64_t what = (uint32_t)fd < CHAN_LENT ? __atomic_load_n(&LENT[(uint32_t)fd].what, __ATOMIC_ACQUIRE) : 0;
+	const uint64_t what = lent_of(fd);
 
 	return what & LENT_MAP ? (long)(STUB_FD_CACHE + (what & LENT_PLACE)) : -1;
 }
@@ -85,7 +84,7 @@ static long lent_file(uint64_t fd)
 static bool late_map(struct slot *s)
 {
 	struct slot_late *l = slot_late(s);
-	const uint64_t *a = s->call.args, len = (a[1] + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
+	const uint64_t *a = s->call.args, len = page_up(a[1]);
 	const bool fixed = a[3] & MAP_FIXED, anonymous = a[3] & MAP_ANONYMOUS;
 	const long fd = anonymous ? -1 : lent_file(a[4]);
 	const uint64_t addr = fixed ? a[0] : l->top - len;
@@ -167,8 +166,7 @@ static bool told_brk(struct slot *s, uint64_t brk)
 static bool late_brk(struct slot *s)
 {
 	struct slot_late *l = slot_late(s);
-	const uint64_t brk = s->call.args[0], old_end = (l->brk + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
-	const uint64_t new_end = (brk + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
+	const uint64_t brk = s->call.args[0], old_end = page_up(l->brk), new_end = page_up(brk);
 
 	if (!l->brk)
 		return false;
@@ -197,7 +195,7 @@ static bool late_close(struct slot *s)
 {
 	const uint32_t fd = s->call.args[0];
 
-	if (!slot_late(s)->close || fd >= CHAN_LENT || PARAM->watched || !(__atomic_load_n(&LENT[fd].what, __ATOMIC_ACQUIRE) & LENT_CLOSE))
+	if (!slot_late(s)->close || PARAM->watched || !(lent_of(fd) & LENT_CLOSE))
 		return false;
 	__atomic_store_n(&LENT[fd].what, 0, __ATOMIC_SEQ_CST);
 	if (s->opened.fd_1 == fd + 1)

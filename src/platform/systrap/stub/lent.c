@@ -20,8 +20,6 @@ enum {
 	MOVE_MAX = 0x7ffff000, // as many bytes as Linux moves at once
 };
 
-#define LENT ((struct chan_lent *)(CHAN_BASE + SLOT_LENT))
-
 static bool still(const struct chan_lent *e, uint64_t what)
 {
 	return __atomic_load_n(&e->what, __ATOMIC_ACQUIRE) == what && !PARAM->watched;

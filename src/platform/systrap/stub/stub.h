@@ -6,6 +6,7 @@
 #include "platform/systrap/channel.h"
 
 #define SITES ((struct sites *)STUB_SITES)
+#define LENT ((struct chan_lent *)(CHAN_BASE + SLOT_LENT))
 #define PARAM ((const volatile struct stub_param *)STUB_PARAM)
 
 // entry.S: may fault at the application's addresses; 0, or -1 if it did.
@@ -91,13 +92,24 @@ void slot_ring(void);                          // wakes the sentry, if it sleeps
 
 enum { PAGE_BYTES = 4096, LOW_END = 0x70000, FAR_END = SITE_FAR + SITE_FAR_BYTES }; // as mm_map.c has them
 
+static inline uint64_t page_up(uint64_t addr)
+{
+	return (addr + PAGE_BYTES - 1) & -(uint64_t)PAGE_BYTES;
+}
+
 // All of it the application's, with none of the platform's tables between; *out_end is its end.
 static inline bool range_good(uint64_t addr, uint64_t len, uint64_t *out_end)
 {
 	if (addr % PAGE_BYTES || addr < LOW_END || addr >= STUB_TEXT || !len || len > STUB_TEXT - addr)
 		return false;
-	*out_end = addr + ((len + PAGE_BYTES - 1) & -PAGE_BYTES);
+	*out_end = addr + page_up(len);
 	return *out_end <= SITE_FAR || addr >= FAR_END;
+}
+
+// What the process was lent of the descriptor: LENT_*, or 0.
+static inline uint64_t lent_of(uint32_t fd)
+{
+	return fd < CHAN_LENT ? __atomic_load_n(&LENT[fd].what, __ATOMIC_ACQUIRE) : 0;
 }
 
 static inline uint64_t spin_clock(void)
