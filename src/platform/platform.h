@@ -94,6 +94,7 @@ struct platform_loan {
 		PLATFORM_LEND_MAP = 512, // a late call may map file privately, to be read, executed, or written to
 		PLATFORM_LEND_CLOSE = 1024, // a late call may close it; it is a regular file or a directory
 		PLATFORM_LEND_END = 2048, // with PREAD or POS: the host's file ends where the file does
+		PLATFORM_LEND_NO_TTY = 4096, // TCGETS, TIOCGPGRP and TIOCGWINSZ are answered with ENOTTY
 	} kinds;
 	int64_t pos;
 	uint64_t limit;
@@ -211,6 +212,10 @@ struct platform_ops {
 	uint32_t (*count)(uint32_t index);
 	void (*count_up)(uint32_t index);
 
+	// May be NULL, with count. The process has no child, as long as the count at index is what it was: wait4 the platform may answer itself with ECHILD
+	// to the stopped context.
+	void (*childless)(struct platform_ctx *ctx, uint32_t index, uint32_t count);
+
 	// May be NULL, all five. asks_rests: the process asks about this path again, or another one did, and the platform would keep the answer to the call of this
 	// stopped context, if keep_answer says on what it rests: path_counts (below PLATFORM_PATH_COUNTS), everybody's; any thread. Until one of them has
 	// changed the platform may answer the same call itself. What the sentry says of the call must be 0, with a struct stat copied out or nothing,
@@ -316,6 +321,7 @@ struct platform_ops {
 	// space, for those of its contexts that were lent something of that table. What was lent of it before is replaced.
 	// 0; -ENOENT: the file isn't kept; -EBUSY: not now.
 	int (*lend)(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
+	void (*lent_no_tty)(struct platform_as *as, int fd); // NO_TTY, too, if anything still is
 	int64_t (*lent_take_pos)(struct platform_as *as, int fd); // takes POS back, but nothing else; its position. as has a context
 	int64_t (*lent_take_back)(struct platform_as *as, int fd); // all of it
 	int64_t (*lent_peek)(struct platform_as *as, int fd); // pos, while it is lent

@@ -302,6 +302,9 @@ struct slot {
 		uint32_t left;
 		uint8_t bytes[PLATFORM_RANDOM_BYTES];
 	} random;
+	struct slot_childless { // the sentry's: while the count at index_1 - 1 is this one, the process has no child; 0: that isn't known
+		uint32_t index_1, count;
+	} childless;
 	struct { // the stub's own (stub/opened.c): the descriptor, and 1, that opened_stat is about; 0: none
 		uint32_t fd_1;
 		uint32_t born; // as names.born was
@@ -420,7 +423,8 @@ enum {
 	LENT_MAP = 0x10000, // late calls may map it privately
 	LENT_CLOSE = 0x20000, // a late call may close it
 	LENT_END = 0x40000, // with LENT_PREAD: what isn't there when it is read is beyond the file's end
-	LENT_SHIFT = 19,
+	LENT_NO_TTY = 0x80000, // it is no terminal
+	LENT_SHIFT = 20,
 	LENT_BYTES_MAX = 7,
 };
 

@@ -40,7 +40,7 @@ static void change_table_locked(struct platform_as *as, const void *table)
 static uint32_t kinds_of(const struct platform_loan *loan)
 {
 	return (loan->kinds & PLATFORM_LEND_MAP ? LENT_MAP : 0) | (loan->kinds & PLATFORM_LEND_CLOSE ? LENT_CLOSE : 0) |
-	       (loan->kinds & PLATFORM_LEND_END ? LENT_END : 0) |
+	       (loan->kinds & PLATFORM_LEND_END ? LENT_END : 0) | (loan->kinds & PLATFORM_LEND_NO_TTY ? LENT_NO_TTY : 0) |
 	       (loan->kinds & PLATFORM_LEND_PREAD ? LENT_PREAD : 0) | (loan->kinds & PLATFORM_LEND_POS ? LENT_POS : 0) |
 	       (loan->kinds & PLATFORM_LEND_ZEROS ? LENT_ZEROS : 0) | (loan->kinds & PLATFORM_LEND_AWAY ? LENT_AWAY : 0) |
 	       (loan->kinds & PLATFORM_LEND_PWRITE ? LENT_PWRITE : 0) | (loan->kinds & PLATFORM_LEND_COUNT ? LENT_COUNT : 0) |
@@ -96,6 +96,14 @@ int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const stru
 	}
 	mutex_unlock(&as->mu);
 	return place < 0 ? place : 0;
+}
+
+void systrap_lent_no_tty(struct platform_as *as, int fd)
+{
+	mutex_lock(&as->mu);
+	if (lent_what(as, fd))
+		say_locked(as, fd, as->lent.kinds[fd] | LENT_NO_TTY);
+	mutex_unlock(&as->mu);
 }
 
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd)

@@ -129,6 +129,11 @@ static void count_up(uint32_t index)
 	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
 }
 
+static void childless(struct platform_ctx *ctx, uint32_t index, uint32_t seen)
+{
+	ctx->slot->childless = (struct slot_childless){index + 1, seen};
+}
+
 static void may_answer(void)
 {
 	stub_param->answers = 1;
@@ -288,6 +293,7 @@ const struct platform_ops systrap_ops = {
 	.epoll_quiet = epoll_quiet,
 	.count = count,
 	.count_up = count_up,
+	.childless = childless,
 	.asks_rests = systrap_asks_rests,
 	.keep_answer = systrap_keep_answer,
 	.asks_stat = systrap_asks_stat,
@@ -327,6 +333,7 @@ const struct platform_ops systrap_ops = {
 	.file_foresee = systrap_file_foresee,
 	.files_drop = systrap_files_drop,
 	.lend = systrap_lend,
+	.lent_no_tty = systrap_lent_no_tty,
 	.lent_take_pos = systrap_lent_take_pos,
 	.lent_take_back = systrap_lent_take_back,
 	.lent_peek = systrap_lent_peek,

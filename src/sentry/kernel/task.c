@@ -306,6 +306,28 @@ int pgrp_enter_locked(struct thread_group *tg, int pgid)
 
 // --- the tree of processes
 
+// Of a process's children the platform may know that there are none.
+static uint32_t children_index(const struct thread_group *tg)
+{
+	return (uint32_t)((uintptr_t)tg / sizeof(*tg) % PLATFORM_COUNTS);
+}
+
+void group_adopt_locked(struct thread_group *parent, struct thread_group *child)
+{
+	child->parent = parent;
+	TAILQ_INSERT_TAIL(&parent->children, child, sibling);
+	if (platform->childless)
+		platform->count_up(children_index(parent));
+}
+
+void task_note_childless_locked(struct task *t)
+{
+	const uint32_t index = children_index(t->tg);
+
+	if (platform->childless && !kernel()->strace && TAILQ_EMPTY(&t->tg->children))
+		platform->childless(t->ctx, index, platform->count(index));
+}
+
 void group_link_locked(struct thread_group *tg, struct thread_group *parent)
 {
 	struct kernel *k = kernel();
@@ -313,10 +335,9 @@ void group_link_locked(struct thread_group *tg, struct thread_group *parent)
 	LIST_INSERT_HEAD(&k->tgids[tg->tgid % PID_HASH], tg, pid_link);
 	TAILQ_INSERT_TAIL(&k->groups, tg, all_link);
 	k->ngroups_alive++;
-	tg->parent = parent;
 	if (!parent)
 		return;
-	TAILQ_INSERT_TAIL(&parent->children, tg, sibling);
+	group_adopt_locked(parent, tg);
 	ref_get(&parent->session->ref);
 	tg->session = parent->session;
 	tg->gave_up_tty = parent->gave_up_tty;

@@ -23,6 +23,7 @@
 #include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/mount_ns.h"
+#include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/vfs.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
@@ -94,6 +95,8 @@ static int share_or_copy(struct task *t, struct task *child, const struct clone_
 	mm_ctx_attach(mm, child->ctx);
 	child->files = f & CLONE_FILES ? fdtable_get(t->files) : fdtable_dup(t->files);
 	child->fs = f & CLONE_FS ? fs_context_get(t->fs) : fs_context_dup(t->fs);
+	if (child->files && !(f & (CLONE_VM | CLONE_FILES)))
+		fdtable_inherit_loans(t, child);
 	child->sighand = f & CLONE_SIGHAND ? sighand_share(t->sighand, !(f & CLONE_THREAD)) : sighand_dup(t->sighand);
 	child->cred = cred_get(t->cred);
 	if (!child->files || !child->fs || !child->sighand || (f & CLONE_NEWNS && fs_context_unshare_mounts(child->fs) < 0))

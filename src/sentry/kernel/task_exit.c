@@ -244,7 +244,7 @@ static void adopt(struct thread_group *child, struct thread_group *old, struct t
 	}
 	if (!reaper)
 		return;
-	TAILQ_INSERT_TAIL(&reaper->children, child, sibling);
+	group_adopt_locked(reaper, child);
 	child->exit_signal = SIGCHLD;
 }
 

@@ -57,13 +57,16 @@ static long on_file(struct task *t, struct file *f, int fd, unsigned cmd, uint64
 
 long sys_ioctl(struct task *t, const struct sysargs *args)
 {
+	const unsigned cmd = (unsigned)args->a[1];
 	int fd = (int)args->a[0];
 	struct file *f = fd_file(t, fd);
 	long ret;
 
 	if (!f)
 		return -EBADF;
-	ret = on_file(t, f, fd, (unsigned)args->a[1], args->a[2]);
+	ret = on_file(t, f, fd, cmd, args->a[2]);
+	if (ret == -ENOTTY && (cmd == TCGETS || cmd == TIOCGWINSZ)) // which any terminal answers
+		fdtable_no_tty(t, fd, f);
 	file_put(f);
 	return ret;
 }

@@ -360,6 +360,27 @@ int fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *l
 	return err;
 }
 
+void fdtable_no_tty(struct task *t, int fd, struct file *f)
+{
+	struct fdtable *ft = t->files;
+
+	mutex_lock(&ft->mu);
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f && !loan_no_tty(&ft->slots[fd].loan, t, ft, fd, f))
+		ft->lends = true;
+	mutex_unlock(&ft->mu);
+}
+
+void fdtable_inherit_loans(struct task *parent, struct task *child)
+{
+	struct fdtable *from = parent->files, *to = child->files;
+
+	mutex_lock(&from->mu);
+	for (int i = 0; from->lends && i < MIN(from->nslots, to->nslots); i++)
+		if (to->slots[i].file && loan_says_no_tty(from->slots[i].loan) && !loan_no_tty(&to->slots[i].loan, child, to, i, to->slots[i].file))
+			to->lends = true;
+	mutex_unlock(&from->mu);
+}
+
 static bool is_end_locked(const struct fdtable *ft, const struct content_end *end)
 {
 	return !end->f || (end->fd >= 0 && end->fd < ft->nslots && ft->slots[end->fd].file == end->f);

@@ -14,3 +14,7 @@ int fd_close_range(struct task *t, unsigned first, unsigned last, bool cloexec_o
 // Lends t's process what loan says of fd, if that is still f (loans.h). 0 or -errno, as of platform->lend;
 // -ENOENT: the platform would have to be given the file first.
 int fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan);
+// f, t's descriptor fd, is no terminal: questions that are for terminals needn't come here.
+void fdtable_no_tty(struct task *t, int fd, struct file *f);
+// A child that nobody else knows yet, whose table is a copy of its parent's, is lent what holds for it as well: that something is no terminal.
+void fdtable_inherit_loans(struct task *parent, struct task *child);

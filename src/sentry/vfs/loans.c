@@ -22,6 +22,11 @@ enum {
 
 KMEM_TYPE(loan_type, loan);
 
+static bool may_lend(void)
+{
+	return platform->lend && !kernel()->strace && !kernel()->vfs->nwatches;
+}
+
 static void unlist_locked(struct loan *loan)
 {
 	if (!loan->inode)
@@ -77,10 +82,13 @@ int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int 
 		spec->kinds &= ~PLATFORM_LEND_POS;
 	if (spec->kinds & PLATFORM_LEND_POS)
 		spec->pos = f->pos;
+	if (loan->no_tty)
+		spec->kinds |= PLATFORM_LEND_NO_TTY;
 	loan->fd = fd;
 	loan->has_pos = spec->kinds & PLATFORM_LEND_POS;
 	loan->writes = spec->kinds & PLATFORM_LEND_PWRITE;
 	loan->closes = spec->kinds & PLATFORM_LEND_CLOSE;
+	loan->no_tty = spec->kinds & PLATFORM_LEND_NO_TTY;
 	mutex_lock(&kernel()->vfs->loans_mu);
 	err = platform->lend(t->ctx, ft, fd, spec, &loan->as);
 	if (!err) {
@@ -93,6 +101,24 @@ int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int 
 		kmem_free(&loan_type, loan);
 	*slot = err ? NULL : loan;
 	return err;
+}
+
+int loan_no_tty(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f)
+{
+	struct loan *loan = *slot;
+
+	if (!may_lend() || (loan && (loan->of_content || loan->no_tty)))
+		return -EBUSY;
+	if (!loan)
+		return loan_make(slot, t, ft, fd, f, &(struct platform_loan){.kinds = PLATFORM_LEND_NO_TTY});
+	platform->lent_no_tty(loan->as, fd);
+	loan->no_tty = true;
+	return 0;
+}
+
+bool loan_says_no_tty(const struct loan *loan)
+{
+	return loan && !loan->of_content && loan->no_tty;
 }
 
 void loan_share(struct loan *loan, struct file *f)
@@ -163,11 +189,6 @@ int64_t loans_written(struct inode *inode)
 		mutex_unlock(mu);
 	}
 	return inode->lent_written_ns ? atomic_exchange(&inode->lent_written_ns, 0) : 0;
-}
-
-static bool may_lend(void)
-{
-	return platform->lend && !kernel()->strace && !kernel()->vfs->nwatches;
 }
 
 // What is lent of f, or may be.

@@ -25,7 +25,7 @@ struct task;
 struct loan { // Guarded by the table's lock.
 	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
 	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
-	bool has_pos, writes, closes;
+	bool has_pos, writes, closes, no_tty;
 	bool of_content; // it is a struct content_loan's
 	struct platform_as *as; // to whom
 	int fd;
@@ -74,5 +74,7 @@ void content_tell_epoll(const struct content_loan *c, struct task *t, int ep_fd,
 // For the table, whose lock is held. loan NULL: nothing is lent, and nothing happens.
 int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec); // as platform->lend
 bool content_make(struct content_loan *c, struct task *t, const struct fdtable *ft, int fd, int feeder, const struct platform_loan *spec);
+int loan_no_tty(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f); // to all that is lent, if anything. 0 or -errno
+bool loan_says_no_tty(const struct loan *loan);
 void loan_share(struct loan *loan, struct file *f); // somebody else is about to use f: its position comes back
 void loan_end(struct loan *loan, struct file *f);

@@ -11,6 +11,7 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <linux/futex.h> // struct robust_list_head, too
+#include <linux/wait.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -212,12 +213,26 @@ static bool own_fs_base(struct slot *s)
 	return true;
 }
 
-// Whoever opens a file for the C library or an interpreter is asked whether it is a terminal.
+// Whoever opens a file for the C library or an interpreter is asked whether it is a terminal; and a shell asks each time that a child has ended.
 static bool own_ioctl(struct slot *s)
 {
-	if ((uint32_t)s->call.args[1] != TCGETS || !s->lent || !(lent_of(s->call.args[0]) & LENT_CLOSE))
+	const uint32_t cmd = s->call.args[1];
+
+	if (!(cmd == TCGETS || cmd == TIOCGPGRP || cmd == TIOCGWINSZ) || !s->lent || !(lent_of(s->call.args[0]) & (LENT_CLOSE | LENT_NO_TTY)))
 		return false;
 	s->regs.rax = (uint64_t)-ENOTTY;
+	return true;
+}
+
+// A shell waits until no child is left.
+static bool own_wait(struct slot *s)
+{
+	const uint32_t index_1 = s->childless.index_1, pid = s->call.args[0], options = s->call.args[2];
+
+	if (!index_1 || index_1 > PARAM_COUNTS || PARAM->counts[index_1 - 1] != s->childless.count || pid == 0x80000000 ||
+	    options & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED))
+		return false;
+	s->regs.rax = (uint64_t)-ECHILD;
 	return true;
 }
 
@@ -256,6 +271,8 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_ioctl(s);
 	case SYS_getrandom:
 		return own_random(s);
+	case SYS_wait4:
+		return own_wait(s);
 	case SYS_close:
 	case SYS_mmap:
 	case SYS_mprotect:
