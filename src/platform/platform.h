@@ -154,6 +154,8 @@ struct platform_ops {
 	bool (*prepare_sleep)(void);
 	void (*after_sleep)(void); // undoes prepare_sleep and empties wait_fd; events are found by poll again
 	int (*wait_fd)(void);
+	// May be NULL. After prepare_sleep: for so many milliseconds the worker may sleep, then it is to come by here again; -1: for as long as it likes.
+	int (*sleep_ms)(void);
 	// May be NULL. Nothing will come of poll until a context is resumed. The leader asks.
 	bool (*all_stopped)(void);
 

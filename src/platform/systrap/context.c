@@ -190,9 +190,19 @@ void know_unsure(void)
 		know_all(false);
 }
 
-bool reap_owed(void)
+bool reap_dying(void)
 {
-	return all.dying;
+	struct platform_as *as, **link = &all.dying;
+
+	while ((as = *link)) {
+		if (reap_one(as)) {
+			*link = as->next_dying;
+			as_free(as);
+		} else {
+			link = &as->next_dying;
+		}
+	}
+	return !all.dying;
 }
 
 // Notes the end of its process; true if nobody knew of it.
@@ -231,16 +241,9 @@ bool reap(void)
 
 	for (;;) {
 		siginfo_t info = {0};
-		struct platform_as *as, **link = &all.dying;
+		struct platform_as *as;
 
-		while ((as = *link)) {
-			if (reap_one(as)) {
-				*link = as->next_dying;
-				as_free(as);
-			} else {
-				link = &as->next_dying;
-			}
-		}
+		reap_dying();
 		if (waitid(P_PGID, stub_group, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || !info.si_pid)
 			return found;
 		as = as_find(info.si_pid);

@@ -23,7 +23,8 @@
 
 enum {
 	CTX_MAX = 65536,
-	CHILDREN_EVERY = 1024, // polls between two looks for ended processes
+	CHILDREN_EVERY = 1024, // polls between two looks at the clock, whether it is time to look for ended processes
+	CHILDREN_MS = 10,
 	FLUSH_SPINS = 2000,
 	FLUSH_LIMIT_S = 20, // then the stub is taken for hostile
 	QUIET = 100,       // polls in vain
@@ -43,6 +44,8 @@ static struct {
 	_Atomic uint32_t nids; // numbers below it may be in use
 	uint32_t next;         // where the poller goes on
 	uint32_t polls;
+	int64_t looked_ns; // when we looked for ended processes last
+	int sleep_ms;
 	bool slept;
 	bool woken;    // by a stub, whose event is still to be found
 	uint64_t wake; // cycles from an event to its being found by one who slept, a running mean; 0: not known
@@ -424,6 +427,17 @@ static void tell_deaths(void)
 	}
 }
 
+static void hear_deaths(void)
+{
+	know_unsure();
+	if (ev.unlooked_death && atomic_exchange(&ev.unlooked_death, false))
+		ev.deaths = true;
+	if (ev.deaths)
+		look_for_dead();
+}
+
+// As long as a signal is pending the host doesn't send it again, so nobody is woken for the processes that end until it has been read here. Most
+// of these ended as they were to.
 static void look_for_children(void)
 {
 	struct signalfd_siginfo si;
@@ -431,13 +445,15 @@ static void look_for_children(void)
 
 	while (read(ev.children_fd, &si, sizeof(si)) == sizeof(si))
 		ended = true;
-	if ((ended || reap_owed()) && reap())
+	ev.looked_ns = host_now_ns();
+	if (ended && reap())
 		ev.deaths = true;
-	know_unsure();
-	if (ev.unlooked_death && atomic_exchange(&ev.unlooked_death, false))
-		ev.deaths = true;
-	if (ev.deaths)
-		look_for_dead();
+	hear_deaths();
+}
+
+static bool time_for_children(void)
+{
+	return host_now_ns() - ev.looked_ns >= CHILDREN_MS * NSEC_PER_MSEC;
 }
 
 static struct platform_ctx *found(uint32_t id)
@@ -490,7 +506,7 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event)
 
 	if (cpu != ev.cpu)
 		ev.cpu = stub_param->leader_cpu = cpu;
-	if (++ev.polls % CHILDREN_EVERY == 0)
+	if (++ev.polls % CHILDREN_EVERY == 0 && time_for_children())
 		look_for_children();
 	if (ev.untold)
 		tell_deaths();
@@ -549,11 +565,18 @@ void events_death(void)
 	ring();
 }
 
-// Who was woken for an ended process while somebody led has gone back to sleep: the leader is the one to look.
+// Who was woken for an ended process while somebody led has gone back to sleep, and for most nobody is woken: the leader is the one to look, at
+// the latest when nothing else has happened for a while.
 bool systrap_prepare_sleep(void)
 {
+	const bool looks = time_for_children();
+
 	ev.gave_way = false;
-	look_for_children();
+	if (looks)
+		look_for_children();
+	else
+		hear_deaths();
+	ev.sleep_ms = reap_dying() && looks ? -1 : CHILDREN_MS;
 	if (ev.untold)
 		return false;
 	ev.slept = true;
@@ -587,7 +610,11 @@ void systrap_after_sleep(void)
 	ev.woken = read(stub_doorbell, &rung, sizeof(rung)) > 0;
 	if (!ev.woken && errno != EAGAIN)
 		log_error("systrap: the doorbell: %m");
-	look_for_children();
+}
+
+int systrap_sleep_ms(void)
+{
+	return ev.sleep_ms;
 }
 
 struct moment moment_now(void)

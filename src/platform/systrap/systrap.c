@@ -271,6 +271,7 @@ const struct platform_ops systrap_ops = {
 	.prepare_sleep = systrap_prepare_sleep,
 	.after_sleep = systrap_after_sleep,
 	.wait_fd = systrap_wait_fd,
+	.sleep_ms = systrap_sleep_ms,
 	.all_stopped = systrap_all_stopped,
 	.as_create = systrap_as_create,
 	.fork = systrap_fork,

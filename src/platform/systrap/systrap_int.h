@@ -174,7 +174,7 @@ struct platform_as *as_find(pid_t pid);
 void systrap_ctx_free(struct platform_ctx *ctx); // poller only
 void ctx_let_exit(struct platform_ctx *ctx); // a stopped thread ends
 bool reap(void); // poller only; true if processes of living contexts were found dead
-bool reap_owed(void); // a process is on its way out
+bool reap_dying(void); // frees those whose contexts are gone and that have ended; true: no others are left
 void know_unsure(void); // poller only: looks whether processes came to be whose makers ended meanwhile
 int context_init(struct platform_as *template_as);
 int systrap_as_create(struct platform_ctx *like, struct platform_ctx **out_ctx);
@@ -198,6 +198,7 @@ struct platform_ctx *systrap_poll(struct platform_event *out_event);
 bool systrap_prepare_sleep(void);
 void systrap_after_sleep(void);
 int systrap_wait_fd(void);
+int systrap_sleep_ms(void);
 bool systrap_all_stopped(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);

@@ -430,13 +430,13 @@ static void lead(struct sched *s)
 	}
 }
 
-static void sleep_for_events(struct sched *s)
+static void sleep_for_events(struct sched *s, int timeout_ms)
 {
 	struct epoll_event evs[EVENTS_BATCH];
 	int n;
 
 	s->sleepers++;
-	n = epoll_wait(s->epoll_fd, evs, EVENTS_BATCH, -1);
+	n = epoll_wait(s->epoll_fd, evs, EVENTS_BATCH, timeout_ms);
 	s->sleepers--;
 	for (int i = 0; i < n; i++) {
 		uint64_t drained;
@@ -466,6 +466,7 @@ static void sleep_for_events(struct sched *s)
 static void worker_loop(struct sched *s)
 {
 	while (!kernel()->stopping) {
+		int timeout_ms = -1;
 		struct task *t;
 
 		if (lead_take(s)) {
@@ -473,11 +474,13 @@ static void worker_loop(struct sched *s)
 			if (!self.leads || !lead_drop(s))
 				continue; // who lost the lead in a handler may have woken somebody since: nobody else needs to know
 			timer_arm_fd(s);
+			if (platform->sleep_ms)
+				timeout_ms = platform->sleep_ms();
 		} else if ((t = runq_pop())) {
 			run_task(t);
 			continue;
 		}
-		sleep_for_events(s);
+		sleep_for_events(s, timeout_ms);
 	}
 }
 
