@@ -118,6 +118,13 @@ struct platform_room {
 	uint64_t hole;
 };
 
+// As long as the count at index (below PLATFORM_COUNTS) is what it was, a process has no child (pid 0), or some, pid among them, all to be waited for by
+// SIGCHLD, of which there is no news.
+struct platform_children {
+	uint32_t index, count;
+	int pid;
+};
+
 // What an answer about a path rests on: none of these counts has changed.
 struct platform_rests {
 	struct {
@@ -214,9 +221,9 @@ struct platform_ops {
 	uint32_t (*count)(uint32_t index);
 	void (*count_up)(uint32_t index);
 
-	// May be NULL, with count. The process has no child, as long as the count at index is what it was: wait4 the platform may answer itself with ECHILD
-	// to the stopped context.
-	void (*childless)(struct platform_ctx *ctx, uint32_t index, uint32_t count);
+	// May be NULL, with count. What a wait4 of the stopped context finds; NULL: that isn't known. The platform may answer one itself, and one that
+	// waits need only come as an event when something else does.
+	void (*set_children)(struct platform_ctx *ctx, const struct platform_children *children);
 
 	// May be NULL, all five. asks_rests: the process asks about this path again, or another one did, and the platform would keep the answer to the call of this
 	// stopped context, if keep_answer says on what it rests: path_counts (below PLATFORM_PATH_COUNTS), everybody's; any thread. Until one of them has

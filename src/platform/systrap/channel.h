@@ -130,6 +130,8 @@
 #define KIND_ASKS 0x400000 // with KIND_SYSCALL: the path has been asked about before; the stub would keep the answer
 #define KIND_STAT 0x800000 // with KIND_SYSCALL, of an open: what is opened will be asked about; the stub would keep that
 
+#define KIND_LEAVES 0x800000 // with SYS_exit_group: the process ends by itself, without an answer
+
 #define ADVICE_ALONE 1  // no other thread is about
 #define ADVICE_SHARED 2
 
@@ -302,9 +304,12 @@ struct slot {
 		uint32_t left;
 		uint8_t bytes[PLATFORM_RANDOM_BYTES];
 	} random;
-	struct slot_childless { // the sentry's: while the count at index_1 - 1 is this one, the process has no child; 0: that isn't known
-		uint32_t index_1, count;
-	} childless;
+	uint32_t alone;  // the sentry's: it is the process's only context
+	uint32_t leaves; // the stub's own: KIND_LEAVES was said
+	uint32_t hushed; // likewise: its event waits for news that others bring (stub/stub.c), and the sentry wasn't woken for it
+	struct slot_children { // the sentry's, as struct platform_children; index_1: 0: that isn't known
+		uint32_t index_1, count, pid;
+	} children;
 	struct { // the stub's own (stub/opened.c): the descriptor, and 1, that opened_stat is about; 0: none
 		uint32_t fd_1;
 		uint32_t born; // as names.born was

@@ -239,6 +239,9 @@ bool reap(void)
 {
 	bool found = false;
 
+	// Those that were to end by themselves have had time for it.
+	for (struct platform_as *as = all.dying; as; as = as->next_dying)
+		as_kill_process(as);
 	for (;;) {
 		siginfo_t info = {0};
 		struct platform_as *as;
@@ -309,6 +312,7 @@ static int ctx_create(struct platform_as *as, struct platform_ctx **out_ctx)
 	memset(&ctx->slot->regs, 0, offsetof(struct slot, due) - offsetof(struct slot, regs));
 	memset(slot_late(ctx->slot), 0, offsetof(struct slot_late, calls));
 	ctx->slot->self = CHAN_BASE + (uint64_t)index * SLOT_BYTES;
+	ctx->slot->alone = as->nctx == 1;
 	ctx->slot->state = STATE_EVENT; // as if it had come to us
 	ctx->slot->cpu = CPU_UNBORN;
 	ctx_forget_names(ctx);
@@ -370,7 +374,8 @@ void systrap_ctx_destroy(struct platform_ctx *ctx)
 	ctx->dying = true;
 	if (last) {
 		log_debug("systrap: process %d made %lu calls, %lu of them by signal", (int)as->pid, (unsigned long)as->ncalls, (unsigned long)as->nsignalled);
-		as_kill_process(as);
+		if (!as->leaves)
+			as_kill_process(as);
 	}
 	if (!stopped) {
 		systrap_interrupt(ctx); // the poller ends it when it comes
@@ -470,6 +475,7 @@ int systrap_spawn(struct platform_ctx *ctx, uint32_t op_tag, struct platform_ctx
 	}
 	op->a[0] = child->index;
 	ctx->as->spawned = true;
+	ctx->slot->alone = child->slot->alone = 0;
 	copy_regs(ctx, child);
 	systrap_set_late(ctx, false, NULL);
 	if (ctx->as->advice_lent) { // it may have been alone; and the child's thread is likely to need it for its stack's end

@@ -280,6 +280,8 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		fetch_ahead(ctx);
 		if (out->call.nr == SYS_exit || out->call.nr == SYS_execve || out->call.nr == SYS_execveat)
 			take_used(ctx);
+		if (out->call.nr == SYS_exit_group && kind & KIND_LEAVES && ctx->as->nctx == 1)
+			ctx->as->leaves = true;
 		break;
 	case KIND_FAULT:
 		take_fault(s, out);
@@ -397,17 +399,17 @@ static bool look(uint32_t id, struct platform_event *out)
 	return false;
 }
 
-// Contexts of dead processes won't come by themselves.
+// Contexts of dead processes won't come by themselves, but those whose last event is there already.
 static void look_for_dead(void)
 {
 	ev.deaths = ev.untold = false;
 	for (uint32_t i = 0; i < ev.nids; i++) {
 		struct platform_ctx *ctx = ev.table[i];
 
-		if (!ctx || !ctx->as->dead)
+		if (!ctx || !ctx->as->dead || ctx->as->leaves)
 			continue;
 		ev.deaths = true; // a worker may be about to resume it
-		if (ev.modes[i] == MODE_APP)
+		if (ev.modes[i] == MODE_APP && !(__atomic_load_n(&ctx->slot->state, __ATOMIC_ACQUIRE) & STATE_EVENT))
 			ready(ctx, &(struct platform_event){.kind = PLATFORM_DEAD});
 		else if (ev.modes[i] == MODE_STOPPED && !ctx->death_told)
 			ev.untold = true;
@@ -420,7 +422,7 @@ static void tell_deaths(void)
 	for (uint32_t i = 0; i < ev.nids; i++) {
 		struct platform_ctx *ctx = ev.table[i];
 
-		if (!ctx || !ctx->as->dead || ctx->death_told || ev.modes[i] != MODE_STOPPED)
+		if (!ctx || !ctx->as->dead || ctx->as->leaves || ctx->death_told || ev.modes[i] != MODE_STOPPED)
 			continue;
 		ctx->death_told = true;
 		kernel_ctx_died(ctx);
@@ -446,7 +448,7 @@ static void look_for_children(void)
 	while (read(ev.children_fd, &si, sizeof(si)) == sizeof(si))
 		ended = true;
 	ev.looked_ns = host_now_ns();
-	if (ended && reap())
+	if ((!reap_dying() || ended) && reap())
 		ev.deaths = true;
 	hear_deaths();
 }
@@ -802,6 +804,10 @@ void systrap_interrupt(struct platform_ctx *ctx)
 	if (atomic_exchange(&ctx->interrupted, true))
 		return;
 	__atomic_store_n(&ctx->slot->interrupt, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&ctx->slot->state, __ATOMIC_SEQ_CST) & STATE_EVENT) { // it sees that on its way back
+		ring();
+		return;
+	}
 	pid = as_pid(ctx->as);
 	tid = ctx->index ? (pid_t)__atomic_load_n(&ctx->slot->tid, __ATOMIC_RELAXED) : pid;
 	// Whatever tid the application left there: the host lets the signal reach its own process alone.

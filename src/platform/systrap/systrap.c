@@ -129,9 +129,9 @@ static void count_up(uint32_t index)
 	__atomic_fetch_add(&stub_param->counts[index], 1, __ATOMIC_SEQ_CST);
 }
 
-static void childless(struct platform_ctx *ctx, uint32_t index, uint32_t seen)
+static void set_children(struct platform_ctx *ctx, const struct platform_children *c)
 {
-	ctx->slot->childless = (struct slot_childless){index + 1, seen};
+	ctx->slot->children = c ? (struct slot_children){c->index + 1, c->count, (uint32_t)c->pid} : (struct slot_children){0};
 }
 
 static void may_answer(void)
@@ -294,7 +294,7 @@ const struct platform_ops systrap_ops = {
 	.epoll_quiet = epoll_quiet,
 	.count = count,
 	.count_up = count_up,
-	.childless = childless,
+	.set_children = set_children,
 	.asks_rests = systrap_asks_rests,
 	.keep_answer = systrap_keep_answer,
 	.asks_stat = systrap_asks_stat,

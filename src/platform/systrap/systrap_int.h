@@ -27,6 +27,7 @@ struct platform_as {
 	int stub_sock;  // the stub's end, until it is passed; -1
 	int chan_fd;    // likewise; or for as long as the channel's memory may go to a relative
 	_Atomic pid_t pid; // 0: not known (yet). Stays reserved, as a zombie if need be, until the as is freed.
+	_Atomic bool leaves; // its process ends by itself
 	_Atomic bool spawned; // it has, or had, more than one thread
 	_Atomic bool dead; // its process ended, or could not be made
 	_Atomic uint64_t site_late; // a site that a thread asked to patch with its last call

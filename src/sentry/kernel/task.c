@@ -19,7 +19,10 @@
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
-enum { PIDS_RESERVED = 300 }; // numbers below aren't given out again after the first wrap
+enum {
+	PIDS_RESERVED = 300, // numbers below aren't given out again after the first wrap
+	CHILDREN_TOLD = 8, // of more the platform is told nothing
+};
 
 KMEM_TYPE(task_type, task);
 KMEM_TYPE(group_type, thread_group);
@@ -306,26 +309,42 @@ int pgrp_enter_locked(struct thread_group *tg, int pgid)
 
 // --- the tree of processes
 
-// Of a process's children the platform may know that there are none.
+// What the platform knows of a process's children rests on its count there.
 static uint32_t children_index(const struct thread_group *tg)
 {
 	return (uint32_t)((uintptr_t)tg / sizeof(*tg) % PLATFORM_COUNTS);
+}
+
+void group_children_changed_locked(struct thread_group *tg)
+{
+	if (platform->set_children)
+		platform->count_up(children_index(tg));
 }
 
 void group_adopt_locked(struct thread_group *parent, struct thread_group *child)
 {
 	child->parent = parent;
 	TAILQ_INSERT_TAIL(&parent->children, child, sibling);
-	if (platform->childless)
-		platform->count_up(children_index(parent));
+	group_children_changed_locked(parent);
 }
 
-void task_note_childless_locked(struct task *t)
+void task_tell_children_locked(struct task *t)
 {
-	const uint32_t index = children_index(t->tg);
+	struct platform_children c = {.index = children_index(t->tg)};
+	const struct thread_group *child;
+	int n = 0;
 
-	if (platform->childless && !kernel()->strace && TAILQ_EMPTY(&t->tg->children))
-		platform->childless(t->ctx, index, platform->count(index));
+	if (!platform->set_children || kernel()->strace)
+		return;
+	c.count = platform->count(c.index);
+	TAILQ_FOREACH(child, &t->tg->children, sibling) {
+		if (++n > CHILDREN_TOLD || child->exit_signal != SIGCHLD || child->zombie || child->stop_unreported || child->continued) {
+			platform->set_children(t->ctx, NULL);
+			return;
+		}
+		c.pid = child->tgid; // that of the youngest
+	}
+	platform->set_children(t->ctx, &c);
 }
 
 void group_link_locked(struct thread_group *tg, struct thread_group *parent)

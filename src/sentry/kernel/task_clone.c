@@ -217,6 +217,7 @@ static int publish(struct task *t, struct task *child, const struct clone_spec *
 		tg->leader = child;
 		group_link_locked(tg, s->flags & CLONE_PARENT ? t->tg->parent : t->tg);
 		cpu_limit_watch_locked(tg);
+		task_tell_children_locked(t);
 	}
 	TAILQ_INSERT_TAIL(&tg->tasks, child, tg_link);
 	tg->ntasks++;

@@ -152,6 +152,7 @@ void group_notify_parent_locked(struct thread_group *tg, int code)
 	child_info(tg, code, &info);
 	if (ka && ka->handler != HANDLER_IGN && !(ka->flags & SA_NOCLDSTOP))
 		signal_send_locked(parent, NULL, SIGCHLD, &info, false);
+	group_children_changed_locked(parent);
 	waitq_wake(&parent->child_waitq, 0);
 }
 
@@ -172,6 +173,7 @@ static bool notify_of_exit_locked(struct thread_group *tg)
 		reap = ka->handler == HANDLER_IGN || ka->flags & SA_NOCLDWAIT;
 	if (ka && !(tg->exit_signal == SIGCHLD && ka->handler == HANDLER_IGN))
 		signal_send_locked(parent, NULL, tg->exit_signal, &info, false);
+	group_children_changed_locked(parent);
 	waitq_wake(&parent->child_waitq, 0);
 	return reap;
 }

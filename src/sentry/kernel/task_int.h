@@ -15,7 +15,8 @@ void task_hash_locked(struct task *t);
 void task_unhash_locked(struct task *t);
 void group_link_locked(struct thread_group *tg, struct thread_group *parent);
 void group_adopt_locked(struct thread_group *parent, struct thread_group *child); // the one place where a child is entered
-void task_note_childless_locked(struct task *t); // if so: t's next call to wait needn't come, as long as its process has no child
+void group_children_changed_locked(struct thread_group *tg); // there is another one, or news of one
+void task_tell_children_locked(struct task *t); // t's calls that look for news of its children needn't come, as long as nothing changes
 void group_unlink_locked(struct thread_group *tg); // leaves every table and list; its reference stays
 int session_create_locked(struct thread_group *tg); // tg leads a new session and process group of its number
 int pgrp_enter_locked(struct thread_group *tg, int pgid); // an existing group, or a new one of its own number

@@ -102,8 +102,7 @@ static int look(struct task *t, const struct wait_for *w, struct news *n)
 			break;
 		}
 	}
-	if (found) // who has waited for the last one often asks for more
-		task_note_childless_locked(t);
+	task_tell_children_locked(t);
 	mutex_unlock(&kernel()->tasks_mu);
 	if (gone)
 		group_put(gone);

@@ -224,16 +224,28 @@ static bool own_ioctl(struct slot *s)
 	return true;
 }
 
-// A shell waits until no child is left.
+// What wait4 finds is what the sentry said.
+static bool children_known(const struct slot *s)
+{
+	const uint32_t index = s->children.index_1 - 1, pid = s->call.args[0], options = s->call.args[2];
+
+	return index < PARAM_COUNTS && __atomic_load_n(&PARAM->counts[index], __ATOMIC_ACQUIRE) == s->children.count &&
+	       !(options & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED)) &&
+	       (s->children.pid ? pid == UINT32_MAX || pid == s->children.pid : pid != 1u << 31);
+}
+
+// A shell waits until no child is left, and asks for news of those that are.
 static bool own_wait(struct slot *s)
 {
-	const uint32_t index_1 = s->childless.index_1, pid = s->call.args[0], options = s->call.args[2];
-
-	if (!index_1 || index_1 > PARAM_COUNTS || PARAM->counts[index_1 - 1] != s->childless.count || pid == 0x80000000 ||
-	    options & ~(uint32_t)(WNOHANG | WUNTRACED | WCONTINUED))
+	if (!children_known(s) || (s->children.pid && !(s->call.args[2] & WNOHANG)))
 		return false;
-	s->regs.rax = (uint64_t)-ECHILD;
+	s->regs.rax = s->children.pid ? 0 : (uint64_t)-ECHILD;
 	return true;
+}
+
+bool waits_for_news(const struct slot *s)
+{
+	return s->call.nr == SYS_wait4 && children_known(s);
 }
 
 // From those that the sentry gave the program when it began, each once.

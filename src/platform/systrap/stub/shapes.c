@@ -196,6 +196,17 @@ static void add_end(struct area *a)
 		s->cpu_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+// The sentry has nothing to do in a process with a single thread that ends but to look for locks that it holds.
+static bool leaves(const struct area *a)
+{
+	const struct slot *s = a->s;
+	const struct robust_list_head *head = (const struct robust_list_head *)((const uint8_t *)s + SLOT_DATA);
+
+	if (s->call.nr != SYS_exit_group || !s->alone)
+		return false;
+	return !s->robust_list || (a->used && head->list.next == (void *)s->robust_list && !head->list_op_pending);
+}
+
 // Such a write is likely to be left to us: no need to bring its bytes along, unless they are few.
 static bool write_left(const struct slot *s)
 {
@@ -218,6 +229,7 @@ uint32_t prefetch(struct slot *s)
 		add_futex(&a);
 	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group || s->call.nr == SYS_execve || s->call.nr == SYS_execveat)
 		add_end(&a);
+	s->leaves = leaves(&a);
 	shape = shapes[s->call.nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
@@ -249,5 +261,5 @@ uint32_t prefetch(struct slot *s)
 	}
 	if ((s->call.nr == SYS_sendmsg || s->call.nr == SYS_recvmsg) && a.used)
 		add_message(&a, s->call.nr == SYS_sendmsg);
-	return a.seg0 | a.asks | a.nsegs << KIND_SEGS_SHIFT;
+	return a.seg0 | a.asks | (s->leaves ? KIND_LEAVES : 0) | a.nsegs << KIND_SEGS_SHIFT;
 }

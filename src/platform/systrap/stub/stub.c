@@ -32,7 +32,7 @@ void slot_ring(void)
 {
 	uint64_t one = 1;
 
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); // what we wrote is there before we look whether anybody looks
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (PARAM->asleep)
 		stub_call3(SYS_write, STUB_FD_DOORBELL, &one, sizeof(one));
 }
@@ -81,7 +81,10 @@ void slot_post(struct slot *s, uint32_t kind)
 		put_call(s);
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	__atomic_store_n(&s->state, STATE_EVENT | (slot_late(s)->n ? STATE_LATE : 0) | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
-	slot_ring();
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); // what we wrote is there before we look whether anybody looks, and whether there is news
+	s->hushed = (kind & KIND_MASK) == KIND_SYSCALL && PARAM->asleep && waits_for_news(s);
+	if (!s->hushed)
+		slot_ring();
 	if ((kind & KIND_MASK) == KIND_SYSCALL) // now that nobody waits for it
 		opened_after(s);
 }
@@ -164,7 +167,9 @@ static uint32_t wait_answer(struct slot *s)
 {
 	uint32_t state = 0;
 
-	if (PARAM->spinning && s->call.nr != SYS_exit_group) // which isn't answered: who waits for it needs the processor
+	while (s->leaves)
+		stub_call1(SYS_exit_group, 0);
+	if (PARAM->spinning && !s->hushed && s->call.nr != SYS_exit_group) // which isn't answered: who waits for it needs the processor
 		state = spin(s) ?: give_way(s);
 	if (state)
 		return state;
@@ -182,6 +187,9 @@ static uint32_t wait_answer(struct slot *s)
 		state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 		if (state & STATE_GO)
 			return state;
+		if (s->hushed) // the sentry wants to interrupt the call, or there is something else
+			slot_ring();
+		s->hushed = 0;
 	}
 }
 

@@ -25,6 +25,9 @@ long stub_clone_process(long chan_fd, long sock_fd);
 // A thread, which goes to stub_thread_born with s. 0 or -errno.
 long stub_clone_thread(struct slot *s);
 
+// The call is a wait for children of whom there is no news: the sentry need not hear of it before there is.
+bool waits_for_news(const struct slot *s);
+
 void stub_process_born(long chan_fd, long sock_fd) __attribute__((noreturn));
 void stub_thread_born(struct slot *s) __attribute__((noreturn));
 void stub_interrupted(struct slot *s) __attribute__((noreturn));
