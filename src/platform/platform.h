@@ -15,6 +15,7 @@
 // platform_interrupt() and platform_ops_pending(). as and ctx handles of different contexts are independent.
 #pragma once
 
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -202,6 +203,9 @@ struct platform_ops {
 	void (*set_sigmask)(struct platform_ctx *ctx, uint64_t mask);
 	uint64_t (*get_sigmask)(struct platform_ctx *ctx);
 	void (*lend_sigmask)(struct platform_ctx *ctx, bool lent);
+	// May be NULL. With it the platform may carry out rt_sigreturn itself while the mask is lent, as signal_frame_pop() would, from a frame that says just this
+	// of the alternate stack, and that is good in all else. Of a stopped context.
+	void (*set_altstack)(struct platform_ctx *ctx, const stack_t *ss);
 
 	// May be NULL, all five. Signal actions that are lent: the platform may answer rt_sigaction itself where that succeeds. They lie with home, a context
 	// of their process that there is as long as they are lent. The caller orders the calls on one home.

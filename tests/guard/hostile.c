@@ -668,6 +668,8 @@ static void *forge_masks(void *arg)
 
 		s->sigmask.mask = i % 8 < 4 ? ~0ull : i * 0x9e3779b97f4a7c15;
 		s->sigmask.lent = 1;
+		s->altstack.sp = i % 3 ? 0 : i * 0x9e3779b97f4a7c15;
+		s->altstack.flags = i % 4;
 		s->quiet.fd_plus_1 = i % 8;
 		s->quiet.index = i % PARAM_COUNTS;
 		s->quiet.count = 0;
@@ -690,6 +692,7 @@ CASE(forged_masks)
 		sigfillset(&set);
 		for (int i = 0;; i++) {
 			sigprocmask(i % 2 ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+			raise(SIGUSR1);
 			epoll_wait(i % 8, &ev, 1, 0);
 		}
 	});

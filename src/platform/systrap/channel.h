@@ -180,6 +180,13 @@ struct stub_regs { // as struct user_regs_struct begins
 		gs_base;
 };
 
+enum {
+	USER_CS = 0x33,
+	USER_SS = 0x2b,
+	EFLAGS_USER = 0x240dd5, // what an application may set
+	EFLAGS_FIXED = 0x202,
+};
+
 enum slot_op_kind {
 	OP_MAP = 1,  // addr, len, prot, flags, cache index or -1, offset
 	OP_UNMAP,    // addr, len
@@ -257,7 +264,7 @@ struct slot {
 	} fault;
 	struct slot_sigmask {
 		uint64_t mask; // the thread's; the stub's own while the thread is with the application
-		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask
+		uint32_t lent; // the sentry's: the stub may answer rt_sigprocmask and rt_sigreturn
 	} sigmask __attribute__((aligned(128))); // a line that little is written to: the sentry looks at it with each event
 	struct slot_quiet { // the sentry's: while the count at index is this one, epoll_wait finds nothing at descriptor fd_plus_1 - 1,
 		uint32_t fd_plus_1, index, count;
@@ -300,6 +307,9 @@ struct slot {
 	struct slot_call call __attribute__((aligned(64)));
 	uint64_t posted; // the stub's own: when its last event was
 	uint64_t clear_tid; // as robust_list: what set_tid_address said
+	struct slot_altstack { // the sentry's: an rt_sigreturn whose frame says just this of the alternate stack leaves that as it is; so do zeros, at first
+		uint64_t sp, size, flags;
+	} altstack;
 	struct slot_random { // so many of the bytes may yet be given to who asks for random ones, from the end on
 		uint32_t left;
 		uint8_t bytes[PLATFORM_RANDOM_BYTES];

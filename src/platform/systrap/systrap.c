@@ -19,13 +19,6 @@
 #include "host/cputime.h"
 #include "lib/container_of.h"
 
-enum {
-	USER_CS = 0x33,
-	USER_SS = 0x2b,
-	EFLAGS_USER = 0x240dd5, // what an application may set
-	EFLAGS_FIXED = 0x202,
-};
-
 _Static_assert(offsetof(struct stub_regs, gs_base) == offsetof(struct user_regs_struct, gs_base), "the registers' order");
 
 static void get_regs(struct platform_ctx *ctx, struct user_regs_struct *out_regs)
@@ -105,6 +98,14 @@ static void lend_sigmask(struct platform_ctx *ctx, bool lent)
 
 	if (__atomic_load_n(shared, __ATOMIC_RELAXED) != lent)
 		__atomic_store_n(shared, lent, __ATOMIC_SEQ_CST);
+}
+
+static void set_altstack(struct platform_ctx *ctx, const stack_t *ss)
+{
+	const struct slot_altstack new = {(uint64_t)ss->ss_sp, ss->ss_size, (uint32_t)ss->ss_flags};
+
+	if (memcmp(&ctx->slot->altstack, &new, sizeof(new)) != 0) // as above
+		ctx->slot->altstack = new;
 }
 
 _Static_assert(PARAM_COUNTS == PLATFORM_COUNTS && PARAM_PATH_COUNTS == PLATFORM_PATH_COUNTS && SLOT_RESTS == PLATFORM_RESTS, "one number");
@@ -286,6 +287,7 @@ const struct platform_ops systrap_ops = {
 	.set_sigmask = set_sigmask,
 	.get_sigmask = get_sigmask,
 	.lend_sigmask = lend_sigmask,
+	.set_altstack = set_altstack,
 	.lend_actions = systrap_lend_actions,
 	.use_actions = systrap_use_actions,
 	.actions_changed = systrap_actions_changed,

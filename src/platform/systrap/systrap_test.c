@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "abi/errno.h"
+#include "abi/sigframe.h"
 #include "host/hostfd.h"
 #include "lib/container_of.h"
 #include "platform/platform.h"
@@ -160,6 +161,68 @@ static void test_a_mask_is_changed_in_the_stub_while_it_is_lent(void **state)
 		assert_int_equal(systrap_ops.get_sigmask(ctx), lent ? ~unblockable : 5);
 		if (lent)
 			assert_int_equal(ev.call.args[0], 0);
+		systrap_ops.ctx_destroy(ctx);
+	}
+}
+
+// mov $15,%eax; syscall; mov %ebx,%edi; mov $60,%eax; syscall
+static const uint8_t code_return[] = {0xb8, 15, 0, 0, 0, 0x0f, 5}, code_exit_rbx[] = {0x89, 0xdf, 0xb8, 60, 0, 0, 0, 0x0f, 5};
+
+static struct abi_ucontext frame_at(struct platform_ctx *ctx, uaddr_t fp)
+{
+	const uint32_t size = systrap_ops.xstate_size(), magic2 = ABI_FP_MAGIC2;
+	const struct abi_fp_sw sw = {.magic1 = ABI_FP_MAGIC1, .xfeatures = systrap_ops.xstate_features(), .xstate_size = size};
+	struct abi_ucontext uc = {.uc_stack = {.ss_flags = SS_DISABLE}, .uc_sigmask = 9};
+
+	assert_int_equal(systrap_ops.save_xstate(ctx, fp), 0);
+	assert_int_equal(systrap_ops.copy_out(ctx, fp + size, &magic2, sizeof(magic2)), 0);
+	assert_int_equal(systrap_ops.copy_out(ctx, fp + ABI_FP_SW_AT, &sw, sizeof(sw)), 0);
+	uc.uc_mcontext.fpregs = (void *)fp;
+	uc.uc_mcontext.gregs[REG_RIP] = CODE + sizeof(code_return);
+	uc.uc_mcontext.gregs[REG_RBX] = 77;
+	uc.uc_mcontext.gregs[REG_EFL] = ~0x100ll;
+	uc.uc_mcontext.gregs[REG_CSGSFS] = USER_CS | (greg_t)USER_SS << 48;
+	return uc;
+}
+
+static void test_a_handler_is_left_in_the_stub_by_a_plain_frame(void **state)
+{
+	enum { PLAIN, NOT_LENT, OTHER_STACK, OTHER_CS, OTHER_SS, FAR_AWAY, LESS_STATE, NO_STATE, FRAMES };
+
+	for (int i = 0; i < FRAMES; i++) {
+		uint8_t code[sizeof(code_return) + sizeof(code_exit_rbx)];
+		struct user_regs_struct regs;
+		struct platform_event ev;
+		struct platform_ctx *ctx;
+		struct abi_ucontext uc;
+
+		memcpy(code, code_return, sizeof(code_return));
+		memcpy(code + sizeof(code_return), code_exit_rbx, sizeof(code_exit_rbx));
+		ctx = load(code, sizeof(code));
+		uc = frame_at(ctx, DATA + 512);
+		uc.uc_stack.ss_size = i == OTHER_STACK ? 4096 : 0;
+		uc.uc_mcontext.gregs[REG_CSGSFS] ^= i == OTHER_CS ? 1 : i == OTHER_SS ? 1ull << 48 : 0;
+		if (i == FAR_AWAY)
+			uc.uc_mcontext.gregs[REG_RIP] = 1ll << 47;
+		if (i == LESS_STATE)
+			assert_int_equal(systrap_ops.copy_out(ctx, DATA + 512 + ABI_FP_SW_AT, "", 1), 0);
+		if (i == NO_STATE)
+			uc.uc_mcontext.fpregs = NULL;
+		assert_int_equal(systrap_ops.copy_out(ctx, DATA, &uc, sizeof(uc)), 0);
+		systrap_ops.get_regs(ctx, &regs);
+		regs.rsp = DATA;
+		systrap_ops.set_regs(ctx, &regs);
+		systrap_ops.set_altstack(ctx, &(stack_t){.ss_flags = SS_DISABLE});
+		systrap_ops.set_sigmask(ctx, 5);
+		systrap_ops.lend_sigmask(ctx, i != NOT_LENT);
+		systrap_ops.resume(ctx);
+		assert_ptr_equal(next_event(&ev), ctx);
+		systrap_ops.get_regs(ctx, &regs);
+		assert_int_equal(ev.call.nr, i == PLAIN ? SYS_exit : SYS_rt_sigreturn);
+		assert_int_equal(systrap_ops.get_sigmask(ctx), i == PLAIN ? 9 : 5);
+		assert_int_equal(regs.rsp, i == PLAIN ? 0 : DATA);
+		if (i == PLAIN)
+			assert_int_equal(ev.call.args[0], 77);
 		systrap_ops.ctx_destroy(ctx);
 	}
 }
@@ -935,6 +998,7 @@ int main(void)
 		cmocka_unit_test(test_calls_arrive_and_results_go_back),
 		cmocka_unit_test(test_a_fork_has_its_own_memory),
 		cmocka_unit_test(test_a_mask_is_changed_in_the_stub_while_it_is_lent),
+		cmocka_unit_test(test_a_handler_is_left_in_the_stub_by_a_plain_frame),
 		cmocka_unit_test(test_an_action_is_changed_in_the_stub_while_it_is_lent),
 		cmocka_unit_test(test_channels_of_dead_processes_are_given_back),
 		cmocka_unit_test(test_a_parent_learns_its_childrens_call_sites),

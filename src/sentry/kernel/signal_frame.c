@@ -33,6 +33,12 @@ static bool on_altstack(const stack_t *s, uaddr_t sp)
 	return !((unsigned)s->ss_flags & (SS_DISABLE | SS_AUTODISARM)) && sp > (uaddr_t)s->ss_sp && sp - (uaddr_t)s->ss_sp <= s->ss_size;
 }
 
+static void tell_platform(struct task *t)
+{
+	if (platform->set_altstack)
+		platform->set_altstack(t->ctx, &t->altstack);
+}
+
 stack_t sigaltstack_get(struct task *t, uaddr_t sp)
 {
 	stack_t s = {.ss_sp = t->altstack.ss_sp, .ss_size = t->altstack.ss_size};
@@ -51,13 +57,13 @@ int sigaltstack_set(struct task *t, const stack_t *ss, uaddr_t sp)
 		return -EPERM;
 	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
 		return -EINVAL;
-	if (mode == SS_DISABLE) {
-		t->altstack = (stack_t){.ss_flags = SS_DISABLE};
-		return 0;
-	}
-	if (ss->ss_size < MINSIGSTKSZ_KERNEL)
+	if (mode != SS_DISABLE && ss->ss_size < MINSIGSTKSZ_KERNEL)
 		return -ENOMEM;
-	t->altstack = (stack_t){.ss_sp = ss->ss_sp, .ss_size = ss->ss_size, .ss_flags = (int)((unsigned)ss->ss_flags & SS_AUTODISARM)};
+	if (mode == SS_DISABLE)
+		t->altstack = (stack_t){.ss_flags = SS_DISABLE};
+	else
+		t->altstack = (stack_t){.ss_sp = ss->ss_sp, .ss_size = ss->ss_size, .ss_flags = (int)((unsigned)ss->ss_flags & SS_AUTODISARM)};
+	tell_platform(t);
 	return 0;
 }
 
@@ -143,6 +149,7 @@ int signal_frame_push(struct task *t, int sig, const siginfo_t *info, const stru
 
 	if ((unsigned)t->altstack.ss_flags & SS_AUTODISARM)
 		t->altstack = (stack_t){.ss_flags = SS_DISABLE};
+	tell_platform(t);
 	r.rip = ka->handler;
 	r.rsp = sp;
 	r.rdi = sig;

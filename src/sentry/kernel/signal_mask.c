@@ -1,8 +1,8 @@
 // Who blocks what, and who is to take a signal that is sent to a group.
 //
 // A task's mask is t->blocked while the sentry has the task, and the platform's copy while it is with the application (in_user): there
-// the application may change it without our hearing of it, as long as the mask is lent. It is lent by the task's own rt_sigprocmask, to who is made by one
-// that has called it, and again after a signal was taken; and only while no signal waits for it. In no order can the sender of a signal and the application miss each other:
+// the application may change it without our hearing of it, as long as the mask is lent. It is lent by the task's own rt_sigprocmask or rt_sigreturn, to who is made by one
+// that has called these, and again after a signal was taken; and only while no signal waits for it. In no order can the sender of a signal and the application miss each other:
 //
 //	the sender (tasks_mu): queues the signal; takes the loan back; looks at the masks; wakes who doesn't block it
 //	the application: sees that the mask is lent; changes it; looks again, and if the loan is gone interrupts itself before it goes on

@@ -112,7 +112,7 @@ struct task {
 	struct sighand *sighand;
 	struct sigpending pending;
 	ksigset_t blocked, saved_blocked;
-	bool changes_mask; // it called rt_sigprocmask, or its maker did: see signal_mask.c
+	bool changes_mask; // it called rt_sigprocmask or rt_sigreturn, or its maker did: see signal_mask.c
 	bool restore_blocked; // saved_blocked is put back after the handler (sigsuspend, ppoll, …)
 	stack_t altstack;
 	_Atomic bool in_user; // with the application, or on the way there: a sender must interrupt it (task_kick)

@@ -9,6 +9,7 @@
 #include "sentry/kernel/block.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/posix_timer.h"
+#include "sentry/kernel/signal_frame.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
@@ -112,7 +113,7 @@ void task_exec_commit(struct task *t, struct file *exe, const char *comm)
 
 		*ka = (struct ksigaction){.handler = ka->handler == 1 ? 1 : 0};
 	}
-	t->altstack = (stack_t){.ss_flags = SS_DISABLE};
+	sigaltstack_set(t, &(stack_t){.ss_flags = SS_DISABLE}, 0); // it is on none
 	memset(t->comm, 0, sizeof(t->comm));
 	memcpy(t->comm, comm, MIN(strlen(comm), sizeof(t->comm) - 1));
 	old_exe = t->tg->exe;

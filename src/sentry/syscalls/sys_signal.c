@@ -93,7 +93,10 @@ long sys_rt_sigprocmask(struct task *t, const struct sysargs *args)
 
 long sys_rt_sigreturn(struct task *t, const struct sysargs *args)
 {
-	return signal_frame_pop(t);
+	const long ret = signal_frame_pop(t);
+
+	signal_mask_lend(t);
+	return ret;
 }
 
 long sys_rt_sigpending(struct task *t, const struct sysargs *args)

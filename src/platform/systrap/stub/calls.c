@@ -275,6 +275,8 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_futex(s);
 	case SYS_rt_sigprocmask:
 		return own_sigprocmask(s);
+	case SYS_rt_sigreturn:
+		return own_sigreturn(s);
 	case SYS_rt_sigaction:
 		return own_sigaction(s);
 	case SYS_madvise:
@@ -355,7 +357,8 @@ bool own_call(struct slot *s)
 {
 	enum {
 		NO_TRANSFERS = 1 << SYS_open | 1 << SYS_close | 1 << SYS_stat | 1 << SYS_fstat | 1 << SYS_lstat | 1 << SYS_mmap |
-			       1 << SYS_mprotect | 1 << SYS_munmap | 1 << SYS_brk | 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask | 1 << SYS_ioctl
+			       1 << SYS_mprotect | 1 << SYS_munmap | 1 << SYS_brk | 1 << SYS_rt_sigaction | 1 << SYS_rt_sigprocmask |
+			       1 << SYS_rt_sigreturn | 1 << SYS_ioctl
 	};
 
 	return s->lent && s->call.nr <= SYS_pwrite64 && !(NO_TRANSFERS >> s->call.nr & 1) ? own_transfer(s) : own_rare(s);

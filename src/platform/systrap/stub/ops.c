@@ -71,7 +71,7 @@ static long fork_process(bool failed)
 	return ret;
 }
 
-static long load_xstate(struct slot *s, const void *src, uint64_t features)
+long load_xstate(struct slot *s, const void *src, uint64_t features)
 {
 	enum { XSTATE_BV = 512 / 8, MXCSR = 24 };
 	uint8_t *image = (uint8_t *)s + SLOT_SCRATCH;

@@ -23,7 +23,7 @@ static bool within(uint64_t rip, const char *start, const char *end)
 	return rip >= (uint64_t)start && rip < (uint64_t)end;
 }
 
-static void save_regs(struct slot *s, const greg_t *g)
+void slot_take_regs(struct slot *s, const greg_t *g)
 {
 	struct stub_regs *r = &s->regs;
 	uint64_t gs;
@@ -122,11 +122,11 @@ static bool patched(struct slot *s, int sig, const greg_t *g)
 	bool has_nr;
 
 	if (within(rip, stub_slow_start, stub_slow_end) || (probe && (sig == SIGSEGV || sig == SIGBUS))) {
-		save_regs(s, g);
+		slot_take_regs(s, g);
 		site = undo_entry(r, rip);
 	} else if (within(rip, stub_trampolines, stub_trampolines_end) && sig == SIGTRAP) { // an application that steps itself
 		site = SITES->site + (rip - (uint64_t)stub_trampolines) / SITE_TRAMPOLINE_BYTES;
-		save_regs(s, g);
+		slot_take_regs(s, g);
 		if (site_give_back(site)) { // it is to see its own instructions
 			r->rip = site->addr;
 			return true;
@@ -135,22 +135,22 @@ static bool patched(struct slot *s, int sig, const greg_t *g)
 			r->rax = site->nr;
 		at_site(r, site);
 	} else if ((illegal || protection) && (site = site_of_middle(rip))) {
-		save_regs(s, g);
+		slot_take_regs(s, g);
 		return gives_way(site, g) || site_arrived(site, r, illegal);
 	} else if (illegal && (site = site_of_illegal(rip, &has_nr))) {
-		save_regs(s, g);
+		slot_take_regs(s, g);
 		if (gives_way(site, g))
 			return true;
 		if (has_nr)
 			r->rax = site->nr;
 		at_site(r, site);
 	} else if (protection && (site = site_of_compare(rip))) {
-		save_regs(s, g);
+		slot_take_regs(s, g);
 		if (!gives_way(site, g))
 			site_finish(site, r);
 		return true;
 	} else if ((illegal || protection) && site_is_back(rip)) {
-		save_regs(s, g);
+		slot_take_regs(s, g);
 		return true;
 	} else {
 		return false;
@@ -202,7 +202,7 @@ void stub_signal(int sig, siginfo_t *info, ucontext_t *uc)
 		stub_call1(SYS_exit_group, 1); // an application that jumped in here
 	}
 	if (!in_window)
-		save_regs(s, g);
+		slot_take_regs(s, g);
 	if (sig == STUB_SIGNAL_INTERRUPT)
 		stub_interrupted(s);
 	if (sig == SIGSYS) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <ucontext.h>
 
 #include "platform/systrap/channel.h"
 
@@ -71,6 +72,9 @@ bool site_arrived(struct site *s, struct stub_regs *r, bool illegal);
 
 bool own_call(struct slot *s);     // calls.c: answers the call in the slot, if that takes no sentry
 bool own_sigprocmask(struct slot *s); // sigmask.c: likewise, rt_sigprocmask
+bool sigmask_lent(const struct slot *s); // likewise: the stub may change it
+void sigmask_set(struct slot *s, uint64_t mask); // likewise, it was lent
+bool own_sigreturn(struct slot *s); // sigreturn.c: likewise, rt_sigreturn: then it doesn't come back
 bool own_sigaction(struct slot *s); // sigaction.c: likewise, rt_sigaction
 bool own_name(struct slot *s); // names.c: likewise, a question about a path. If not, the path may lie in the data area already (prefetch)
 void name_keep(struct slot *s); // likewise: the answer, with STATE_KEEP, to the call under way
@@ -84,8 +88,10 @@ bool own_late(struct slot *s);     // late.c: likewise, an mmap, munmap, mprotec
 uint32_t prefetch(struct slot *s); // shapes.c: copies what the call's arguments point to; what the event's kind says of it
 bool ops_run(struct slot *s);      // ops.c: false if one failed (fail_err, fail_tag)
 bool op_run(struct slot *s);       // likewise, the one of line 0
+long load_xstate(struct slot *s, const void *src, uint64_t features); // likewise, of OP_XLOAD. 0 or -errno
 bool move_run(struct slot *s);     // likewise: what STATE_MOVE says. Short is failed, since the answer says that all was moved
 
+void slot_take_regs(struct slot *s, const greg_t *g); // signal.c: the application's, out of a signal's frame; and the bases of fs and gs, which are live
 void slot_take_args(struct slot *s); // of a call, from the registers
 void slot_post(struct slot *s, uint32_t kind); // an event for the sentry
 uint32_t slot_turn(struct slot *s);            // waits and serves until the application may go on; the answer's state
