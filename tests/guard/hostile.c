@@ -606,11 +606,12 @@ static void *rewrite_contents(void *arg)
 CASE(made_up_contents)
 {
 	struct bystander b = stand_by();
-	int p[2], e = OK(eventfd(0, EFD_NONBLOCK));
+	int p[2], attackers[2], e = OK(eventfd(0, EFD_NONBLOCK));
 	char bytes[64];
 	uint64_t n;
 
 	OK(pipe2(p, O_NONBLOCK));
+	OK(pipe(attackers));
 	for (unsigned seed = 1; seed <= 6; seed++)
 		ATTACK(&b, 400, {
 			struct epoll_event ev = { EPOLLIN, { 0 } };
@@ -640,6 +641,8 @@ CASE(made_up_contents)
 					see_end(fork() ?: ({ read(p[0], bytes, 8); read(e, &n, 8); _exit(0); 0; }), 1000);
 			}
 		});
+	close(attackers[1]);
+	EQ(read(attackers[0], bytes, 1), 0); /* what they forked has ended, too */
 	while (read(p[0], bytes, sizeof bytes) > 0)
 		;
 	EQ(errno, EAGAIN);
