@@ -242,9 +242,10 @@ struct platform_ops {
 
 	// May be NULL, both; path_counts as above. asks_stat: the open of this stopped context is likely to be followed by an fstat. keep_stat, once its
 	// result is known to be a descriptor of a table that ctx shares with nobody: the platform may answer the fstat itself, with *st, until one of the counts that it
-	// rests on has changed or ctx makes a call that may change the descriptor or share the table.
+	// rests on has changed or ctx makes a call that may change the descriptor or share the table. Likewise, while ctx changes no flags and the first of the counts is what
+	// it was, fcntls that ask for them or set them to what they are: flags is what F_GETFL says, and O_CLOEXEC.
 	bool (*asks_stat)(struct platform_ctx *ctx);
-	void (*keep_stat)(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
+	void (*keep_stat)(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st, uint32_t flags);
 
 	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
 	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its

@@ -103,7 +103,7 @@
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
-#define STATE_KEEP 1024 // never with STATE_OP: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so does opened_stat
+#define STATE_KEEP 1024 // never with STATE_OP: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so do opened_stat and opened_flags
 // Above them: of an event, how much later the stub begins to look for the answer (8 bits); of either, when it was written, by the time-stamp counter
 // (13 bits). Hints: nothing but the time of a look hangs on them.
 #define STATE_DUE_SHIFT 11
@@ -274,6 +274,7 @@ struct slot {
 	} quiet;
 	struct slot_seg segs[SLOT_SEGS];
 	uint64_t opened_stat[STAT_WORDS] __attribute__((aligned(64))); // the sentry's: what was opened last after KIND_STAT, a struct stat
+	uint32_t opened_flags; // likewise: what F_GETFL says, and O_CLOEXEC
 	// From here on what the sentry seldom looks at: in another page, since a processor fetches ahead within one. What the sentry's got hold of by
 	// that would have to come back.
 	struct stub_regs regs __attribute__((aligned(4096))); // of the application, while it is stopped
@@ -324,6 +325,7 @@ struct slot {
 		uint32_t fd_1;
 		uint32_t born; // as names.born was
 		uint32_t unasked; // files that were opened since one was asked about
+		uint32_t flags_hold; // opened_flags say what they are; 0: they may have changed
 		struct slot_rest on[SLOT_RESTS];
 	} opened;
 	// Of paths that were asked about; the stub's own (stub/names.c), but for born.

@@ -673,11 +673,12 @@ bool systrap_asks_stat(struct platform_ctx *ctx)
 	return ctx->asks_stat;
 }
 
-void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st)
+void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st, uint32_t flags)
 {
 	_Static_assert(sizeof(ctx->slot->opened_stat) == sizeof(*st), "struct stat");
 
 	memcpy(ctx->slot->opened_stat, st, sizeof(*st));
+	ctx->slot->opened_flags = flags; // in the same line as the end of that
 	ctx->rests = *rests;
 	ctx->rests_set = true;
 }

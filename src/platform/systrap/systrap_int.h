@@ -205,7 +205,7 @@ void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);
 bool systrap_asks_stat(struct platform_ctx *ctx);
-void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st);
+void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st, uint32_t flags);
 bool systrap_expects(void);
 int64_t systrap_wake_ns(void);
 struct moment moment_now(void);

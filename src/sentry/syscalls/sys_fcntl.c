@@ -17,18 +17,12 @@
 #include "sentry/vfs/vfs.h"
 
 #define SETTABLE (O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT | O_ASYNC)
-#define LARGEFILE 0100000 // shown for every file of a 64-bit program that was opened by path
 
 static long dup_at_least(struct task *t, struct file *f, uint64_t min, bool cloexec)
 {
 	if (min >= task_rlimit(t, RLIMIT_NOFILE))
 		return -EINVAL;
 	return fd_install(t, file_get(f), cloexec, (int)min);
-}
-
-static long get_flags(const struct file *f)
-{
-	return (f->flags & ~O_CLOEXEC) | (f->opened ? LARGEFILE : 0);
 }
 
 static long set_flags(struct task *t, struct file *f, uint32_t flags)
@@ -141,7 +135,7 @@ static long on_file(struct task *t, struct file *f, int fd, int cmd, uint64_t ar
 		fd_cloexec(t, fd, arg & FD_CLOEXEC);
 		return 0;
 	case F_GETFL:
-		return get_flags(f);
+		return file_flags(f);
 	}
 	if (f->flags & O_PATH)
 		return -EBADF;

@@ -43,7 +43,7 @@ static long finish_open(struct task *t, struct file *f, int flags)
 	}
 	ret = fd_install(t, f, flags & O_CLOEXEC, 0);
 	if (ret >= 0) {
-		remember_opened(t, f);
+		remember_opened(t, f, flags & O_CLOEXEC);
 		loan_at_open(t, (int)ret, f);
 	}
 	return ret;

@@ -8,6 +8,7 @@
 #include "sentry/kernel/ptrace_access.h"
 #include "sentry/kernel/task_int.h"
 #include "sentry/syscalls/syscalls.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs.h"
 
 long sys_pidfd_open(struct task *t, const struct sysargs *args)
@@ -77,6 +78,8 @@ long sys_pidfd_getfd(struct task *t, const struct sysargs *args)
 		task_put(member);
 		fdtable_each(files, take_file, &w);
 		fdtable_put(files, NULL);
+		if (w.file)
+			remember_all_anew(); // its flags may change now without a call of the task that opened it
 		ret = w.file ? fd_install(t, w.file, true, 0) : -EBADF;
 	}
 	if (pidfd)

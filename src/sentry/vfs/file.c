@@ -116,6 +116,13 @@ struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned f
 	return f;
 }
 
+uint32_t file_flags(const struct file *f)
+{
+	enum { LARGEFILE = 0100000 }; // shown for every file of a 64-bit program that was opened by path
+
+	return (f->flags & ~O_CLOEXEC) | (f->opened ? LARGEFILE : 0);
+}
+
 int64_t file_read(struct file *f, struct uio *u, int64_t *pos)
 {
 	int64_t n;

@@ -116,7 +116,7 @@ void remember_none(struct task *t)
 	t->remember.state = REMEMBER_NOT;
 }
 
-void remember_opened(struct task *t, const struct file *f)
+void remember_opened(struct task *t, const struct file *f, uint32_t cloexec)
 {
 	struct stat st;
 
@@ -124,7 +124,7 @@ void remember_opened(struct task *t, const struct file *f)
 		return;
 	rest_on_rare(t);
 	if (rest_on_attr(t, dentry_inode(f->path.dentry)) && vfs_stat(&f->path, &st) == 0)
-		platform->keep_stat(t->ctx, &t->remember.rests, &st);
+		platform->keep_stat(t->ctx, &t->remember.rests, &st, file_flags(f) | cloexec);
 }
 
 void remember_all_anew(void)

@@ -8,7 +8,7 @@
 // Whoever changes something counts up while he holds the lock under which it is looked at. The counts are read before the look, so an answer from
 // before the change is stale at once. To keep changes cheap, a directory or inode is marked while somebody may rest on it.
 // What an fstat would answer goes along with the answer to an open, if the file tells of its changes; that rests on the first and the last of these counts, as a
-// descriptor needs no name.
+// descriptor needs no name. So do flags, which rest on the first alone.
 // Locks: remember_all_anew() and the marks need none of their own.
 #pragma once
 
@@ -24,8 +24,9 @@ void remember_link(struct task *t, const struct inode *inode); // instead, where
 long remember_end(struct task *t, long ret, const void *answer, size_t len);
 void remember_none(struct task *t); // instead
 
-// t's open gave it f, of which only the table has a reference now: if an fstat is likely to follow and nobody else uses the table, its answer goes along.
-void remember_opened(struct task *t, const struct file *f);
+// t's open gave it f, of which only the table has a reference now: if an fstat is likely to follow and nobody else uses the table, its answer goes along, and
+// what fcntl says of flags. cloexec: O_CLOEXEC or 0.
+void remember_opened(struct task *t, const struct file *f, uint32_t cloexec);
 
 // What one process was told others are told, too, as long as all are the same user's with the same rights, of one root and one view of the mounts.
 void remember_apart(void); // before that ends

@@ -323,6 +323,7 @@ struct file *file_create_anon(const struct file_ops *ops, void *priv, unsigned f
 int64_t file_read(struct file *f, struct uio *u, int64_t *pos);  // checks the access mode, -EISDIR, …
 int64_t file_write(struct file *f, struct uio *u, int64_t *pos); // RLIMIT_FSIZE, seals, …; drops set-id bits; notifies
 int file_beyond_limit(struct task *t); // t wanted a file larger than its RLIMIT_FSIZE: sends SIGXFSZ and answers -EFBIG
+uint32_t file_flags(const struct file *f); // as F_GETFL tells them
 uint32_t file_poll(struct file *f, struct poll_table *pt);
 // Opens what path leads to, with all of open(2)'s rules; how as in openat2. Answers a file. A FIFO's other side may not be
 // there yet: the system call goes on with fifo_open_wait (fs/pipe/pipe.h).

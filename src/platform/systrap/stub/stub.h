@@ -79,6 +79,7 @@ bool own_sigaction(struct slot *s); // sigaction.c: likewise, rt_sigaction
 bool own_name(struct slot *s); // names.c: likewise, a question about a path. If not, the path may lie in the data area already (prefetch)
 void name_keep(struct slot *s); // likewise: the answer, with STATE_KEEP, to the call under way
 bool own_fstat(struct slot *s); // opened.c: likewise, fstat and what means the same
+bool own_fcntl(struct slot *s); // likewise, fcntl
 uint32_t opened_asks(struct slot *s); // likewise: KIND_STAT, if the open in the slot is likely to be followed by one; or 0
 void opened_keep(struct slot *s); // likewise: what the answer to it, with STATE_KEEP, brought along
 void opened_after(struct slot *s); // likewise: the call in the slot is the sentry's
