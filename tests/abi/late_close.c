@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
@@ -156,6 +157,51 @@ CASE(one_of_two)
 		EQ(read(fd, b, 1), 1);
 		EQ(b[0], all[0]);
 		OK(close(fd));
+	}
+}
+
+/* Each is closed by itself, whichever was first, and the numbers are free again at once. */
+CASE(dups)
+{
+	int first = OK(dup(0));
+	struct stat st, is;
+	char b[8];
+
+	close(first);
+	OK(stat("/", &is));
+	for (int i = 0; i < 32; i++) {
+		const bool dir = i & 1;
+		int fd = dir ? (int)OK(open("/", O_RDONLY | O_DIRECTORY)) : quiet_opened(), other, third;
+
+		EQ(fd, first);
+		other = OK(fcntl(fd, i & 2 ? F_DUPFD : F_DUPFD_CLOEXEC, i & 4 ? 20 : 0));
+		third = OK(fcntl(other, F_DUPFD, 0));
+		EQ(other, i & 4 ? 20 : first + 1);
+		EQ(third, i & 4 ? first + 1 : first + 2);
+		ERR(ioctl(other, TCGETS, b), ENOTTY);
+		OK(close(i & 8 ? fd : other));
+		if (i & 8)
+			fd = other;
+		ERR(fcntl(i & 8 ? first : other, F_GETFD), EBADF);
+		EQ(fcntl(fd, F_GETFD), i & 8 && !(i & 2) ? FD_CLOEXEC : 0);
+		OK(fstat(fd, &st));
+		if (dir)
+			EQ(st.st_ino, is.st_ino);
+		else
+			EQ(read(fd, b, 2), 2);
+		if (!dir)
+			EQ(pread(third, b, 2, 0), 2);
+		OK(close(fd));
+		ERR(close(fd), EBADF);
+		if (dir)
+			CHECK(syscall(SYS_getdents64, third, (char[1024]){ 0 }, 1024) > 0);
+		else
+			EQ(lseek(third, 0, SEEK_CUR), 2);
+		EQ(dup(third), first);
+		OK(close(third));
+		OK(fstat(first, &st));
+		OK(close(first));
+		ERR(fstat(first, &st), EBADF);
 	}
 }
 
@@ -327,6 +373,48 @@ static bool is_locked(int fd)
 	return l.l_type != F_UNLCK;
 }
 
+/* The lock goes with a dup, which was made before or after, and so does an open file's own with the last of them. */
+CASE(locks_go_with_a_dup)
+{
+	int own = quiet_opened();
+	pid_t pid;
+
+	share_turn();
+	for (int i = 0; i < 4; i++) {
+		pass(0);
+		pid = CHILD({
+			int fd = quiet_opened(), other = i & 1 ? fcntl(fd, F_DUPFD, 30) : -1;
+
+			if (i & 2)
+				OK(flock(fd, LOCK_EX));
+			else
+				OK(locks(fd, F_RDLCK));
+			if (other < 0)
+				other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+			if (i & 2)
+				OK(close(fd));
+			pass(1);
+			await(2);
+			OK(close(other));
+			pass(3);
+			compute();
+		});
+		await(1);
+		if (i & 2)
+			ERR(flock(own, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+		else
+			CHECK(is_locked(own));
+		pass(2);
+		await(3);
+		if (i & 2)
+			OK(flock(own, LOCK_EX | LOCK_NB));
+		else
+			CHECK(!is_locked(own));
+		OK(flock(own, LOCK_UN));
+		end(pid);
+	}
+}
+
 /*
  * Which one is closed, and when it was opened: all of a process's locks on the file go with any of its descriptors. `then` is closed before the lock
  * is looked for, by a process that computes from then on.
@@ -385,7 +473,7 @@ CASE(flocks_go)
 			EQ(pread(fd, &b, 1, 0), 1);
 			OK(flock(fd, LOCK_EX));
 			if (i % 3 == 1)
-				OK(close(dup(fd)));
+				OK(close(i > 3 ? dup(fd) : fcntl(fd, F_DUPFD, 0)));
 			if (i % 3 == 2 && fork() == 0) {
 				/* it has it, too, and closes it last */
 				EQ(pread(fd, &b, 1, 0), 1);

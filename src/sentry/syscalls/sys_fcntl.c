@@ -20,9 +20,14 @@
 
 static long dup_at_least(struct task *t, struct file *f, uint64_t min, bool cloexec)
 {
+	long fd;
+
 	if (min >= task_rlimit(t, RLIMIT_NOFILE))
 		return -EINVAL;
-	return fd_install(t, file_get(f), cloexec, (int)min);
+	fd = fd_install(t, file_get(f), cloexec, (int)min);
+	if (fd >= 0)
+		loan_at_dup(t, (int)fd, f);
+	return fd;
 }
 
 static long set_flags(struct task *t, struct file *f, uint32_t flags)

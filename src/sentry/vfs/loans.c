@@ -251,6 +251,15 @@ void loan_at_open(struct task *t, int fd, struct file *f)
 	mutex_unlock(&f->inode->mu);
 }
 
+void loan_at_dup(struct task *t, int fd, struct file *f)
+{
+	if (!may_lend() || !closes_late(t, f))
+		return;
+	mutex_lock(&f->inode->mu);
+	fdtable_lend(t, fd, f, &(struct platform_loan){.kinds = PLATFORM_LEND_CLOSE});
+	mutex_unlock(&f->inode->mu);
+}
+
 void loans_stop_closes(struct inode *inode)
 {
 	struct mutex *mu = &kernel()->vfs->loans_mu;

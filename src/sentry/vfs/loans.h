@@ -46,6 +46,7 @@ struct content_loan {
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote);
 // t has opened f, which is descriptor fd: what it is likely to be lent, or to close late.
 void loan_at_open(struct task *t, int fd, struct file *f);
+void loan_at_dup(struct task *t, int fd, struct file *f); // t has made fd, another descriptor of f, likewise: it may close it late
 // The inode's files are closed by calls that come here from now on. None of these is written to.
 void loans_stop_closes(struct inode *inode);
 // All that was lent of the inode's files comes to the sentry again from now on. With inode->mu held none is just being made. True: a write that
