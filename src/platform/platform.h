@@ -240,12 +240,14 @@ struct platform_ops {
 	uint32_t (*path_count)(uint32_t index);
 	void (*path_count_up)(uint32_t index);
 
-	// May be NULL, both; path_counts as above. asks_stat: the open of this stopped context is likely to be followed by an fstat. keep_stat, once its
+	// May be NULL, all three; path_counts as above. asks_stat: the open of this stopped context is likely to be followed by an fstat. keep_stat, once its
 	// result is known to be a descriptor of a table that ctx shares with nobody: the platform may answer the fstat itself, with *st, until one of the counts that it
 	// rests on has changed or ctx makes a call that may change the descriptor or share the table. Likewise, while ctx changes no flags and the first of the counts is what
-	// it was, fcntls that ask for them or set them to what they are: flags is what F_GETFL says, and O_CLOEXEC.
+	// it was, fcntls that ask for them or set them to what they are: flags is what F_GETFL says, and O_CLOEXEC. keep_end: the getdents64 of this stopped context has come to
+	// the directory's end. If keep_stat was about its descriptor the platform may answer the next one with 0 while that holds and ctx makes no lseek.
 	bool (*asks_stat)(struct platform_ctx *ctx);
 	void (*keep_stat)(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st, uint32_t flags);
+	void (*keep_end)(struct platform_ctx *ctx);
 
 	// May be NULL. The platform may answer a wake of a private futex itself while nobody waits. Who waits says so (before it looks at the
 	// word), who wakes says so (before it looks for waiters), who stops waiting says so. A task's own context, stopped, or one that its

@@ -550,6 +550,163 @@ CASE(a_thread_with_its_own_table)
 	CHECK(!pthread_join(t, NULL));
 }
 
+/* --- a directory's end */
+static int entries(int fd, size_t cap)
+{
+	char buf[4096];
+	long n = OK(syscall(SYS_getdents64, fd, buf, cap)), count = 0;
+
+	for (long at = 0; at < n; at += *(unsigned short *)(buf + at + 16))
+		count++;
+	return (int)count;
+}
+
+static int all_entries(int fd)
+{
+	int all = 0, n;
+
+	while ((n = entries(fd, 4096)))
+		all += n;
+	return all;
+}
+
+/* Read to its end, and that once more where asked. */
+static int read_to_end(const char *path, int has, int more)
+{
+	struct stat st;
+	int fd = open_and_ask(path, O_RDONLY | O_DIRECTORY);
+
+	OK(fstat(fd, &st));
+	EQ(entries(fd, 4096), has);
+	while (more--)
+		EQ(entries(fd, 4096), 0);
+	return fd;
+}
+
+CASE(the_end_of_a_directory)
+{
+	struct stat st;
+	char *none;
+	int fd, other;
+
+	setup();
+	none = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < 8; i++) {
+		const int more = i & 1;
+
+		fd = read_to_end("d", 3, more);
+		EQ(entries(fd, 4096), 0);
+		EQ(syscall(SYS_getdents64, fd, none, 4096), 0);
+		EQ(syscall(SYS_getdents64, fd, NULL, 64), 0);
+		OK(lseek(fd, 0, SEEK_SET));
+		EQ(all_entries(fd), 3);
+		EQ(entries(fd, 4096), 0);
+		OK(fstat(fd, &st));
+		EQ(entries(fd, 4096), 0);
+		OK(fstatat(fd, "x", &st, 0));
+		EQ(entries(fd, 4096), 0);
+		other = OK(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+		EQ(entries(fd, 4096), 0);
+		EQ(entries(other, 4096), 0);
+		OK(lseek(other, 0, SEEK_SET));
+		EQ(all_entries(fd), 3);
+		close(other);
+		EQ(entries(fd, 4096), 0);
+		close(fd);
+		ERR(syscall(SYS_getdents64, fd, none, 4096), EBADF);
+		EQ(open("d", O_RDONLY), fd);
+		EQ(all_entries(fd), 3);
+		close(fd);
+		EQ(open("f", O_RDONLY), fd);
+		ERR(syscall(SYS_getdents64, fd, none, 4096), ENOTDIR);
+		close(fd);
+		fd = read_to_end("d", 3, more);
+		OK(dup2(OK(open("d", O_RDONLY)), fd));
+		EQ(all_entries(fd), 3);
+		fd = open_and_ask("d", O_RDONLY);
+		for (int k = 0; k < 3; k++)
+			EQ(entries(fd, 24), 1);
+		EQ(entries(fd, 24), 0);
+		fd = open_and_ask("d", O_RDONLY);
+		ERR(syscall(SYS_getdents64, fd, none, 8), EINVAL);
+		EQ(all_entries(fd), 3);
+		fd = read_to_end("d", 3, more);
+		put_file("d/new", "", 0600);
+		OK(lseek(fd, 0, SEEK_SET));
+		EQ(all_entries(fd), 4);
+		OK(unlink("d/new"));
+		EQ(entries(fd, 4096), 0);
+	}
+}
+
+static void rewinds(void)
+{
+	await(1);
+	OK(lseek(taken, 0, SEEK_SET));
+	pass(2);
+	await(3);
+	OK(lseek(taken, 0, SEEK_SET));
+	pass(4);
+}
+
+static void is_rewound(void)
+{
+	pass(1);
+	await(2);
+	EQ(entries(taken, 4096), 3);
+	pass(3);
+	await(4);
+	EQ(all_entries(taken), 3);
+	pass(0);
+}
+
+static void *rewinds_too(void *arg)
+{
+	rewinds();
+	return arg;
+}
+
+CASE(others_rewind_the_directory)
+{
+	setup();
+	for (int i = 0; i < 8; i++) {
+		volatile int *number = turn + 1;
+		pthread_t t;
+		pid_t p = 0;
+
+		if (i / 2 != 3)
+			taken = read_to_end("d", 3, i & 1);
+		switch (i / 2) {
+		case 0:
+			p = CHILD({ rewinds(); });
+			is_rewound();
+			break;
+		case 1:
+			CHECK(!pthread_create(&t, NULL, rewinds_too, NULL));
+			is_rewound();
+			CHECK(!pthread_join(t, NULL));
+			break;
+		case 2:
+			p = sharing(rewinds);
+			is_rewound();
+			break;
+		case 3:
+			p = CHILD({
+				*number = taken = read_to_end("d", 3, i & 1);
+				pass(10);
+				await(11);
+				is_rewound();
+			});
+			await(10);
+			taken = OK(syscall(SYS_pidfd_getfd, OK(syscall(SYS_pidfd_open, p, 0)), *number, 0));
+			pass(11);
+			rewinds();
+		}
+		if (p)
+			EXITED(p, 0);
+	}
+}
+
 /* A forked process has descriptors of its own. */
 CASE(fork_after_the_open)
 {

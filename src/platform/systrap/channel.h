@@ -103,7 +103,8 @@
 #define STATE_COPY 128 // copy the bytes that line 0 says, or holds, to the application
 #define STATE_MOVE 256 // after the operations, let bytes go between memory and a file, as args says
 #define STATE_OP 512   // likewise STATE_OPS, of the only one, which line 0 holds
-#define STATE_KEEP 1024 // never with STATE_OP: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so do opened_stat and opened_flags
+#define STATE_KEEP 1024 // never with STATE_OP: the answer holds as long as line 0's rests do (KIND_ASKS); of an open that succeeded: so do opened_stat and opened_flags; of
+			// getdents64: the next one would find nothing more
 // Above them: of an event, how much later the stub begins to look for the answer (8 bits); of either, when it was written, by the time-stamp counter
 // (13 bits). Hints: nothing but the time of a look hangs on them.
 #define STATE_DUE_SHIFT 11
@@ -326,6 +327,7 @@ struct slot {
 		uint32_t born; // as names.born was
 		uint32_t unasked; // files that were opened since one was asked about
 		uint32_t flags_hold; // opened_flags say what they are; 0: they may have changed
+		uint32_t at_end; // a directory: it was read to its end
 		struct slot_rest on[SLOT_RESTS];
 	} opened;
 	// Of paths that were asked about; the stub's own (stub/names.c), but for born.

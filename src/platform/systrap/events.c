@@ -255,7 +255,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 	ctx->nsegs = ctx->data_used = 0;
 	ctx->asks_rests = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_ASKS);
 	ctx->asks_stat = (kind & KIND_MASK) == KIND_SYSCALL && (kind & KIND_STAT);
-	ctx->rests_set = false;
+	ctx->rests_set = ctx->at_end = false;
 	atomic_store_explicit(&ctx->ops_out, false, memory_order_release);
 	ctx->cpu = kind >> KIND_CPU_SHIFT;
 	atomic_store_explicit(&ev.last_cpu_plus_1, ctx->cpu + 1, memory_order_relaxed);
@@ -683,6 +683,11 @@ void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *re
 	ctx->rests_set = true;
 }
 
+void systrap_keep_end(struct platform_ctx *ctx)
+{
+	ctx->at_end = true;
+}
+
 // What the answer that is in the slot rests on, if nothing else comes along but a copy from the data area, or with what was opened a file to keep.
 static uint32_t keep_put(struct platform_ctx *ctx, uint32_t state)
 {
@@ -723,7 +728,7 @@ static uint32_t prepare_answer(struct platform_ctx *ctx)
 		ev.moving = true;
 		state |= STATE_MOVE;
 	}
-	return state | keep_put(ctx, state);
+	return state | keep_put(ctx, state) | (ctx->at_end ? STATE_KEEP : 0);
 }
 
 // A thread that ends doesn't patch where it did; another does.

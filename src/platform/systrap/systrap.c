@@ -301,6 +301,7 @@ const struct platform_ops systrap_ops = {
 	.keep_answer = systrap_keep_answer,
 	.asks_stat = systrap_asks_stat,
 	.keep_stat = systrap_keep_stat,
+	.keep_end = systrap_keep_end,
 	.names_apart = systrap_names_apart,
 	.path_count = path_count,
 	.path_count_up = path_count_up,

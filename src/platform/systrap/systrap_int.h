@@ -106,6 +106,7 @@ struct platform_ctx {
 	uint32_t born;          // a number that no other has, nor it once it forgot its names
 	bool asks_rests, asks_stat; // its call did
 	bool rests_set;         // the answer may be kept, see rests
+	bool at_end;            // its getdents64 found all that there is
 	bool site_wanted;       // the call came from a site that could be patched
 	uint64_t site_after;    // what follows it
 	// By the time-stamp counter:
@@ -205,6 +206,7 @@ void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);
 bool systrap_in_the_way(void);
 bool systrap_asks_stat(struct platform_ctx *ctx);
+void systrap_keep_end(struct platform_ctx *ctx);
 void systrap_keep_stat(struct platform_ctx *ctx, const struct platform_rests *rests, const struct stat *st, uint32_t flags);
 bool systrap_expects(void);
 int64_t systrap_wake_ns(void);

@@ -8,7 +8,9 @@
 #include "abi/errno.h"
 #include "lib/container_of.h"
 #include "lib/kmem.h"
+#include "platform/platform.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/vfs_int.h"
@@ -80,6 +82,8 @@ static long read_entries(struct task *t, const struct sysargs *args, bool old)
 		if (ret == 0) {
 			f->pos = pos;
 			ret = (long)p.len;
+			if (!p.full && !old && platform->keep_end && !kernel()->strace)
+				platform->keep_end(t->ctx);
 		}
 		mutex_unlock(&f->pos_mu);
 	}

@@ -309,6 +309,8 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 		return own_fstat(s);
 	case SYS_fcntl:
 		return own_fcntl(s);
+	case SYS_getdents64:
+		return own_getdents(s);
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
 		return own_epoll_wait(s);

@@ -6,6 +6,9 @@
 // come in between and change no descriptor. What the sentry answers forgets it; what the stub answers by itself never changes one. So it is with the flags, which
 // rest on the first of the counts alone: it goes on, too, when another process gets hold of the open file otherwise than by a call of this one.
 //
+// Who has read a directory to its end asks for more, to hear that there is none. The sentry knows that as soon as it has come there; it goes on as long as
+// nobody has changed the directory since it was opened, which its attributes would tell.
+//
 // It costs the sentry a tenth of a short open, so the stub wants it while the files that were opened last were asked about, else now and then.
 #include "platform/systrap/stub/stub.h"
 
@@ -16,10 +19,23 @@
 
 enum { PATIENCE = 3, SELDOM = 16 };
 
-// Calls, of those with the lowest numbers, that (like fcntl) neither change a descriptor that there is nor make others share them.
+// Calls, of those with the lowest numbers, that neither change a descriptor that there is nor make others share them.
 #define HARMLESS                                                                                                                                   \
 	(1u << SYS_read | 1u << SYS_stat | 1u << SYS_fstat | 1u << SYS_lstat | 1u << SYS_lseek | 1u << SYS_mmap | 1u << SYS_mprotect | 1u << SYS_munmap | \
 	 1u << SYS_brk | 1u << SYS_ioctl | 1u << SYS_pread64 | 1u << SYS_access)
+
+static bool harmless(uint32_t nr)
+{
+	switch (nr) {
+	case SYS_fcntl:
+	case SYS_getdents64:
+	case SYS_newfstatat:
+	case SYS_statx:
+	case SYS_lgetxattr:
+		return true;
+	}
+	return nr < 32 && HARMLESS >> nr & 1;
+}
 
 // And of these, what changes no flags of the open file or the descriptor.
 static bool keeps_flags(const struct slot_call *c)
@@ -47,6 +63,7 @@ void opened_keep(struct slot *s)
 	s->opened.born = s->names.born;
 	s->opened.fd_1 = s->ret + 1;
 	s->opened.flags_hold = 1;
+	s->opened.at_end = 0;
 	s->opened.unasked++;
 }
 
@@ -56,10 +73,22 @@ void opened_after(struct slot *s)
 
 	if (!s->opened.fd_1)
 		return;
-	if (!(nr == SYS_newfstatat || nr == SYS_fcntl || (nr < 32 && HARMLESS >> nr & 1)))
+	if (!harmless(nr))
 		s->opened.fd_1 = 0;
 	else if (!keeps_flags(&s->call))
 		s->opened.flags_hold = 0;
+	else if (nr == SYS_lseek || nr == SYS_getdents64)
+		s->opened.at_end = 0;
+}
+
+static bool about(const struct slot *s)
+{
+	return s->opened.fd_1 && s->opened.fd_1 == (uint32_t)s->call.args[0] + 1 && s->opened.born == s->names.born;
+}
+
+void opened_at_end(struct slot *s)
+{
+	s->opened.at_end = about(s);
 }
 
 // The last argument of newfstatat says that it is about the descriptor itself.
@@ -77,10 +106,10 @@ bool own_fstat(struct slot *s)
 	const bool at = s->call.nr == SYS_newfstatat;
 	const uint64_t dst = s->call.args[at ? 2 : 1];
 
-	if (!s->opened.fd_1 || s->opened.fd_1 != (uint32_t)s->call.args[0] + 1 || (at && !about_descriptor(s)))
+	if (!about(s) || (at && !about_descriptor(s)))
 		return false;
 	s->opened.unasked = 0;
-	if (s->opened.born != s->names.born || !rests_hold(s->opened.on, PARAM->path_counts))
+	if (!rests_hold(s->opened.on, PARAM->path_counts))
 		return false;
 	if (dst > STUB_TEXT - sizeof(s->opened_stat) || stub_copy((void *)dst, s->opened_stat, sizeof(s->opened_stat)) < 0)
 		return false;
@@ -94,7 +123,7 @@ bool own_fcntl(struct slot *s)
 	const uint32_t flags = s->opened_flags, cloexec = flags & O_CLOEXEC ? FD_CLOEXEC : 0, cmd = s->call.args[1];
 	const struct slot_rest *on = &s->opened.on[0];
 
-	if (!s->opened.flags_hold || !s->opened.fd_1 || s->opened.fd_1 != (uint32_t)s->call.args[0] + 1 || s->opened.born != s->names.born)
+	if (!s->opened.flags_hold || !about(s))
 		return false;
 	if (PARAM->path_counts[on->index % PARAM_PATH_COUNTS] != on->count)
 		return false;
@@ -107,5 +136,13 @@ bool own_fcntl(struct slot *s)
 	else
 		return false;
 	s->opened.unasked = 0;
+	return true;
+}
+
+bool own_getdents(struct slot *s)
+{
+	if (!s->opened.at_end || !about(s) || !rests_hold(s->opened.on, PARAM->path_counts))
+		return false;
+	s->regs.rax = 0;
 	return true;
 }

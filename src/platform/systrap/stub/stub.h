@@ -80,8 +80,10 @@ bool own_name(struct slot *s); // names.c: likewise, a question about a path. If
 void name_keep(struct slot *s); // likewise: the answer, with STATE_KEEP, to the call under way
 bool own_fstat(struct slot *s); // opened.c: likewise, fstat and what means the same
 bool own_fcntl(struct slot *s); // likewise, fcntl
+bool own_getdents(struct slot *s); // likewise, getdents64 at a directory's end
 uint32_t opened_asks(struct slot *s); // likewise: KIND_STAT, if the open in the slot is likely to be followed by one; or 0
 void opened_keep(struct slot *s); // likewise: what the answer to it, with STATE_KEEP, brought along
+void opened_at_end(struct slot *s); // likewise, to a getdents64
 void opened_after(struct slot *s); // likewise: the call in the slot is the sentry's
 bool own_transfer(struct slot *s); // lent.c: likewise, a read, write or lseek
 bool own_advice(struct slot *s);   // advise.c: likewise, an madvise
