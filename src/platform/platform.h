@@ -54,6 +54,7 @@ enum platform_event_kind {
 struct platform_event {
 	enum platform_event_kind kind;
 	bool late; // before it the platform answered calls that late_calls() tells of; with none but SYSCALL, FAULT and INTERRUPTED
+	bool tid_cleared; // with exit: the word that PLATFORM_CLEAR_TID is about is 0 already
 	union {
 		struct {
 			uint64_t nr;

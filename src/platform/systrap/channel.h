@@ -131,7 +131,7 @@
 #define KIND_ASKS 0x400000 // with KIND_SYSCALL: the path has been asked about before; the stub would keep the answer
 #define KIND_STAT 0x800000 // with KIND_SYSCALL, of an open: what is opened will be asked about; the stub would keep that
 
-#define KIND_LEAVES 0x800000 // with SYS_exit_group: the process ends by itself, without an answer
+#define KIND_LEAVES 0x800000 // with SYS_exit_group: the process ends by itself, without an answer; with SYS_exit: so does the thread, and clear_tid's word is 0
 
 #define ADVICE_ALONE 1  // no other thread is about
 #define ADVICE_SHARED 2

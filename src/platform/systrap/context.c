@@ -381,7 +381,7 @@ void systrap_ctx_destroy(struct platform_ctx *ctx)
 		systrap_interrupt(ctx); // the poller ends it when it comes
 		return;
 	}
-	if (!last && !as->dead)
+	if (!last && !as->dead && !ctx->leaves)
 		ctx_let_exit(ctx);
 	ctx_gone(ctx);
 }

@@ -193,6 +193,14 @@ static void take_used(struct platform_ctx *ctx)
 	ctx->used_ns = MIN(said, (uint64_t)(host_now_ns() - ctx->made_ns));
 }
 
+static void take_leave(struct platform_ctx *ctx, struct platform_event *out)
+{
+	if (out->call.nr == SYS_exit_group)
+		ctx->as->leaves = ctx->as->nctx == 1;
+	if (out->call.nr == SYS_exit)
+		ctx->leaves = out->tid_cleared = ctx->index;
+}
+
 static void take_fault(const volatile struct slot *s, struct platform_event *out)
 {
 	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
@@ -248,6 +256,7 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 	const volatile struct slot *s = ctx->slot;
 	uint32_t kind = s->kind;
 
+	out->tid_cleared = false;
 	born(ctx);
 	learn(ctx, state);
 	if (ev.woken)
@@ -280,8 +289,8 @@ static void take(struct platform_ctx *ctx, uint32_t state, struct platform_event
 		fetch_ahead(ctx);
 		if (out->call.nr == SYS_exit || out->call.nr == SYS_execve || out->call.nr == SYS_execveat)
 			take_used(ctx);
-		if (out->call.nr == SYS_exit_group && kind & KIND_LEAVES && ctx->as->nctx == 1)
-			ctx->as->leaves = true;
+		if (kind & KIND_LEAVES)
+			take_leave(ctx, out);
 		break;
 	case KIND_FAULT:
 		take_fault(s, out);

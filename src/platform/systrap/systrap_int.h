@@ -99,6 +99,7 @@ struct platform_ctx {
 	bool death_told;          // the poller's: kernel_ctx_died() was called
 	// The worker's:
 	uint16_t cpu;           // low 8 bits of where the stub ran, or CPU_UNKNOWN
+	bool leaves;            // its thread ends by itself
 	bool unborn;            // resumed, and not seen to run since it was made
 	int64_t made_ns;        // when; by the monotonic clock
 	_Atomic uint64_t used_ns; // CPU time, while it is stopped at the call that ends the thread, or may; else 0. Anybody asks.

@@ -78,18 +78,25 @@ static void walk_robust_list(struct task *t)
 		owner_died(t, (head.pending & ~1ull) + head.offset, head.pending & 1, true);
 }
 
-static void clear_tid(struct task *t)
+static void write_tid_cleared(struct task *t, uaddr_t addr)
 {
 	const uint32_t zero = 0;
-	uaddr_t addr = futex_at_end(t, PLATFORM_CLEAR_TID);
 
-	if (!addr || t->mm->users <= 1)
-		return;
 	// One of many that die together may have to be woken to write it itself; one that ends by its own call is at hand.
 	if (!t->exiting && copy_out_obj(t, addr, &zero) == 0)
 		platform->flush(t->ctx);
 	else if (addr <= APP_MAX - sizeof(zero))
 		mm_write_remote(t->mm, addr, &zero, sizeof(zero));
+}
+
+static void clear_tid(struct task *t)
+{
+	uaddr_t addr = futex_at_end(t, PLATFORM_CLEAR_TID);
+
+	if (!addr || t->mm->users <= 1)
+		return;
+	if (!t->tid_cleared)
+		write_tid_cleared(t, addr);
 	futex_wake(t, addr, true, 1, FUTEX_BITSET_MATCH_ANY);
 }
 

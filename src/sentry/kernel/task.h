@@ -118,6 +118,7 @@ struct task {
 	_Atomic bool in_user; // with the application, or on the way there: a sender must interrupt it (task_kick)
 	_Atomic bool tells; // it has come, and its late calls are being entered (late.c)
 	_Atomic bool signal_wake; // something for signal_pending() to look at; cleared on the way back
+	bool tid_cleared; // the word at at_end[PLATFORM_CLEAR_TID] is 0 already: it is about to end
 	_Atomic bool exiting; // must die: exit_group of another thread, or SIGKILL
 	int exit_code; // wait status
 	uint64_t fault_trapno, fault_error_code, fault_cr2; // of the last fault, for the signal frame

@@ -163,6 +163,7 @@ void task_event(struct task *t, const struct platform_event *ev)
 	const bool tells = ev->late && !(ev->kind == PLATFORM_SYSCALL && ev->call.nr == SYS_exit_group);
 
 	t->came = true;
+	t->tid_cleared = ev->tid_cleared;
 	if (tells)
 		atomic_store(&t->tells, true); // before in_user is cleared: late_await looks for the one or the other
 	signal_mask_came(t);

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "platform/systrap/stub/insn.h"
+
 enum { IN_STR = 1, IN_BUF, IN_OBJ, IN_IOV, IN_IOV_ARRAY, IN_ARR, IN_STRV, STR_MAX = 4096, STRV_MAX = 256, SHAPES = 472, LEFT_MIN = 512 };
 
 #define INT(n) 0
@@ -196,15 +198,22 @@ static void add_end(struct area *a)
 		s->cpu_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-// The sentry has nothing to do in a process with a single thread that ends but to look for locks that it holds.
+// Whether nothing is left to do in the process, or by the thread, but to end, as the sentry only has to hear of it: no lock is held that others would be told
+// of. A process's first thread has to stay until all end (systrap/context.c).
 static bool leaves(const struct area *a)
 {
 	const struct slot *s = a->s;
 	const struct robust_list_head *head = (const struct robust_list_head *)((const uint8_t *)s + SLOT_DATA);
 
-	if (s->call.nr != SYS_exit_group || !s->alone)
+	if (s->robust_list && (!a->used || head->list.next != (void *)s->robust_list || head->list_op_pending))
 		return false;
-	return !s->robust_list || (a->used && head->list.next == (void *)s->robust_list && !head->list_op_pending);
+	if (s->call.nr == SYS_exit_group)
+		return s->alone;
+	if (s->call.nr != SYS_exit || s->alone || (uint64_t)s == CHAN_BASE)
+		return false;
+	if (s->clear_tid && s->clear_tid <= STUB_TEXT - 4)
+		stub_store4(s->clear_tid, 0); // as on Linux: a bad address is nobody's error
+	return true;
 }
 
 // Such a write is likely to be left to us: no need to bring its bytes along, unless they are few.

@@ -168,7 +168,7 @@ static uint32_t wait_answer(struct slot *s)
 	uint32_t state = 0;
 
 	while (s->leaves)
-		stub_call1(SYS_exit_group, 0);
+		stub_call1(s->call.nr, 0);
 	if (PARAM->spinning && !s->hushed && s->call.nr != SYS_exit_group) // which isn't answered: who waits for it needs the processor
 		state = spin(s) ?: give_way(s);
 	if (state)
