@@ -715,6 +715,59 @@ CASE(forged_masks)
 	check_well(&b);
 }
 
+static void *nothing_in_thread(void *arg)
+{
+	return arg;
+}
+
+static void *forge_families(void *arg)
+{
+	unsigned seed = (unsigned)(uintptr_t)arg;
+
+	for (;;) {
+		volatile struct slot *s = (volatile struct slot *)(CHAN_BASE + rand_r(&seed) % 4 * SLOT_BYTES);
+
+		s->alone = rand_r(&seed) % 2;
+		s->hushed = rand_r(&seed) % 2;
+		s->leaves = rand_r(&seed) % 4096 == 0;
+		s->children.index_1 = rand_r(&seed) % (PARAM_COUNTS + 8);
+		s->children.count = rand_r(&seed) % 4;
+		s->children.pid = rand_r(&seed) % 2 ? 0 : rand_r(&seed) % 64;
+	}
+	return arg;
+}
+
+/* Whatever it claims of its children, and of who ends by itself: it can be stopped and killed, and so can what it leaves behind. */
+CASE(forged_families)
+{
+	struct bystander b = stand_by();
+
+	for (unsigned seed = 1; seed <= 8; seed++)
+		ATTACK(&b, 300, {
+			pthread_t t;
+
+			pthread_create(&t, NULL, forge_families, (void *)(uintptr_t)seed);
+			for (unsigned i = 0;; i++) {
+				pid_t pid = fork();
+				int st;
+
+				if (!pid) {
+					pthread_create(&t, NULL, forge_families, (void *)(uintptr_t)(seed * 1000 + i));
+					pthread_create(&t, NULL, nothing_in_thread, NULL);
+					_exit(0);
+				}
+				waitpid(-1, &st, WNOHANG);
+				if (i % 4 == 0)
+					alarm(1);
+				if (i % 2)
+					waitpid(pid, &st, 0);
+				pthread_create(&t, NULL, nothing_in_thread, NULL);
+				pthread_join(t, NULL);
+			}
+		});
+	check_well(&b);
+}
+
 static uint64_t own_words[64];
 
 static void *forge_ends(void *arg)
