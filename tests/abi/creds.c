@@ -216,29 +216,6 @@ CASE(dumpable)
 	ERR(prctl(PR_SET_DUMPABLE, 7, 0, 0, 0), EINVAL);
 }
 
-CASE(limits_get_and_set)
-{
-	struct rlimit rl, now;
-
-	OK(getrlimit(RLIMIT_NOFILE, &rl));
-	CHECK(rl.rlim_cur <= rl.rlim_max);
-	rl.rlim_cur = 100;
-	OK(setrlimit(RLIMIT_NOFILE, &rl));
-	OK(getrlimit(RLIMIT_NOFILE, &now));
-	EQ(now.rlim_cur, 100);
-	pid_t p = CHILD({
-		OK(getrlimit(RLIMIT_NOFILE, &now));
-		EQ(now.rlim_cur, 100);
-	});
-	EXITED(p, 0);
-	rl.rlim_max = 50;
-	ERR(setrlimit(RLIMIT_NOFILE, &rl), EINVAL);
-	ERR(getrlimit(99, &rl), EINVAL);
-	ERR(syscall(SYS_getrlimit, RLIMIT_NOFILE, 8), EFAULT);
-	OK(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &now));
-	ERR(syscall(SYS_prlimit64, 0x3ffffff, RLIMIT_STACK, NULL, &now), ESRCH);
-}
-
 /* By every call that tells it, the first time and later. The numbers are asked for, too: they may come from where the limits do. */
 static uint64_t soft_limit(int resource)
 {
@@ -262,6 +239,117 @@ static void set_soft_limit(pid_t pid, int resource, uint64_t soft)
 	OK(prlimit(pid, resource, NULL, &rl));
 	rl.rlim_cur = soft;
 	OK(prlimit(pid, resource, &rl, NULL));
+}
+
+static void *sees_limits(void *stack)
+{
+	EQ(soft_limit(RLIMIT_STACK), *(uint64_t *)stack);
+	return NULL;
+}
+
+/* A few sets of limits, as make and gcc have: the first ones may be known where they are asked for, but all are what they are. */
+CASE(processes_with_different_limits)
+{
+	enum { SETS = 9, MB = 1 << 20 };
+	const uint64_t first = soft_limit(RLIMIT_STACK);
+	pid_t pids[SETS];
+	int go[2], tells[2];
+	struct rlimit rl;
+
+	OK(pipe(go));
+	OK(pipe(tells));
+	for (int i = 0; i < SETS; i++) {
+		uint64_t stack = (8 + i) * MB;
+
+		set_soft_limit(0, RLIMIT_STACK, stack);
+		pids[i] = CHILD({
+			pthread_t thread;
+
+			for (int k = 0; k < 3; k++) {
+				EQ(soft_limit(RLIMIT_STACK), stack);
+				EQ(pthread_create(&thread, NULL, sees_limits, &stack), 0);
+				EQ(pthread_join(thread, NULL), 0);
+				EXITED(CHILD({ sees_limits(&stack); }), 0);
+			}
+			tell(tells[1]);
+			hear(go[0]);
+			stack = (8 + (i + 1) % SETS) * MB;
+			sees_limits(&stack);
+			set_soft_limit(0, RLIMIT_STACK, stack); /* to what it is */
+			sees_limits(&stack);
+			EXITED(CHILD({
+				for (int k = 0; k < 3 * SETS; k++) {
+					stack = (8 + k % SETS) * MB;
+					set_soft_limit(0, RLIMIT_STACK, stack);
+					sees_limits(&stack);
+				}
+			}), 0);
+			EQ(soft_limit(RLIMIT_STACK), (8 + (i + 1) % SETS) * MB);
+		});
+		EQ(soft_limit(RLIMIT_STACK), stack);
+	}
+	set_soft_limit(0, RLIMIT_STACK, first);
+	for (int i = 0; i < SETS; i++)
+		hear(tells[0]);
+	for (int i = 0; i < SETS; i++) {
+		OK(prlimit(pids[i], RLIMIT_STACK, NULL, &rl));
+		EQ(rl.rlim_cur, (8 + i) * MB);
+		set_soft_limit(pids[i], RLIMIT_STACK, (8 + (i + 1) % SETS) * MB);
+		EQ(soft_limit(RLIMIT_STACK), first);
+	}
+	for (int i = 0; i < SETS; i++)
+		tell(go[1]);
+	for (int i = 0; i < SETS; i++)
+		EXITED(pids[i], 0);
+}
+
+/* A child by vfork has its own from then on. */
+CASE(limits_of_a_vforks_child)
+{
+	const uint64_t first = soft_limit(RLIMIT_STACK);
+	volatile uint64_t seen[2][2] = { { 0 } };
+	struct rlimit rl;
+
+	OK(getrlimit(RLIMIT_STACK, &rl));
+	for (int i = 0; i < 10; i++) {
+		pid_t p;
+
+		rl.rlim_cur = (20 + i) << 20;
+		p = vfork();
+		if (p == 0) {
+			syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, seen[0]);
+			syscall(SYS_prlimit64, 0, RLIMIT_STACK, &rl, NULL);
+			syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, seen[1]);
+			_exit(0);
+		}
+		EXITED(p, 0);
+		EQ(seen[0][0], first);
+		EQ(seen[1][0], rl.rlim_cur);
+		EQ(soft_limit(RLIMIT_STACK), first);
+	}
+}
+
+CASE(limits_get_and_set)
+{
+	struct rlimit rl, now;
+
+	OK(getrlimit(RLIMIT_NOFILE, &rl));
+	CHECK(rl.rlim_cur <= rl.rlim_max);
+	rl.rlim_cur = 100;
+	OK(setrlimit(RLIMIT_NOFILE, &rl));
+	OK(getrlimit(RLIMIT_NOFILE, &now));
+	EQ(now.rlim_cur, 100);
+	pid_t p = CHILD({
+		OK(getrlimit(RLIMIT_NOFILE, &now));
+		EQ(now.rlim_cur, 100);
+	});
+	EXITED(p, 0);
+	rl.rlim_max = 50;
+	ERR(setrlimit(RLIMIT_NOFILE, &rl), EINVAL);
+	ERR(getrlimit(99, &rl), EINVAL);
+	ERR(syscall(SYS_getrlimit, RLIMIT_NOFILE, 8), EFAULT);
+	OK(syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &now));
+	ERR(syscall(SYS_prlimit64, 0x3ffffff, RLIMIT_STACK, NULL, &now), ESRCH);
 }
 
 static void *sets_limits(void *pipes)

@@ -65,6 +65,7 @@
 #define PLATFORM_TAG_FILE 0x7ffffffe // as platform.h has it
 #define PARAM_CPUIDS 64
 #define CPUID_ANY 0xffffffff
+#define PARAM_LIMITS 4               // most processes have the same limits; make and gcc have a larger stack
 #define PARAM_COUNTS 256             // likewise: PLATFORM_COUNTS
 #define PARAM_PATH_COUNTS 1024       // likewise: PLATFORM_PATH_COUNTS
 #define PARAM_COMMON 512
@@ -297,7 +298,7 @@ struct slot {
 	uint32_t actions; // the sentry's: the slot where the thread's struct chan_actions is, and 1; 0: none
 	struct slot_ids { // the sentry's, for calls that the stub answers itself; valid: 0 or 1
 		uint32_t valid, tgid, tid, ppid, uid, euid, gid, egid;
-		uint32_t limits; // 1: the process's limits are stub_param's
+		uint32_t limits_1; // which of stub_param's limits the process has, and 1; 0: others
 	} ids;
 	uint64_t robust_list; // where it is, as the thread says; the sentry looks when it ends
 	uint64_t cpu_ns;      // with SYS_exit, SYS_execve and SYS_execveat: what the thread has used
@@ -537,8 +538,7 @@ struct stub_param {
 	uint32_t answers;  // the stub answers set_robust_list and arch_prctl, and private futex calls that need no waiter
 	uint32_t no_rseq;  // and rseq, with ENOSYS
 	uint32_t has_rdpid;
-	uint32_t limits_set; // limits has them
-	struct rlimit64 limits[RLIM_NLIMITS]; // of most processes: see slot_ids. Once they are set they stay
+	struct rlimit64 limits[PARAM_LIMITS][RLIM_NLIMITS]; // those that processes had first: see slot_ids. Once a set is there it stays
 	uint64_t xfeatures;
 	uint32_t xstate_bytes;
 	uint32_t ncpuids; // what the processor says of itself, whichever of them it is; sub CPUID_ANY: ecx doesn't count

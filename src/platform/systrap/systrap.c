@@ -52,13 +52,22 @@ static void set_ret(struct platform_ctx *ctx, uint64_t rax)
 	ctx->ret_set = true;
 }
 
-// Most processes have the limits of the first that asks.
-static bool has_common_limits(const struct rlimit64 *limits)
+// Which of the sets on the parameter page these are, and 1; 0: none, and there is no room for more.
+static uint32_t limits_1(const struct rlimit64 *limits)
 {
-	if (!stub_param->limits_set)
-		memcpy(stub_param->limits, limits, sizeof(stub_param->limits));
-	stub_param->limits_set = 1;
-	return memcmp(stub_param->limits, limits, sizeof(stub_param->limits)) == 0;
+	static struct mutex mu = MUTEX_INIT;
+	static uint32_t n; // Guarded by mu.
+	uint32_t i = 0;
+	bool found;
+
+	mutex_lock(&mu);
+	while (i < n && memcmp(stub_param->limits[i], limits, sizeof(stub_param->limits[i])) != 0)
+		i++;
+	if (i == n && n < PARAM_LIMITS)
+		memcpy(stub_param->limits[n++], limits, sizeof(stub_param->limits[i]));
+	found = i < n;
+	mutex_unlock(&mu);
+	return found ? i + 1 : 0;
 }
 
 static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
@@ -75,7 +84,7 @@ static void set_ids(struct platform_ctx *ctx, const struct platform_ids *ids)
 	shared->euid = ids->euid;
 	shared->gid = ids->gid;
 	shared->egid = ids->egid;
-	shared->limits = has_common_limits(ids->rlimits);
+	shared->limits_1 = limits_1(ids->rlimits);
 	__atomic_store_n(&shared->valid, 1, __ATOMIC_RELEASE);
 }
 

@@ -57,6 +57,8 @@ static int limit(struct task *t, int pid, unsigned resource, const struct rlimit
 	if (!err && wanted)
 		err = change_locked(t, other->tg, resource, wanted);
 	mutex_unlock(&kernel()->tasks_mu);
+	if (!pid)
+		task_ids_publish(t);
 	return err;
 }
 

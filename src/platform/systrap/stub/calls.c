@@ -176,14 +176,15 @@ static bool own_limit(struct slot *s)
 	const bool get = s->call.nr == SYS_getrlimit; // else prlimit64
 	const uint32_t resource = s->call.args[get ? 0 : 1];
 	const uint64_t to = s->call.args[get ? 1 : 3];
+	const uint32_t set = s->ids.limits_1 - 1;
 	struct rlimit64 limit;
 
-	if (!s->ids.valid || !s->ids.limits || resource >= RLIM_NLIMITS || to > STUB_TEXT - sizeof(limit))
+	if (!s->ids.valid || set >= PARAM_LIMITS || resource >= RLIM_NLIMITS || to > STUB_TEXT - sizeof(limit))
 		return false;
 	if (!get && ((uint32_t)s->call.args[0] || s->call.args[2]))
 		return false;
-	limit.rlim_cur = PARAM->limits[resource].rlim_cur;
-	limit.rlim_max = PARAM->limits[resource].rlim_max;
+	limit.rlim_cur = PARAM->limits[set][resource].rlim_cur;
+	limit.rlim_max = PARAM->limits[set][resource].rlim_max;
 	if (stub_copy((void *)to, &limit, sizeof(limit)) < 0)
 		return false;
 	s->regs.rax = 0;
