@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -505,6 +506,185 @@ CASE(arguments_many_and_short)
 		argv[n] = NULL;
 		EQ(helper(argv, NULL), 0);
 		EQ(helper(argv, envp), 0);
+	}
+}
+
+/* What a child becomes: 0, or the errno of its execve. search: along PATH. */
+static int tried(const char *file, bool by_vfork, bool search)
+{
+	char *argv[] = { "x", "--exit", "0", NULL };
+	pid_t p = by_vfork ? vfork() : fork();
+	int st;
+
+	if (p == 0) {
+		if (search)
+			execvp(file, argv);
+		else
+			execve(file, argv, environ);
+		_exit(errno);
+	}
+	OK(waitpid(OK(p), &st, 0));
+	CHECK(WIFEXITED(st));
+	return WEXITSTATUS(st);
+}
+
+static void tried_often(const char *file, bool search, int result)
+{
+	for (int i = 0; i < 8; i++)
+		EQ(tried(file, i & 1, search), result);
+}
+
+static void no_prog(void) { }
+static void link_prog(void) { OK(link("prog", "d/x")); }
+static void rename_prog(void) { OK(link("prog", "prog2")); OK(rename("prog2", "d/x")); }
+static void symlink_prog(void) { OK(symlink("../prog", "d/x")); }
+static void copy_prog(void) { EQ(system("cp prog d/x"), 0); }
+static void link_as_another(void) { EXITED(CHILD({ link_prog(); }), 0); }
+static void rename_dir(void) { OK(mkdir("e", 0755)); OK(link("prog", "e/x")); OK(rmdir("d")); OK(rename("e", "d")); }
+static void link_for_dir(void) { OK(rmdir("d")); OK(mkdir("e", 0755)); OK(link("prog", "e/x")); OK(symlink("e", "d")); }
+static void hide_dir(void) { OK(rmdir("d")); put_file("d", "no folder", 0755); }
+static void not_executable(void) { put_file("d/x", "#!/", 0644); }
+static void dangling(void) { OK(symlink("nowhere", "d/x")); }
+
+static void setup_missing(void)
+{
+	char cmd[PATH_MAX + 64];
+
+	find_self();
+	snprintf(cmd, sizeof cmd, "cp %s prog", self);
+	EQ(system(cmd), 0);
+}
+
+CASE(what_was_missing_runs_at_once)
+{
+	static const struct {
+		void (*make)(void);
+		int result;
+	} ways[] = {
+		{ link_prog, 0 }, { rename_prog, 0 }, { symlink_prog, 0 }, { copy_prog, 0 }, { link_as_another, 0 }, { rename_dir, 0 }, { link_for_dir, 0 },
+		{ hide_dir, ENOTDIR }, { not_executable, EACCES }, { dangling, ENOENT }, { no_prog, ENOENT },
+	};
+	char path[PATH_MAX];
+
+	setup_missing();
+	CHECK(getcwd(path, sizeof path - 5));
+	strcat(path, "/d/x");
+	for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++)
+		for (int relative = 0; relative < 2; relative++) {
+			const char *file = relative ? "d/x" : path;
+
+			EQ(system("rm -rf d e && mkdir d"), 0);
+			tried_often(file, false, ENOENT);
+			ways[i].make();
+			tried_often(file, false, ways[i].result);
+			EQ(system("rm -rf d e && mkdir d"), 0);
+			tried_often(file, false, ENOENT);
+		}
+}
+
+CASE(missing_interpreter)
+{
+	struct program {
+		Elf64_Ehdr head;
+		Elf64_Phdr of[2];
+		char name[8];
+	} elf = {
+		{ .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
+		  .e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2 },
+		{ { .p_type = PT_INTERP, .p_flags = PF_R, .p_offset = offsetof(struct program, name), .p_filesz = 6, .p_memsz = 6, .p_align = 1 },
+		  { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = sizeof elf, .p_memsz = sizeof elf, .p_align = 4096 } },
+		"./ldx",
+	};
+	char garbage[201];
+	int fd;
+
+	setup_missing();
+	put_file("script", "#!./interp --exit\n", 0755);
+	fd = OK(open("elf", O_WRONLY | O_CREAT, 0755));
+	EQ(write(fd, &elf, sizeof elf), sizeof elf);
+	close(fd);
+	memset(garbage, 'g', 200);
+	garbage[200] = 0;
+	for (int i = 0; i < 4; i++) {
+		tried_often("./script", false, ENOENT);
+		tried_often("./elf", false, ENOENT);
+		OK(link("prog", "interp"));
+		put_file("ldx", garbage, 0755);
+		tried_often("./script", false, 0);
+		tried_often("./elf", false, ELIBBAD);
+		OK(unlink("interp"));
+		OK(unlink("ldx"));
+	}
+}
+
+CASE(search_along_the_path)
+{
+	setup_missing();
+	for (int i = 0; i < 4; i++) {
+		OK(mkdir(i % 2 ? "e" : "d", 0755));
+		put_file("file", "no folder", 0755);
+		OK(setenv("PATH", i < 2 ? "none:file:d:e:none2/none" : "/none:d/none:e/:./d", 1));
+		tried_often("x", true, ENOENT);
+		OK(link("prog", i % 2 ? "e/x" : "d/x"));
+		tried_often("x", true, 0);
+		OK(unlink(i % 2 ? "e/x" : "d/x"));
+		put_file(i % 2 ? "e/x" : "d/x", "", 0644);
+		tried_often("x", true, EACCES);
+		OK(unlink(i % 2 ? "e/x" : "d/x"));
+		tried_often("x", true, ENOENT);
+		OK(rmdir(i % 2 ? "e" : "d"));
+	}
+}
+
+/* The vectors are looked at when the file is there. */
+CASE(refused_again_and_again)
+{
+	char *bad = (char *)8, *argv[] = { "x", NULL }, *bad_argv[] = { bad, NULL }, *big_argv[] = { malloc(256 << 10), NULL };
+	char name[300], path[5000];
+
+	setup_missing();
+	memset(big_argv[0], 'x', (256 << 10) - 1);
+	big_argv[0][(256 << 10) - 1] = 0;
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	memset(path, '/', sizeof path - 1);
+	path[sizeof path - 1] = 0;
+	put_file("file", "no program", 0644);
+	OK(symlink("loop", "loop"));
+	for (int i = 0; i < 12; i++) {
+		struct stat st;
+
+		ERR(syscall(SYS_execve, "./none", argv, argv), ENOENT);
+		ERR(syscall(SYS_execve, "./none", bad, argv), ENOENT);
+		ERR(syscall(SYS_execve, "./none", argv, bad), ENOENT);
+		ERR(syscall(SYS_execve, "./none", bad_argv, NULL), ENOENT);
+		ERR(syscall(SYS_execve, "./none", big_argv, NULL), ENOENT);
+		ERR(syscall(SYS_execve, "./none", NULL, NULL), ENOENT);
+		ERR(syscall(SYS_execve, "none/", argv, argv), ENOENT);
+		ERR(syscall(SYS_execve, "none/none", argv, argv), ENOENT);
+		ERR(syscall(SYS_execve, "", argv, argv), ENOENT);
+		ERR(syscall(SYS_execve, bad, argv, argv), EFAULT);
+		ERR(syscall(SYS_execve, NULL, argv, argv), EFAULT);
+		ERR(syscall(SYS_execve, "prog", bad, argv), EFAULT);
+		ERR(syscall(SYS_execve, "prog", argv, bad), EFAULT);
+		ERR(syscall(SYS_execve, "prog", bad_argv, NULL), EFAULT);
+		ERR(syscall(SYS_execve, "prog", big_argv, NULL), E2BIG);
+		ERR(syscall(SYS_execve, "prog/", bad, argv), ENOTDIR);
+		ERR(syscall(SYS_execve, "file", bad, argv), EACCES);
+		ERR(syscall(SYS_execve, "file/x", bad, argv), ENOTDIR);
+		ERR(syscall(SYS_execve, ".", bad, argv), EACCES);
+		ERR(syscall(SYS_execve, "loop", bad, argv), ELOOP);
+		ERR(syscall(SYS_execve, name, bad, argv), ENAMETOOLONG);
+		ERR(syscall(SYS_execve, path, bad, argv), ENAMETOOLONG);
+		ERR(syscall(SYS_execveat, AT_FDCWD, "./none", bad, bad, 0), ENOENT);
+		/* the path's place is the next call's: that one is about its own */
+		ERR(syscall(SYS_execve, "./none", argv, argv), ENOENT);
+		OK(syscall(SYS_statx, AT_FDCWD, "file", 0, 0, path + 4096));
+		memset(path, '/', sizeof path - 1);
+		ERR(syscall(SYS_execve, "./none2", argv, argv), ENOENT);
+		OK(syscall(SYS_chmod, "file", 0600 + i % 4 * 020));
+		OK(stat("file", &st));
+		EQ(st.st_mode & 0777, 0600 + i % 4 * 020);
 	}
 }
 

@@ -27,7 +27,7 @@
 enum { OFTEN = 10, PATHS = 5, MODES = 4, SIZES = 2, TARGET_MAX = 400, BIG = 200 << 10, PEOPLE = 4711 };
 
 struct facts {
-	int stat, lstat, access[MODES], open; /* 0 or errno */
+	int stat, lstat, access[MODES], open, exec; /* 0 or errno */
 	struct stat st, lst;
 	int link[SIZES]; /* length or -errno */
 	char target[SIZES][TARGET_MAX];
@@ -55,6 +55,14 @@ static int linked(long ret)
 	return ret < 0 ? -errno : ret;
 }
 
+/* An execve that gets no further than to find the file. */
+static int executed(int fd, const char *path)
+{
+	const long bad = 8;
+
+	return result(fd < 0 ? syscall(SYS_execve, path, bad, bad) : syscall(SYS_execveat, fd, path, bad, bad, 0));
+}
+
 /* The plain way, and which of the calls that mean the same. */
 static struct facts ask(const char *path, int which)
 {
@@ -73,6 +81,7 @@ static struct facts ask(const char *path, int which)
 	}
 	for (int i = 0; i < MODES; i++)
 		f.access[i] = result(which & 1 ? syscall(SYS_access, path, modes[i]) : syscall(SYS_faccessat, AT_FDCWD, path, modes[i]));
+	f.exec = executed(-1, path);
 	for (int i = 0; i < SIZES; i++)
 		f.link[i] = linked(which & 1 ? syscall(SYS_readlink, path, f.target[i], sizes[i]) : syscall(SYS_readlinkat, AT_FDCWD, path, f.target[i], sizes[i]));
 	return f;
@@ -92,6 +101,7 @@ static struct facts truth(const char *path)
 	f.open = opened(syscall(SYS_openat, fd, path, O_RDONLY | O_NONBLOCK));
 	for (int i = 0; i < MODES; i++)
 		f.access[i] = result(syscall(SYS_faccessat, fd, path, modes[i]));
+	f.exec = executed(fd, path);
 	for (int i = 0; i < SIZES; i++)
 		f.link[i] = linked(syscall(SYS_readlinkat, fd, path, f.target[i], sizes[i]));
 	close(fd);
@@ -131,6 +141,8 @@ static const char *differs(const struct facts *a, const struct facts *b)
 		return "lstat's error";
 	if (a->open != b->open)
 		return "open's error";
+	if (a->exec != b->exec)
+		return "execve's error";
 	if (memcmp(a->access, b->access, sizeof a->access))
 		return "access";
 	if (memcmp(a->link, b->link, sizeof a->link))

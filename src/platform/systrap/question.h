@@ -13,6 +13,7 @@ enum {
 	ASK_ACCESS = 2u << 29,
 	ASK_OPEN = 3u << 29,
 	ASK_LINK = 4u << 29,
+	ASK_EXEC = 5u << 29,
 	ASK_KIND = 7u << 29,
 	ACCESS_FLAGS_SHIFT = 3, // above the mode
 };
@@ -79,6 +80,8 @@ static inline bool question_of(const struct slot_call *c, struct question *q)
 		return question_link(q, AT_FDCWD, a[0], a[1], a[2]);
 	case SYS_readlinkat:
 		return question_link(q, a[0], a[1], a[2], a[3]);
+	case SYS_execve: // whose file Linux opens before it looks at the vectors
+		return question_put(q, ASK_EXEC, AT_FDCWD, a[0], 0);
 	}
 	return false;
 }

@@ -12,6 +12,7 @@
 #include "sentry/loader/loader.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/remember.h"
 #include "sentry/vfs/vfs.h"
 
 enum { STRING_MAX = 32 * 4096, TOTAL_MAX = 6 << 20, TOTAL_MIN = 128 << 10 };
@@ -178,7 +179,11 @@ long sys_execve(struct task *t, const struct sysargs *args)
 
 	if (ret < 0)
 		return ret;
+	remember_begin(t, path);
 	ret = vfs_open(t, NULL, path, O_RDONLY | VFS_O_EXEC, 0, 0, &f);
+	if (ret == -ENOENT) // not an interpreter's
+		remember_end(t, ret, NULL, 0);
+	remember_none(t);
 	if (ret < 0)
 		return ret;
 	ret = exec_file(t, f, path, args->a[1], args->a[2]);

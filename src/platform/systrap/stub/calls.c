@@ -303,6 +303,7 @@ static bool __attribute__((noinline)) own_rare(struct slot *s)
 	case SYS_faccessat2:
 	case SYS_readlink:
 	case SYS_readlinkat:
+	case SYS_execve:
 		return own_name(s);
 	case SYS_newfstatat:
 		return own_fstat(s) || own_name(s);

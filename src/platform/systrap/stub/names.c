@@ -1,4 +1,4 @@
-// Questions about a path that are asked once more: stat, access, readlink, an open of what isn't there.
+// Questions about a path that are asked once more: stat, access, readlink, an open or execve of what isn't there.
 //
 // What was answered lies in the slot, and on what it rests: counts on the parameter pages, which go on with whatever may make it untrue (vfs/remember.c).
 // While they are what they were before the sentry looked, it would find the same again, so the same call with the same path gets the same answer. The

@@ -236,7 +236,7 @@ uint32_t prefetch(struct slot *s)
 		add_frame(&a);
 	if (s->call.nr == SYS_futex)
 		add_futex(&a);
-	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group || s->call.nr == SYS_execve || s->call.nr == SYS_execveat)
+	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group)
 		add_end(&a);
 	s->leaves = leaves(&a);
 	shape = shapes[s->call.nr];
@@ -247,6 +247,8 @@ uint32_t prefetch(struct slot *s)
 		switch (kind) {
 		case IN_STR:
 			add_arg(&a, i, STR_MAX, true);
+			if (s->call.nr == SYS_execve || s->call.nr == SYS_execveat) // behind the path, which may be in its place already
+				add_end(&a);
 			break;
 		case IN_BUF:
 			if (!left || s->call.args[aux] < LEFT_MIN)
