@@ -902,3 +902,51 @@ void abi_helper(int argc, char **argv)
 		for (;;)
 			pause();
 }
+
+/* From a call instruction of its own each. */
+#define WAIT_HERE(options) \
+	({ \
+		long ret_; \
+		register long usage_ asm("r10") = 0; \
+		asm volatile("syscall" : "=a"(ret_) : "0"(SYS_wait4), "D"(-1l), "S"(0l), "d"((long)(options)), "r"(usage_) : "rcx", "r11", "memory"); \
+		ret_; \
+	})
+
+static void be_busy(void)
+{
+	const int64_t end = now_ns() + 2000000;
+
+	while (now_ns() < end)
+		;
+}
+
+/* A wait that need not wait is answered whenever it comes, and wherever from, though nothing else happens that anybody would wake up for. */
+CASE(nothing_to_wait_for)
+{
+	pid_t p;
+
+	for (int i = 0; i < 10; i++) {
+		be_busy();
+		EQ(WAIT_HERE(0), -ECHILD);
+	}
+	for (int i = 0; i < 10; i++) {
+		be_busy();
+		EQ(WAIT_HERE(WNOHANG), -ECHILD);
+	}
+	p = CHILD({ pause(); });
+	msleep(20);
+	for (int i = 0; i < 10; i++) {
+		be_busy();
+		EQ(WAIT_HERE(WNOHANG), 0);
+	}
+	for (int i = 0; i < 10; i++) {
+		be_busy();
+		EQ(WAIT_HERE(WNOHANG | WUNTRACED), 0);
+	}
+	kill(p, SIGKILL);
+	KILLED(p, SIGKILL);
+	for (int i = 0; i < 10; i++) {
+		be_busy();
+		EQ(WAIT_HERE(WUNTRACED), -ECHILD);
+	}
+}
