@@ -532,6 +532,7 @@ struct stub_param {
 	uint32_t asleep;   // nobody polls: ring the doorbell
 	uint32_t spinning;   // 0: don't spin, another processor is needed for that
 	uint32_t leader_cpu; // where the sentry polls, while it isn't asleep
+	uint32_t spin_limit; // for so many cycles of the time-stamp counter at most an answer is waited for awake
 	uint32_t patching; // call sites may be patched
 	uint32_t watched;  // somebody wants to be told of transfers: the sentry must see each
 	uint32_t limited;  // somebody's files may not become long: it must see each write

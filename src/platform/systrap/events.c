@@ -34,6 +34,9 @@ enum {
 	CROWD_WAIT = 80000, // cycles without an event
 	WAKE_MAX = 1 << 20, // cycles: what takes longer says nothing about waking somebody
 	WAKE_WEIGHT = 8,
+	SPIN_WAKES = 3, // a stub waits awake for so many times what it takes to wake the poller,
+	SPIN_LEAST = 60000,
+	SPIN_MOST = 150000,
 };
 
 static struct mutex ids_mu = MUTEX_INIT; // apart, so that the tables need no room in the binary or memory before they are used
@@ -246,8 +249,10 @@ static void learn_wake(const struct platform_ctx *ctx)
 	const uint64_t took = ev.now - *(const volatile uint64_t *)&ctx->slot->posted;
 
 	ev.woken = false;
-	if (took < WAKE_MAX)
-		ev.wake = ev.wake ? ev.wake - ev.wake / WAKE_WEIGHT + took / WAKE_WEIGHT : took;
+	if (took >= WAKE_MAX)
+		return;
+	ev.wake = ev.wake ? ev.wake - ev.wake / WAKE_WEIGHT + took / WAKE_WEIGHT : took;
+	stub_param->spin_limit = MIN(MAX(SPIN_WAKES * ev.wake, (uint64_t)SPIN_LEAST), (uint64_t)SPIN_MOST);
 }
 
 // The event in ctx's slot, which says STATE_EVENT. Every field is the application's to forge.
@@ -973,6 +978,7 @@ int systrap_events_start(void)
 {
 	struct epoll_event e = {.events = EPOLLIN};
 
+	stub_param->spin_limit = SPIN_LEAST; // until a wake-up's time is known
 	if (epoll_ctl(ev.wait_fd, EPOLL_CTL_ADD, ev.children_fd, &e) < 0 || epoll_ctl(ev.wait_fd, EPOLL_CTL_ADD, stub_doorbell, &e) < 0)
 		return -errno;
 	return 0;

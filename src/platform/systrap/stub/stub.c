@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <sys/syscall.h>
 
-// In cycles of the time-stamp counter: how long an answer is waited for awake, while that pays and while it didn't of late.
-enum { SPIN_LONG = 60000, SPIN_SHORT = 6000, YIELD_LIMIT = 30000, SPIN_BATCH = 16, SKIP_MAX = 255, COPY_AHEAD = 1024, FETCH_AHEAD = 256, PAUSE_MAX = 200 };
+// In cycles of the time-stamp counter: how long an answer is waited for awake while that didn't pay of late (else as long as PARAM says).
+enum { SPIN_SHORT = 6000, YIELD_LIMIT = 30000, SPIN_BATCH = 16, SKIP_MAX = 255, COPY_AHEAD = 1024, FETCH_AHEAD = 256, PAUSE_MAX = 200 };
 
 static uint32_t this_cpu(void)
 {
@@ -81,8 +81,8 @@ void slot_post(struct slot *s, uint32_t kind)
 		put_call(s);
 	s->kind = kind | s->cpu << KIND_CPU_SHIFT;
 	__atomic_store_n(&s->state, STATE_EVENT | (slot_late(s)->n ? STATE_LATE : 0) | state_time(s->posted) | state_due(due), __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); // what we wrote is there before we look whether anybody looks, and whether there is news
-	s->hushed = (kind & KIND_MASK) == KIND_SYSCALL && PARAM->asleep && waits_for_news(s);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); // what we wrote is there before we look whether anybody looks, whether there is news, and whether we are wanted
+	s->hushed = (kind & KIND_MASK) == KIND_SYSCALL && PARAM->asleep && waits_for_news(s) && !*(volatile uint32_t *)&s->interrupt;
 	if (!s->hushed)
 		slot_ring();
 	if ((kind & KIND_MASK) == KIND_SYSCALL) // now that nobody waits for it
@@ -114,7 +114,7 @@ static void fetch_copied(const struct slot *s)
 // while after it didn't.
 static uint32_t spin(struct slot *s)
 {
-	const uint64_t limit = s->spin & 0xffff ? SPIN_SHORT : SPIN_LONG;
+	const uint64_t limit = s->spin & 0xffff ? SPIN_SHORT : PARAM->spin_limit;
 	const uint64_t start = s->posted;
 	uint16_t *due = &s->due[s->waits_for];
 	uint32_t state;
