@@ -81,10 +81,10 @@ struct platform_ids {
 
 // What a process may do with a descriptor without an event.
 struct platform_loan {
-	struct hostfd *file; // borrowed; what PREAD, POS and PWRITE are about. It must be kept
+	struct hostfd *file; // borrowed; what PREAD, PWRITE and MAP are about. It must be kept
 	enum {
 		PLATFORM_LEND_PREAD = 1, // pread64
-		PLATFORM_LEND_POS = 2, // and read and lseek, from pos on
+		PLATFORM_LEND_POS = 2, // lseek, from pos on, and with PREAD read
 		PLATFORM_LEND_ZEROS = 4, // reading gives zeros
 		PLATFORM_LEND_AWAY = 8, // writing does nothing
 		PLATFORM_LEND_PWRITE = 16, // pwrite64 up to limit; file must be writable
@@ -339,6 +339,9 @@ struct platform_ops {
 	// 0; -ENOENT: the file isn't kept; -EBUSY: not now.
 	int (*lend)(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 	void (*lent_no_tty)(struct platform_as *as, int fd); // NO_TTY, too, if anything still is
+	// POS, too, from pos on: what else it still is stays. It is on loan to ctx's address space, by the same table, as one that has no other use for pos.
+	// 0; -EBUSY: it is to another one.
+	int (*lent_give_pos)(struct platform_ctx *ctx, struct platform_as *as, int fd, int64_t pos);
 	int64_t (*lent_take_pos)(struct platform_as *as, int fd); // takes POS back, but nothing else; its position. as has a context
 	int64_t (*lent_take_back)(struct platform_as *as, int fd); // all of it
 	int64_t (*lent_peek)(struct platform_as *as, int fd); // pos, while it is lent

@@ -433,7 +433,7 @@ struct chan_lent {
 enum {
 	LENT_PLACE = 0xff, // which of the descriptors from STUB_FD_CACHE on it is
 	LENT_PREAD = 0x100, // pread from there
-	LENT_POS = 0x200,  // read and lseek, too
+	LENT_POS = 0x200, // lseek, and with LENT_PREAD read
 	LENT_ZEROS = 0x400, // reading gives zeros
 	LENT_AWAY = 0x800, // what is written there is gone
 	LENT_PWRITE = 0x1000, // pwrite to there

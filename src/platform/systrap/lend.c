@@ -106,6 +106,18 @@ void systrap_lent_no_tty(struct platform_as *as, int fd)
 	mutex_unlock(&as->mu);
 }
 
+int systrap_lent_give_pos(struct platform_ctx *ctx, struct platform_as *as, int fd, int64_t pos)
+{
+	if (ctx->as != as)
+		return -EBUSY;
+	mutex_lock(&as->mu);
+	__atomic_store_n(&entry(as, fd)->pos, pos, __ATOMIC_SEQ_CST);
+	say_locked(as, fd, as->lent.kinds[fd] | LENT_POS);
+	__atomic_store_n(&ctx->slot->lent, 1, __ATOMIC_RELEASE);
+	mutex_unlock(&as->mu);
+	return 0;
+}
+
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd)
 {
 	int64_t pos;
@@ -179,7 +191,7 @@ int64_t systrap_lent_written(struct platform_as *as, int fd)
 void lent_forget_place_locked(struct platform_as *as, uint32_t place)
 {
 	for (int fd = 0; fd < CHAN_LENT && as->lent.n; fd++)
-		if ((as->lent.kinds[fd] & (LENT_PREAD | LENT_POS | LENT_PWRITE | LENT_MAP)) && (as->lent.kinds[fd] & LENT_PLACE) == place)
+		if ((as->lent.kinds[fd] & (LENT_PREAD | LENT_PWRITE | LENT_MAP)) && (as->lent.kinds[fd] & LENT_PLACE) == place)
 			say_locked(as, fd, 0);
 }
 

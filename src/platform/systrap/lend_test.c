@@ -355,6 +355,41 @@ static void test_a_file_is_mapped_read_and_closed_late(void **state)
 	hostfd_put(file);
 }
 
+// Without a file nothing is read, whatever else was lent.
+static void test_a_position_alone_is_moved(void **state)
+{
+	struct platform_ctx *ctx = load();
+	const struct platform_loan pos = {.kinds = PLATFORM_LEND_POS, .pos = 7}, close = {.kinds = PLATFORM_LEND_CLOSE};
+	struct platform_as *as;
+
+	assert_int_equal(systrap_ops.lend(ctx, "table", IN, &pos, &as), 0);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 0, SEEK_CUR), 7);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 100, SEEK_SET), 100);
+	assert_int_equal(call(ctx, SYS_lseek, IN, -1, SEEK_CUR), 99);
+	assert_int_equal(call(ctx, SYS_lseek, IN, -1, SEEK_SET), CAME);
+	assert_int_equal(call(ctx, SYS_lseek, IN, -100, SEEK_CUR), CAME);
+	assert_int_equal(call(ctx, SYS_lseek, IN, INT64_MAX, SEEK_CUR), CAME);
+	assert_int_equal(call(ctx, SYS_lseek, IN, INT64_MAX, SEEK_SET), CAME); // the file system may know better
+	assert_int_equal(call(ctx, SYS_lseek, IN, 0, SEEK_END), CAME);
+	assert_int_equal(call(ctx, SYS_read, IN, DATA, 1), CAME);
+	assert_int_equal(call(ctx, SYS_write, IN, DATA, 1), CAME);
+	assert_int_equal(call6(ctx, SYS_pread64, (uint64_t[]){IN, DATA, 1, 0, 0, 0}), CAME);
+	assert_int_equal(systrap_ops.lent_take_pos(as, IN), 99);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 0, SEEK_CUR), CAME);
+	assert_int_equal(systrap_ops.lent_give_pos(ctx, as, IN, 3), 0);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 1, SEEK_CUR), 4);
+	assert_int_equal(systrap_ops.lend(ctx, "table", IN, &close, &as), 0);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 0, SEEK_CUR), CAME);
+	assert_int_equal(systrap_ops.lent_give_pos(ctx, as, IN, 5), 0);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 1, SEEK_CUR), 6);
+	systrap_ops.set_late(ctx, true, &room);
+	assert_int_equal(call(ctx, SYS_close, IN, 0, 0), 0);
+	told(0, SYS_close, IN, 0);
+	assert_int_equal(call(ctx, SYS_lseek, IN, 0, SEEK_CUR), CAME);
+	assert_int_equal(systrap_ops.lent_take_back(as, IN), 6);
+	systrap_ops.ctx_destroy(ctx);
+}
+
 // mmap; munmap of that; exit
 static void test_what_was_undone_is_not_told(void **state)
 {
@@ -407,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_mappings_are_told_later),
 		cmocka_unit_test(test_the_heap_grows_late),
 		cmocka_unit_test(test_a_file_is_mapped_read_and_closed_late),
+		cmocka_unit_test(test_a_position_alone_is_moved),
 		cmocka_unit_test(test_what_was_undone_is_not_told),
 		cmocka_unit_test(test_as_many_are_told_as_there_is_room_for),
 	};

@@ -347,6 +347,7 @@ const struct platform_ops systrap_ops = {
 	.files_drop = systrap_files_drop,
 	.lend = systrap_lend,
 	.lent_no_tty = systrap_lent_no_tty,
+	.lent_give_pos = systrap_lent_give_pos,
 	.lent_take_pos = systrap_lent_take_pos,
 	.lent_take_back = systrap_lent_take_back,
 	.lent_peek = systrap_lent_peek,

@@ -283,6 +283,7 @@ int file_place_locked(struct platform_as *as, struct hostfd *file); // that any 
 void lent_forget_place_locked(struct platform_as *as, uint32_t place); // as->mu is held: another file comes there
 int systrap_lend(struct platform_ctx *ctx, const void *table, int fd, const struct platform_loan *loan, struct platform_as **out_as);
 void systrap_lent_no_tty(struct platform_as *as, int fd);
+int systrap_lent_give_pos(struct platform_ctx *ctx, struct platform_as *as, int fd, int64_t pos);
 int64_t systrap_lent_take_pos(struct platform_as *as, int fd);
 int64_t systrap_lent_take_back(struct platform_as *as, int fd);
 int64_t systrap_lent_peek(struct platform_as *as, int fd);

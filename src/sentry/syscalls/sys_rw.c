@@ -126,7 +126,7 @@ static bool worth_lending(const struct task *t, const struct file *f, const stru
 
 static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer *x)
 {
-	struct file *f = fd_file(t, fd);
+	struct file *f = x->offset >= 0 ? fd_file_at(t, fd) : fd_file(t, fd);
 	long ret;
 
 	if (!f)
@@ -137,6 +137,8 @@ static long run_fd(struct task *t, int fd, struct uio *u, const struct transfer 
 		ret = run(t, f, u, x);
 	if (ret > 0 && f->ops->lend && worth_lending(t, f, x, ret))
 		loan_after_transfer(t, fd, f, x->write);
+	if (ret >= 0 && x->offset < 0)
+		loan_pos(t, fd, f, false);
 	if (ret > 0 && ret <= FEW && x->plain && f->ops->used)
 		f->ops->used(f, t, fd, x->write);
 	file_put(f);
@@ -311,6 +313,8 @@ long sys_lseek(struct task *t, const struct sysargs *args)
 		ret = (f->ops->llseek ? f->ops->llseek : generic_llseek)(f, (int64_t)args->a[1], whence);
 		mutex_unlock(&f->pos_mu);
 	}
+	if (ret >= 0)
+		loan_pos(t, (int)args->a[0], f, true);
 	file_put(f);
 	return ret;
 }

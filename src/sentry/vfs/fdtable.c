@@ -163,7 +163,7 @@ void fdtable_close_on_exec(struct fdtable *ft, struct task *t)
 	}
 }
 
-struct file *fd_file_any(struct task *t, int fd)
+static struct file *look_up(struct task *t, int fd, bool for_pos)
 {
 	struct fdtable *ft = t->files;
 	struct file *f = task_kept_file(t, fd);
@@ -172,7 +172,8 @@ struct file *fd_file_any(struct task *t, int fd)
 		return file_get(f); // a call that goes on after a wait
 	mutex_lock(&ft->mu);
 	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file) {
-		loan_share(ft->slots[fd].loan, ft->slots[fd].file);
+		if (for_pos)
+			loan_share(ft->slots[fd].loan, ft->slots[fd].file);
 		f = file_get(ft->slots[fd].file);
 	}
 	mutex_unlock(&ft->mu);
@@ -185,15 +186,28 @@ struct file *fd_file_any(struct task *t, int fd)
 	return f;
 }
 
-struct file *fd_file(struct task *t, int fd)
+struct file *fd_file_any(struct task *t, int fd)
 {
-	struct file *f = fd_file_any(t, fd);
+	return look_up(t, fd, true);
+}
 
+static struct file *no_path(struct file *f)
+{
 	if (f && (f->flags & O_PATH)) {
 		file_put(f);
 		return NULL;
 	}
 	return f;
+}
+
+struct file *fd_file(struct task *t, int fd)
+{
+	return no_path(look_up(t, fd, true));
+}
+
+struct file *fd_file_at(struct task *t, int fd)
+{
+	return no_path(look_up(t, fd, false));
 }
 
 static int grow_locked(struct fdtable *ft, int fd)
@@ -346,18 +360,28 @@ void fdtable_each(struct fdtable *ft, bool (*fn)(void *arg, int fd, struct file 
 	}
 }
 
-int fdtable_lend(struct task *t, int fd, struct file *f, struct platform_loan *loan)
+int fdtable_lend(struct task *t, int fd, struct file *f, int held, struct platform_loan *loan)
 {
 	struct fdtable *ft = t->files;
 	int err = -EBADF;
 
 	mutex_lock(&ft->mu);
 	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f) {
-		err = loan_make(&ft->slots[fd].loan, t, ft, fd, f, loan);
+		err = loan_make(&ft->slots[fd].loan, t, ft, fd, f, held, loan);
 		ft->lends |= !err;
 	}
 	mutex_unlock(&ft->mu);
 	return err;
+}
+
+void fdtable_lend_pos(struct task *t, int fd, struct file *f)
+{
+	struct fdtable *ft = t->files;
+
+	mutex_lock(&ft->mu);
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f && !loan_give_pos(&ft->slots[fd].loan, t, ft, fd, f))
+		ft->lends = true;
+	mutex_unlock(&ft->mu);
 }
 
 void fdtable_no_tty(struct task *t, int fd, struct file *f)

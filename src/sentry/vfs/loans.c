@@ -17,6 +17,7 @@
 
 enum {
 	USES_ENOUGH = 16, // of what is in a file
+	SEEKS_LAST = 16, // transfers, after which its position is still worth lending
 	OPENS_USES = 4, // of a file, for who opens it next to have it at once
 };
 
@@ -38,8 +39,11 @@ static void unlist_locked(struct loan *loan)
 
 static void take_pos(struct file *f, int64_t pos)
 {
-	if (pos >= 0) // an application may write there what it likes
-		f->pos = pos;
+	if (pos < 0) // an application may write there what it likes
+		return;
+	if (f->pos != pos)
+		f->seeks = SEEKS_LAST;
+	f->pos = pos;
 }
 
 static void note_written(struct loan *loan, struct inode *inode)
@@ -67,7 +71,12 @@ static void take_back(struct loan *loan, struct file *f)
 		take_pos(f, pos);
 }
 
-int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec)
+static bool others_use(const struct file *f, int held)
+{
+	return atomic_load(&f->ref.count) > 1 + held; // 1: the table's
+}
+
+int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, int held, struct platform_loan *spec)
 {
 	struct loan *loan = *slot;
 	int err;
@@ -78,7 +87,7 @@ int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int 
 		loan = kmem_alloc(&loan_type);
 	if (!loan)
 		return -ENOMEM;
-	if (atomic_load(&f->ref.count) > 2) // the table's, and t's call's
+	if (others_use(f, held))
 		spec->kinds &= ~PLATFORM_LEND_POS;
 	if (spec->kinds & PLATFORM_LEND_POS)
 		spec->pos = f->pos;
@@ -91,7 +100,7 @@ int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int 
 	loan->no_tty = spec->kinds & PLATFORM_LEND_NO_TTY;
 	mutex_lock(&kernel()->vfs->loans_mu);
 	err = platform->lend(t->ctx, ft, fd, spec, &loan->as);
-	if (!err) {
+	if (!err && spec->kinds != PLATFORM_LEND_POS) {
 		loan->inode = f->inode;
 		loan->inode->nloans++;
 		LIST_INSERT_HEAD(&f->inode->loans, loan, by_inode);
@@ -110,10 +119,24 @@ int loan_no_tty(struct loan **slot, struct task *t, const struct fdtable *ft, in
 	if (!may_lend() || (loan && (loan->of_content || loan->no_tty)))
 		return -EBUSY;
 	if (!loan)
-		return loan_make(slot, t, ft, fd, f, &(struct platform_loan){.kinds = PLATFORM_LEND_NO_TTY});
+		return loan_make(slot, t, ft, fd, f, 1, &(struct platform_loan){.kinds = PLATFORM_LEND_NO_TTY});
 	platform->lent_no_tty(loan->as, fd);
 	loan->no_tty = true;
 	return 0;
+}
+
+int loan_give_pos(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f)
+{
+	struct loan *loan = *slot;
+	int err;
+
+	if (others_use(f, 1) || (loan && (loan->of_content || loan->has_pos)))
+		return -EBUSY;
+	if (!loan)
+		return loan_make(slot, t, ft, fd, f, 1, &(struct platform_loan){.kinds = PLATFORM_LEND_POS});
+	err = platform->lent_give_pos(t->ctx, loan->as, fd, f->pos);
+	loan->has_pos = !err;
+	return err;
 }
 
 bool loan_says_no_tty(const struct loan *loan)
@@ -204,7 +227,8 @@ static bool terms(struct file *f, struct task *t, bool wrote, struct platform_lo
 // A lock may hang on a close, which others wait for.
 static bool closes_late(const struct task *t, const struct file *f)
 {
-	return f->ops->closes_late && (f->flags & (O_ACCMODE | O_PATH)) == O_RDONLY && !f->inode->locks && platform->set_late && fdtable_alone(t->files);
+	return platform->set_late && fdtable_alone(t->files) && // so f is still there
+	       f->ops->closes_late && (f->flags & (O_ACCMODE | O_PATH)) == O_RDONLY && !f->inode->locks;
 }
 
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
@@ -219,7 +243,7 @@ void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 	if (terms(f, t, wrote, &spec)) {
 		if (closes_late(t, f))
 			spec.kinds |= PLATFORM_LEND_CLOSE;
-		keep = fdtable_lend(t, fd, f, &spec) == -ENOENT;
+		keep = fdtable_lend(t, fd, f, 1, &spec) == -ENOENT;
 	}
 	if (keep && mm_ops_try(t))
 		platform->file_keep(t->ctx, spec.file);
@@ -229,26 +253,38 @@ void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote)
 // What its process doesn't have is brought along if programs use it again and again.
 static int lend_opened(struct task *t, int fd, struct file *f, struct platform_loan *spec)
 {
-	int err = fdtable_lend(t, fd, f, spec);
+	int err = fdtable_lend(t, fd, f, 0, spec);
 
 	if (err == -ENOENT && f->inode->uses >= OPENS_USES && platform->file_foresee && !platform->file_foresee(t->ctx, spec->file))
-		err = fdtable_lend(t, fd, f, spec);
+		err = fdtable_lend(t, fd, f, 0, spec);
 	return err;
 }
 
 void loan_at_open(struct task *t, int fd, struct file *f)
 {
-	struct platform_loan spec = {0};
+	struct platform_loan always, spec = {0};
 
 	if (!may_lend() || !closes_late(t, f))
 		return;
+	always = (struct platform_loan){.kinds = PLATFORM_LEND_CLOSE | (f->ops->plain_seek ? PLATFORM_LEND_POS : 0)};
 	mutex_lock(&f->inode->mu);
 	if (!terms(f, t, false, &spec))
 		spec = (struct platform_loan){0};
-	spec.kinds |= PLATFORM_LEND_CLOSE;
+	spec.kinds |= always.kinds;
 	if (lend_opened(t, fd, f, &spec) == -ENOENT)
-		fdtable_lend(t, fd, f, &(struct platform_loan){.kinds = PLATFORM_LEND_CLOSE});
+		fdtable_lend(t, fd, f, 0, &always);
 	mutex_unlock(&f->inode->mu);
+}
+
+void loan_pos(struct task *t, int fd, struct file *f, bool sought)
+{
+	const uint8_t seeks = atomic_load_explicit(&f->seeks, memory_order_relaxed); // one that gets lost doesn't matter
+
+	if (!f->ops->plain_seek || (!sought && !seeks))
+		return;
+	atomic_store_explicit(&f->seeks, sought ? SEEKS_LAST : seeks - 1, memory_order_relaxed);
+	if (may_lend())
+		fdtable_lend_pos(t, fd, f);
 }
 
 void loan_at_dup(struct task *t, int fd, struct file *f)
@@ -256,7 +292,7 @@ void loan_at_dup(struct task *t, int fd, struct file *f)
 	if (!may_lend() || !closes_late(t, f))
 		return;
 	mutex_lock(&f->inode->mu);
-	fdtable_lend(t, fd, f, &(struct platform_loan){.kinds = PLATFORM_LEND_CLOSE});
+	fdtable_lend(t, fd, f, 1, &(struct platform_loan){.kinds = PLATFORM_LEND_CLOSE});
 	mutex_unlock(&f->inode->mu);
 }
 

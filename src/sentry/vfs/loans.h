@@ -1,7 +1,8 @@
 // Descriptors that a process uses without being seen here: platform->lend(), by file_ops.lend.
 //
 // A file's position is lent only when its descriptor is the only reference there is, so whoever wants it comes by the descriptor's table, which takes
-// it back first. What else a loan rests on is the inode's: who changes that calls loans_stop().
+// it back first. What else a loan rests on is the inode's: who changes that calls loans_stop(). A position alone rests on nothing else; it is lent
+// again after some transfers to who sought (file_ops.plain_seek).
 //
 // What lies in a pipe or an eventfd is lent as a whole (struct content_loan): then it isn't in the sentry at all, so whoever wants it, by whatever way
 // he came by the file, takes it back first, with the lock held that guards it. Who is about to wait for it does so, too, after he has linked
@@ -24,7 +25,7 @@ struct task;
 
 struct loan { // Guarded by the table's lock.
 	LIST_ENTRY(loan) by_inode; // Guarded by vfs->loans_mu, as is:
-	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing is lent any more, but the position may lie there
+	struct inode *inode; // on whose list it is (f's, so not counted); NULL: nothing but the position is lent, or may lie there
 	bool has_pos, writes, closes, no_tty;
 	bool of_content; // it is a struct content_loan's
 	struct platform_as *as; // to whom
@@ -46,6 +47,8 @@ struct content_loan {
 void loan_after_transfer(struct task *t, int fd, struct file *f, bool wrote);
 // t has opened f, which is descriptor fd: what it is likely to be lent, or to close late.
 void loan_at_open(struct task *t, int fd, struct file *f);
+// t has used the position of f, its descriptor fd: it may do so alone for a while. sought: by lseek.
+void loan_pos(struct task *t, int fd, struct file *f, bool sought);
 void loan_at_dup(struct task *t, int fd, struct file *f); // t has made fd, another descriptor of f, likewise: it may close it late
 // The inode's files are closed by calls that come here from now on. None of these is written to.
 void loans_stop_closes(struct inode *inode);
@@ -73,7 +76,9 @@ uint64_t content_take_back(struct content_loan *c);
 void content_tell_epoll(const struct content_loan *c, struct task *t, int ep_fd, uint32_t index, uint32_t count, uint64_t data);
 
 // For the table, whose lock is held. loan NULL: nothing is lent, and nothing happens.
-int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, struct platform_loan *spec); // as platform->lend
+int loan_make(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f, int held,
+	      struct platform_loan *spec); // as platform->lend; `held` references to f are the caller's
+int loan_give_pos(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f); // to all that is lent, if anything. 0 or -errno
 bool content_make(struct content_loan *c, struct task *t, const struct fdtable *ft, int fd, int feeder, const struct platform_loan *spec);
 int loan_no_tty(struct loan **slot, struct task *t, const struct fdtable *ft, int fd, struct file *f); // to all that is lent, if anything. 0 or -errno
 bool loan_says_no_tty(const struct loan *loan);

@@ -250,6 +250,7 @@ struct file {
 	int64_t pos; // Guarded by pos_mu.
 	void *priv; // the file type's
 	_Atomic uint32_t moved; // bytes read and written, as long as they are few
+	_Atomic uint8_t seeks; // its position is set or asked for now and then: it is lent again after so many more transfers
 	bool priv_readonly; // a file of the host's: priv can only be read from
 	struct cred *cred; // of the opener; counted
 	bool counts_as_writer, denies_write; // what is to be undone in inode->writers
@@ -312,6 +313,7 @@ struct file_ops {
 	int (*show_fdinfo)(struct file *f, char *dst, size_t cap); // extra lines; length
 	struct thread_group *(*process)(struct file *f); // whom it stands for to pidfd_send_signal, borrowed from the file; NULL: nobody (nobody)
 	bool closes_late; // of one that is open for reading alone a close does nothing but drop the reference, which has time
+	bool plain_seek; // SEEK_SET and SEEK_CUR just reckon with the position, so that a process may do it alone
 	bool stream; // no position: pipes, sockets, terminals (-ESPIPE for pread, lseek)
 	bool host_backed; // read and write may sleep in the host (regular host files): away is marked by the file
 };
@@ -350,6 +352,7 @@ void fdtable_leave(struct task *t);
 void fdtable_close_on_exec(struct fdtable *ft, struct task *t);
 struct file *fd_file(struct task *t, int fd); // counted; NULL: EBADF (O_PATH files: NULL too)
 struct file *fd_file_any(struct task *t, int fd); // O_PATH too
+struct file *fd_file_at(struct task *t, int fd); // as fd_file, for who leaves the position alone: it stays where it is lent
 // Installs f (taking the reference) at the lowest free number >= min: the number, or -EMFILE (f is put then).
 int fd_install(struct task *t, struct file *f, bool cloexec, int min);
 int fd_install_at(struct task *t, struct file *f, bool cloexec, int fd); // dup2: closes what was there

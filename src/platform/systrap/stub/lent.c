@@ -20,6 +20,8 @@ enum {
 	MOVE_MAX = 0x7ffff000, // as many bytes as Linux moves at once
 };
 
+#define SEEK_FAR (1ll << 40) // from there on the file system may have something to say
+
 static bool still(const struct chan_lent *e, uint64_t what)
 {
 	return __atomic_load_n(&e->what, __ATOMIC_ACQUIRE) == what && !PARAM->watched;
@@ -92,7 +94,7 @@ static bool __attribute__((noinline)) seek(struct slot *s, struct chan_lent *e, 
 	for (int i = 0; i < TRIES && lent; i++) {
 		int64_t to = s->call.args[1];
 
-		if ((whence == SEEK_CUR && __builtin_add_overflow(to, (int64_t)pos, &to)) || to < 0)
+		if ((whence == SEEK_CUR && __builtin_add_overflow(to, (int64_t)pos, &to)) || to < 0 || to > SEEK_FAR)
 			return false;
 		if (move_on(e, what, &pos, to, &lent)) {
 			s->regs.rax = to;
@@ -231,7 +233,7 @@ bool own_transfer(struct slot *s)
 	switch (s->call.nr) {
 	case SYS_read:
 		return what & LENT_ZEROS ? zeros(s, e, what)
-		       : what & LENT_POS ? read_on(s, e, what)
+		       : (what & (LENT_POS | LENT_PREAD)) == (LENT_POS | LENT_PREAD) ? read_on(s, e, what)
 		       : what & LENT_COUNT ? count_read(s, e, what)
 		       : what & LENT_BYTES ? bytes_read(s, e, what)
 					   : false;

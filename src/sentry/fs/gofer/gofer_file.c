@@ -298,5 +298,6 @@ const struct file_ops gofer_file_ops = {
 	.release = file_release,
 	.lend = file_lend,
 	.closes_late = true,
+	.plain_seek = true,
 	.host_backed = true,
 };

@@ -357,4 +357,5 @@ const struct file_ops tmpfs_file_ops = {
 	.left_undone = tmpfs_left_undone,
 	.lend = tmpfs_lend,
 	.closes_late = true,
+	.plain_seek = true,
 };
