@@ -262,17 +262,16 @@ static int lend_opened(struct task *t, int fd, struct file *f, struct platform_l
 
 void loan_at_open(struct task *t, int fd, struct file *f)
 {
-	struct platform_loan always, spec = {0};
+	struct platform_loan spec = {0};
 
 	if (!may_lend() || !closes_late(t, f))
 		return;
-	always = (struct platform_loan){.kinds = PLATFORM_LEND_CLOSE | (f->ops->plain_seek ? PLATFORM_LEND_POS : 0)};
 	mutex_lock(&f->inode->mu);
 	if (!terms(f, t, false, &spec))
 		spec = (struct platform_loan){0};
-	spec.kinds |= always.kinds;
+	spec.kinds |= PLATFORM_LEND_CLOSE;
 	if (lend_opened(t, fd, f, &spec) == -ENOENT)
-		fdtable_lend(t, fd, f, 0, &always);
+		fdtable_lend(t, fd, f, 0, &(struct platform_loan){.kinds = PLATFORM_LEND_CLOSE});
 	mutex_unlock(&f->inode->mu);
 }
 
