@@ -184,6 +184,45 @@ CASE(interrupted)
 	}
 }
 
+static volatile int *heard;
+
+static void hears(int sig)
+{
+	(void)sig;
+	++*heard;
+}
+
+/* The sender then only computes: nothing else happens that the one who waits could be found by. */
+CASE(signalled_when_it_begins_to_wait)
+{
+	enum { TIMES = 3000 };
+	struct sigaction sa = { .sa_handler = hears };
+	int st, n;
+	pid_t pid;
+
+	heard = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(heard != MAP_FAILED);
+	OK(sigaction(SIGUSR1, &sa, NULL));
+	pid = OK(fork());
+	if (!pid) {
+		unsigned seed = 1;
+
+		for (int i = 0; i < TIMES; i++) {
+			for (int spin = rand_r(&seed) % 4000; spin > 0; spin--)
+				asm volatile("");
+			kill(getppid(), SIGUSR1);
+			while (*heard <= i)
+				__builtin_ia32_pause();
+		}
+		_exit(0);
+	}
+	while ((n = waitpid(-1, &st, 0)) < 0)
+		EQ(errno, EINTR);
+	EQ(n, pid);
+	EQ(st, 0);
+	EQ(*heard, TIMES);
+}
+
 /* By a signal of another process, which finds it waiting. */
 CASE(killed_stopped_and_woken_while_it_waits)
 {
@@ -230,6 +269,43 @@ CASE(sleeps_while_it_waits)
 	EVENTUALLY(proc_state(pid) == 'S');
 	OK(kill(pid, SIGKILL));
 	EQ(waitpid(pid, &st, 0), pid);
+}
+
+/* And sees what it mapped before it began to. */
+CASE(seen_from_outside_while_it_waits)
+{
+	volatile uintptr_t *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int st;
+
+	CHECK((void *)at != MAP_FAILED);
+	for (int i = 0; i < 20; i++) {
+		pid_t pid;
+		void *p;
+
+		at[0] = 0;
+		pid = OK(fork());
+		if (!pid) {
+			char path[64], line[512], want[32];
+			bool found = false;
+			FILE *f;
+
+			while (!at[0])
+				__builtin_ia32_pause();
+			usleep(i % 3 * 1000);
+			snprintf(path, sizeof path, "/proc/%d/maps", getppid());
+			snprintf(want, sizeof want, "%lx-", (unsigned long)at[0]);
+			f = fopen(path, "r");
+			while (f && fgets(line, sizeof line, f))
+				found |= !strncmp(line, want, strlen(want));
+			_exit(!found);
+		}
+		p = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(p != MAP_FAILED);
+		at[0] = (uintptr_t)p;
+		EQ(waitpid(pid, &st, 0), pid);
+		EQ(st, 0);
+		OK(munmap(p, 4096));
+	}
 }
 
 CASE(a_grandchild_comes_by)

@@ -81,12 +81,15 @@ void events_let_exit(struct platform_ctx *ctx)
 		ptrace(PTRACE_CONT, ctx->tid, 0, 0);
 }
 
-// What the stop of a context that was with the application means. False: nothing, it goes on.
+// What the stop of a context that was with the application means. False: nothing, it goes on. Any stop may be the end of an interrupt: the host
+// forgets one that is on its way then, or comes with it once more.
 static bool stop_event(struct platform_ctx *ctx, int status, struct platform_event *ev)
 {
+	const bool wanted = ctx->interrupt_sent;
 	int sig = WSTOPSIG(status);
 	siginfo_t info;
 
+	ctx->interrupt_sent = false;
 	memset(ev, 0, sizeof(*ev));
 	if (ptrace(PTRACE_GETREGS, ctx->tid, 0, &ctx->regs) < 0) {
 		ev->kind = PLATFORM_DEAD;
@@ -103,7 +106,6 @@ static bool stop_event(struct platform_ctx *ctx, int status, struct platform_eve
 		return true;
 	}
 	if (status >> 16 == PTRACE_EVENT_STOP) {
-		ctx->interrupt_sent = false;
 		ev->kind = PLATFORM_INTERRUPTED;
 		return true;
 	}
@@ -125,7 +127,8 @@ static bool stop_event(struct platform_ctx *ctx, int status, struct platform_eve
 		ev->fault.cr2 = sig == SIGSEGV || sig == SIGBUS ? (uaddr_t)info.si_addr : 0;
 		return true;
 	}
-	return false; // some other signal from outside: not the application's business
+	ev->kind = PLATFORM_INTERRUPTED;
+	return wanted; // some other signal from outside: not the application's business
 }
 
 struct platform_ctx *events_poll(struct platform_event *out_event)

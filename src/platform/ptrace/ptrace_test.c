@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -210,6 +211,32 @@ static void test_interrupt_met_by_an_operation(void **state)
 	ptrace_ops.ctx_destroy(ctx);
 }
 
+// One that comes just when the call stops it may be forgotten by the host. The next one isn't.
+static void test_interrupt_at_any_time(void **state)
+{
+	static const uint8_t call_and_spin[] = {0xb8, 39, 0, 0, 0, 0x0f, 5, 0xeb, 0xfe}; // mov $39,%eax; syscall; jmp .
+	struct platform_ctx *ctx = load(call_and_spin, sizeof(call_and_spin));
+	struct user_regs_struct regs;
+	struct platform_event ev;
+	unsigned seed = 1;
+
+	ptrace_ops.get_regs(ctx, &regs);
+	for (int i = 0; i < 2000; i++) {
+		ptrace_ops.set_regs(ctx, &regs);
+		ptrace_ops.resume(ctx);
+		for (int n = rand_r(&seed) % 200000; n > 0; n--)
+			asm volatile("" : : "r"(n));
+		ptrace_ops.interrupt(ctx);
+		do {
+			assert_ptr_equal(next_event(&ev), ctx);
+			ptrace_ops.resume(ctx);
+			ptrace_ops.interrupt(ctx);
+		} while (ev.kind != PLATFORM_INTERRUPTED);
+		assert_ptr_equal(next_event(&ev), ctx);
+	}
+	ptrace_ops.ctx_destroy(ctx);
+}
+
 static void test_files_are_mapped_and_ops_fail_late(void **state)
 {
 	struct platform_ctx *ctx = load(code_getpid_exit, sizeof(code_getpid_exit));
@@ -266,6 +293,7 @@ int main(void)
 		cmocka_unit_test(test_faults_and_interrupts),
 		cmocka_unit_test(test_death_while_stopped),
 		cmocka_unit_test(test_interrupt_met_by_an_operation),
+		cmocka_unit_test(test_interrupt_at_any_time),
 		cmocka_unit_test(test_files_are_mapped_and_ops_fail_late),
 		cmocka_unit_test(test_cmpxchg_and_xstate),
 	};
