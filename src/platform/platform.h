@@ -163,8 +163,10 @@ struct platform_ops {
 	bool (*prepare_sleep)(void);
 	void (*after_sleep)(void); // undoes prepare_sleep and empties wait_fd; events are found by poll again
 	int (*wait_fd)(void);
-	// May be NULL. After prepare_sleep: for so many milliseconds the worker may sleep, then it is to come by here again; -1: for as long as it likes.
+	// May be NULL. After prepare_sleep, by the same thread: for so many milliseconds a worker may sleep, then one is to come by here again; -1: for ever.
 	int (*sleep_ms)(void);
+	// With it: who lays the lead down without coming by again in time says so first (the leader).
+	void (*leaves_for_long)(void);
 	// May be NULL. Nothing will come of poll until a context is resumed. The leader asks.
 	bool (*all_stopped)(void);
 

@@ -628,6 +628,11 @@ void systrap_after_sleep(void)
 		log_error("systrap: the doorbell: %m");
 }
 
+void systrap_leaves_for_long(void)
+{
+	look_for_children();
+}
+
 int systrap_sleep_ms(void)
 {
 	return ev.sleep_ms;

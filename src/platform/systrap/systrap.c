@@ -282,6 +282,7 @@ const struct platform_ops systrap_ops = {
 	.after_sleep = systrap_after_sleep,
 	.wait_fd = systrap_wait_fd,
 	.sleep_ms = systrap_sleep_ms,
+	.leaves_for_long = systrap_leaves_for_long,
 	.all_stopped = systrap_all_stopped,
 	.as_create = systrap_as_create,
 	.fork = systrap_fork,

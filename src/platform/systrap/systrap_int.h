@@ -202,6 +202,7 @@ bool systrap_prepare_sleep(void);
 void systrap_after_sleep(void);
 int systrap_wait_fd(void);
 int systrap_sleep_ms(void);
+void systrap_leaves_for_long(void);
 bool systrap_all_stopped(void);
 void systrap_resume(struct platform_ctx *ctx);
 void systrap_parks(struct platform_ctx *ctx);

@@ -137,8 +137,9 @@ static bool lead_take(struct sched *s)
 	return taken;
 }
 
-// Lays the lead down. False: there is work already, somebody must take it up again.
-static bool lead_drop(struct sched *s)
+// Lays the lead down. False: there is work already, somebody must take it up again. *out_sleep_ms: for how long the caller may sleep then, -1: for as
+// long as it likes.
+static bool lead_drop(struct sched *s, int *out_sleep_ms)
 {
 	bool idle;
 
@@ -147,6 +148,7 @@ static bool lead_drop(struct sched *s)
 	s->has_leader = false;
 	s->dropped_ns = ktime_now(CLOCK_MONOTONIC);
 	idle = platform->prepare_sleep();
+	*out_sleep_ms = platform->sleep_ms ? platform->sleep_ms() : -1;
 	mutex_unlock(&s->lead_mu);
 	return idle && atomic_load(&kernel()->runq_len) == 0;
 }
@@ -430,13 +432,13 @@ static void lead(struct sched *s)
 	}
 }
 
-static void sleep_for_events(struct sched *s, int timeout_ms)
+static void sleep_for_events(struct sched *s, int most_ms)
 {
 	struct epoll_event evs[EVENTS_BATCH];
 	int n;
 
 	s->sleepers++;
-	n = epoll_wait(s->epoll_fd, evs, EVENTS_BATCH, timeout_ms);
+	n = epoll_wait(s->epoll_fd, evs, EVENTS_BATCH, most_ms);
 	s->sleepers--;
 	for (int i = 0; i < n; i++) {
 		uint64_t drained;
@@ -466,21 +468,19 @@ static void sleep_for_events(struct sched *s, int timeout_ms)
 static void worker_loop(struct sched *s)
 {
 	while (!kernel()->stopping) {
-		int timeout_ms = -1;
+		int sleep_ms = -1;
 		struct task *t;
 
 		if (lead_take(s)) {
 			lead(s);
-			if (!self.leads || !lead_drop(s))
+			if (!self.leads || !lead_drop(s, &sleep_ms))
 				continue; // who lost the lead in a handler may have woken somebody since: nobody else needs to know
 			timer_arm_fd(s);
-			if (platform->sleep_ms)
-				timeout_ms = platform->sleep_ms();
 		} else if ((t = runq_pop())) {
 			run_task(t);
 			continue;
 		}
-		sleep_for_events(s, timeout_ms);
+		sleep_for_events(s, sleep_ms);
 	}
 }
 
@@ -516,6 +516,7 @@ static int worker_spawn(struct sched *s)
 void kernel_away_begin(void)
 {
 	struct sched *s = sched();
+	int sleep_ms;
 
 	if (self.away++ || platform->single_worker)
 		return;
@@ -524,7 +525,9 @@ void kernel_away_begin(void)
 			kick(s);
 		return;
 	}
-	if (!lead_drop(s)) {
+	if (platform->leaves_for_long)
+		platform->leaves_for_long();
+	if (!lead_drop(s, &sleep_ms)) {
 		kick(s);
 	} else {
 		timer_arm_fd(s);
