@@ -9,6 +9,7 @@ repository() {
 			for ((l = 0; l < 60; l++)); do echo "line $l of file $f in folder $d: $((l * f * d * 7919 % 100003))"; done >"repo/d$d/f$f"
 		done
 	done
+	touch -d '1 hour ago' repo/d*/f* # or status reads what was written in the index's own second, however many files that are
 	git -C repo add .
 	git -C repo commit -q -m first
 }
