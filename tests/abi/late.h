@@ -8,12 +8,11 @@
 #include <sched.h>
 #include <sys/resource.h>
 
-#include "abi.h"
+#include "others.h"
 
 enum { PAGE = 4096, PAGES = 32, AROUND = 1 << 14 /* room for stacks, too */, LATE = 32 /* so many may well be made between two others */ };
 
 static char *base; /* of the window: PAGES of them, with nothing around */
-static volatile int *turn; /* shared: only where the memory isn't what is looked at */
 
 /* Below the program: what is there changes nothing for what is mapped anywhere. */
 __attribute__((unused)) static void setup(void)
@@ -33,23 +32,6 @@ __attribute__((unused)) static void setup_among_others(void)
 	CHECK(p != MAP_FAILED);
 	OK(munmap(p, AROUND * PAGE));
 	base = p + AROUND / 4 * PAGE;
-}
-
-__attribute__((unused)) static void share_turn(void)
-{
-	turn = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(turn != MAP_FAILED);
-}
-
-__attribute__((unused)) static void pass(int to)
-{
-	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
-}
-
-__attribute__((unused)) static void await(int for_)
-{
-	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) != for_)
-		__builtin_ia32_pause();
 }
 
 __attribute__((noreturn, unused)) static void compute(void)

@@ -10,17 +10,14 @@
 #include <sys/xattr.h>
 #include <linux/stat.h>
 
-#include "abi.h"
+#include "others.h"
 
 enum { OFTEN = 6, BIG = 200 << 10 };
-
-static volatile int *turn;
 
 static void setup(void)
 {
 	umask(022);
-	turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(turn != MAP_FAILED);
+	share_turn();
 	put_file("f", "a few", 0644);
 	put_file("g", "other bytes", 0600);
 	put_file("big", "", 0644);
@@ -28,17 +25,6 @@ static void setup(void)
 	OK(link("f", "h"));
 	OK(mkdir("d", 0755));
 	put_file("d/x", "x", 0644);
-}
-
-static void pass(int to)
-{
-	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
-}
-
-static void await(int for_)
-{
-	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) != for_)
-		__builtin_ia32_pause();
 }
 
 static long ask(int fd, struct stat *st, int which)

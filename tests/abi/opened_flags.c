@@ -7,33 +7,19 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "abi.h"
+#include "others.h"
 
 enum { OFTEN = 6, LARGE = 0100000, FLAGS_LOST = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC };
-
-static volatile int *turn;
 
 static void setup(void)
 {
 	umask(022);
-	turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(turn != MAP_FAILED);
+	share_turn();
 	put_file("f", "a few", 0644);
 	put_file("g", "other bytes", 0644);
 	OK(symlink("f", "s"));
 	OK(mkdir("d", 0755));
 	OK(mkfifo("p", 0600));
-}
-
-static void pass(int to)
-{
-	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
-}
-
-static void await(int for_)
-{
-	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) != for_)
-		__builtin_ia32_pause();
 }
 
 /* As one does who asks of each file. */
@@ -401,29 +387,6 @@ CASE(a_process_that_shares_the_table_sets_them)
 		look_three_times(asked, true);
 		EXITED(p, 0);
 	}
-}
-
-static void send_fd(int sock, int fd)
-{
-	union {
-		struct cmsghdr h;
-		char bytes[CMSG_SPACE(sizeof fd)];
-	} control = { .h = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	struct msghdr m = { .msg_iov = &(struct iovec){ "x", 1 }, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-
-	memcpy(CMSG_DATA(&control.h), &fd, sizeof fd);
-	EQ(sendmsg(sock, &m, 0), 1);
-}
-
-static int receive_fd(int sock)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct msghdr m = { .msg_iov = &(struct iovec){ &byte, 1 }, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-	int fd;
-
-	EQ(recvmsg(sock, &m, 0), 1);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
-	return fd;
 }
 
 CASE(who_was_sent_the_file_sets_them)

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "abi.h"
+#include "others.h"
 
 enum { SIZE = 1000, ROUNDS = 8, FAR = 1 << 30 };
 
@@ -470,29 +470,6 @@ CASE(readers_beside_each_other)
 		is_at(shared, SIZE);
 		OK(close(shared));
 	}
-}
-
-static void send_fd(int sock, int fd)
-{
-	union {
-		struct cmsghdr h;
-		char bytes[CMSG_SPACE(sizeof fd)];
-	} control = { .h = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	struct msghdr m = { .msg_iov = &(struct iovec){ "x", 1 }, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-
-	memcpy(CMSG_DATA(&control.h), &fd, sizeof fd);
-	EQ(sendmsg(sock, &m, 0), 1);
-}
-
-static int receive_fd(int sock)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct msghdr m = { .msg_iov = &(struct iovec){ &byte, 1 }, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
-	int fd;
-
-	EQ(recvmsg(sock, &m, 0), 1);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
-	return fd;
 }
 
 CASE(sent)

@@ -2,6 +2,7 @@
  * Pipes and eventfds by which a process wakes itself, as event loops do: a few bytes, again and again, and in the middle of that everything else
  * that can be done to them by one process or several. wakeups_watched.c lets others wait for them.
  */
+#include "others.h"
 #include "wakeups.h"
 
 CASE(all_sizes)
@@ -449,32 +450,6 @@ CASE(kept_over_exec)
 	EXITED(CHILD({ execl("/proc/self/exe", "wakeups", "--here", "kept_over_exec", NULL); }), 0);
 	use_pipe(p);
 	use_event(e);
-}
-
-static void send_fd(int sock, int fd)
-{
-	char c = 'x', room[CMSG_SPACE(sizeof fd)] = "";
-	struct iovec v = { &c, 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room };
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(h), &fd, sizeof fd);
-	EQ(sendmsg(sock, &m, 0), 1);
-}
-
-static int receive_fd(int sock)
-{
-	char c, room[CMSG_SPACE(sizeof(int))];
-	struct iovec v = { &c, 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room };
-	int fd;
-
-	EQ(recvmsg(sock, &m, 0), 1);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
-	return fd;
 }
 
 CASE(passed_on)
