@@ -374,24 +374,25 @@ int fdtable_lend(struct task *t, int fd, struct file *f, int held, struct platfo
 	return err;
 }
 
-void fdtable_lend_pos(struct task *t, int fd, struct file *f)
+// Beside what else is lent of fd, if that is still f.
+static void lend_too(struct task *t, int fd, struct file *f, int (*lend)(struct loan **, struct task *, const struct fdtable *, int, struct file *))
 {
 	struct fdtable *ft = t->files;
 
 	mutex_lock(&ft->mu);
-	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f && !loan_give_pos(&ft->slots[fd].loan, t, ft, fd, f))
+	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f && !lend(&ft->slots[fd].loan, t, ft, fd, f))
 		ft->lends = true;
 	mutex_unlock(&ft->mu);
 }
 
+void fdtable_lend_pos(struct task *t, int fd, struct file *f)
+{
+	lend_too(t, fd, f, loan_give_pos);
+}
+
 void fdtable_no_tty(struct task *t, int fd, struct file *f)
 {
-	struct fdtable *ft = t->files;
-
-	mutex_lock(&ft->mu);
-	if (fd >= 0 && fd < ft->nslots && ft->slots[fd].file == f && !loan_no_tty(&ft->slots[fd].loan, t, ft, fd, f))
-		ft->lends = true;
-	mutex_unlock(&ft->mu);
+	lend_too(t, fd, f, loan_no_tty);
 }
 
 void fdtable_inherit_loans(struct task *parent, struct task *child)

@@ -54,7 +54,7 @@ struct area {
 	struct slot *s;
 	uint32_t nsegs, used;
 	uint32_t seg0; // KIND_SEG0 with its argument, or 0
-	uint32_t asks; // KIND_ASKS, KIND_STAT
+	uint32_t asks; // KIND_ASKS, KIND_STAT, KIND_LEAVES
 };
 
 // The length that was copied to the area's end, or 0.
@@ -236,9 +236,11 @@ uint32_t prefetch(struct slot *s)
 		add_frame(&a);
 	if (s->call.nr == SYS_futex)
 		add_futex(&a);
-	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group)
+	if (s->call.nr == SYS_exit || s->call.nr == SYS_exit_group) {
 		add_end(&a);
-	s->leaves = leaves(&a);
+		s->leaves = leaves(&a);
+		a.asks = s->leaves ? KIND_LEAVES : 0;
+	}
 	shape = shapes[s->call.nr];
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t kind = shape[i] & 0xff, aux = shape[i] >> 8;
@@ -272,5 +274,5 @@ uint32_t prefetch(struct slot *s)
 	}
 	if ((s->call.nr == SYS_sendmsg || s->call.nr == SYS_recvmsg) && a.used)
 		add_message(&a, s->call.nr == SYS_sendmsg);
-	return a.seg0 | a.asks | (s->leaves ? KIND_LEAVES : 0) | a.nsegs << KIND_SEGS_SHIFT;
+	return a.seg0 | a.asks | a.nsegs << KIND_SEGS_SHIFT;
 }
